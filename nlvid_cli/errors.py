@@ -1,0 +1,112 @@
+"""Everything that nlvid raises on purpose.
+
+::
+
+    NlvidError                      exit status 1
+    ├── UsageError                  2   an option, a name or a list file that cannot be right
+    │   └── UnknownName             2   no such model or label; says what was probably meant
+    ├── VideoError                  1   one video cannot be used; the others go on
+    │   ├── VideoNotFound               no such file, or not a regular file
+    │   ├── UnreadableVideo             FFmpeg cannot open it, or no frame of it decodes
+    │   ├── NoVideoStream               the file opens, but holds no video
+    │   ├── ForbiddenFormat             a playlist, script or stream description that points elsewhere
+    │   └── FrameTooLarge               more pixels in a frame than nlvid is willing to decode
+    ├── ModelError                  3   a model cannot be had or cannot be used
+    │   ├── ModelUnavailable            no source of it could be reached
+    │   ├── ChecksumMismatch            a file arrived that is not the published one
+    │   ├── UnsafeFile                  a file asks for something that nlvid does not execute
+    │   ├── ModelFileError              a model file that is damaged, or of no known format
+    │   └── CheckpointMismatch          weights and network do not fit each other
+    ├── InputShapeError             1   a clip too short or too small for the network
+    ├── DeviceError                 3   the device or the precision asked for is not there
+    └── OutputError                 1   results cannot be written
+
+A message is one sentence that says what is wrong, where, and what to do next; it never ends in a traceback
+for the user. ``NLVID_DEBUG=1`` shows the traceback all the same.
+"""
+
+from __future__ import annotations
+
+
+class NlvidError(Exception):
+    """Base of all errors that nlvid raises on purpose.
+
+    Attributes:
+        exit_status: what the process returns if this error ends it.
+    """
+
+    exit_status: int = 1
+
+
+class UsageError(NlvidError):
+    """The command cannot be carried out as it was written."""
+
+    exit_status = 2
+
+
+class UnknownName(UsageError):
+    """A model or a label that nlvid does not know."""
+
+
+class VideoError(NlvidError):
+    """One video cannot be used."""
+
+
+class VideoNotFound(VideoError):
+    """The path names nothing, or something that is not a regular file."""
+
+
+class UnreadableVideo(VideoError):
+    """FFmpeg cannot open the file, or not a single frame of it decodes."""
+
+
+class NoVideoStream(VideoError):
+    """The file is media, but without a video stream."""
+
+
+class ForbiddenFormat(VideoError):
+    """The file is a list or a description of other files, which nlvid does not follow."""
+
+
+class FrameTooLarge(VideoError):
+    """A frame has more pixels than the limit that guards against decompression bombs."""
+
+
+class ModelError(NlvidError):
+    """A model cannot be had or cannot be used."""
+
+    exit_status = 3
+
+
+class ModelUnavailable(ModelError):
+    """No source of the model could be reached."""
+
+
+class ChecksumMismatch(ModelError):
+    """A file differs from the one that was published."""
+
+
+class UnsafeFile(ModelError):
+    """A file asks for code or objects that nlvid refuses to load."""
+
+
+class ModelFileError(ModelError):
+    """A model file is damaged, or its format is not known."""
+
+
+class CheckpointMismatch(ModelError):
+    """The tensors of a checkpoint do not fit the network of its card."""
+
+
+class InputShapeError(NlvidError):
+    """A clip is too short or too small for the strides of the network."""
+
+
+class DeviceError(NlvidError):
+    """The device or the precision that was asked for is not available here."""
+
+    exit_status = 3
+
+
+class OutputError(NlvidError):
+    """Results cannot be written where they were asked for."""
