@@ -1,8 +1,8 @@
 """The model card: what a checkpoint fixes, written once.
 
 A card is an entry of ``weights/manifest.toml`` and travels as JSON inside every file that nlvid writes
-(:data:`CARD_KEY` in the metadata), so that such a file needs nothing beside it. Unknown keys, missing keys and
-wrong types are errors that name the place. No torch here: the ONNX backend reads cards too.
+(:data:`CARD_KEY` in the metadata), so that such a file needs nothing beside it. Unknown keys, missing keys
+and wrong types are errors that name the place. No torch here: the ONNX backend reads cards too.
 """
 
 from __future__ import annotations

@@ -1,0 +1,220 @@
+"""Plain HTTP downloads that survive a broken connection, and the one place that owns ``requests``.
+
+A download grows in ``<target>.part``. Whatever ends it early, the part stays, and the next run asks for the
+rest with a Range request; the sha256 of the whole decides, and only then the file gets its name. A part that
+proves to be wrong is thrown away and fetched once more from the start.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from nlvid_cli._version import __version__
+from nlvid_cli.checkpoints.checksums import mismatch, sha256_of
+from nlvid_cli.checkpoints.sources.common import (
+    Job,
+    SourceUnavailable,
+    host_of,
+    network_reason,
+    status_reason,
+)
+from nlvid_cli.errors import ChecksumMismatch
+
+TIMEOUT_SECONDS = (10.0, 60.0)
+"""To connect, and between two pieces of an answer."""
+
+RETRY_STATUS = (429, 500, 502, 503, 504)
+MAX_CONNECTIONS = 20
+"""Connections that one download may use up, each of which brought something."""
+MAX_STALLS = 3
+"""Connections in a row that broke without bringing a byte."""
+BACKOFF_SECONDS = 0.5
+MAX_DOWNLOAD_BYTES = 16 * 2**30
+"""Limit for files whose size the card does not state."""
+
+_CHUNK_BYTES = 2**18
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file to download.
+
+    Attributes:
+        url: its address.
+        name: its name, for messages.
+        sha256: the published sum; None where there is none.
+        size_bytes: the published size; None where there is none.
+        https_only: refuse plain http, also after a redirection, except from this machine.
+        auth: user name and password.
+    """
+
+    url: str
+    name: str
+    sha256: str | None
+    size_bytes: int | None
+    https_only: bool = False
+    auth: tuple[str, str] | None = None
+
+
+def new_session(retries: bool = True) -> requests.Session:
+    """A session; with ``retries``, it tries a bounded number of times.
+
+    Proxies and certificates are those of requests' own environment variables; ``PIP_CERT`` names the CA file
+    where ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE`` do not.
+    """
+    retry = Retry(
+        total=3,
+        connect=2,
+        read=2,
+        status_forcelist=RETRY_STATUS,
+        backoff_factor=BACKOFF_SECONDS,
+        raise_on_status=False,
+        respect_retry_after_header=False,
+    )
+    session = requests.Session()
+    session.headers["User-Agent"] = f"nlvid/{__version__}"
+    session.verify = os.environ.get("PIP_CERT") or True
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retry if retries else 0))
+    return session
+
+
+def download(session: requests.Session, remote: Remote, target: Path, job: Job) -> None:
+    """Bring a file to ``target``, whole and checked.
+
+    Raises:
+        SourceUnavailable: it cannot be had from there; what came so far is kept for the next run.
+        ChecksumMismatch: the file there is another one; nothing is kept.
+        OSError: the cache folder cannot be written.
+    """
+    part = target.with_name(target.name + ".part")
+    if remote.sha256 is None:
+        part.unlink(missing_ok=True)  # without a sum, nothing tells whether an old part fits the new rest
+    digest, pieced = _receive(session, remote, part, job)
+    if pieced and digest != remote.sha256 is not None:
+        part.unlink(missing_ok=True)
+        job.note(f"the pieces of {remote.name} that came at different times do not fit; starting again")
+        digest, _ = _receive(session, remote, part, job)
+    if remote.sha256 not in (None, digest):
+        part.unlink(missing_ok=True)
+        raise mismatch(remote.name, host_of(remote.url), str(remote.sha256), digest)
+    os.replace(part, target)
+
+
+def ask(session: requests.Session, url: str, timeout_seconds: float) -> tuple[str, bool, str]:
+    """Host of an address, whether it answers there, and a few words on it."""
+    try:
+        status = session.head(url, timeout=timeout_seconds, allow_redirects=True).status_code
+    except (requests.RequestException, OSError) as error:
+        return host_of(url), False, network_reason(error)
+    return host_of(url), status < 400 or status == 405, f"answers (HTTP {status})"
+
+
+def _receive(session: requests.Session, remote: Remote, part: Path, job: Job) -> tuple[str, bool]:
+    """Fill the part until it is complete, over several connections if need be.
+
+    Returns:
+        Its sha256, and whether it was pieced together from what came at different times.
+    """
+    stalls = 0
+    pieced = False
+    try:
+        for _ in range(MAX_CONNECTIONS):
+            before = _size(part)
+            pieced = pieced or before > 0
+            try:
+                if _is_complete(before, remote) or _one_connection(session, remote, part, job):
+                    return sha256_of(part), pieced
+            except requests.RequestException as error:
+                stalls = 0 if _size(part) > before else stalls + 1
+                if stalls == MAX_STALLS or not _may_pass(error):
+                    raise SourceUnavailable(host_of(remote.url), _broken(error, part)) from error
+                time.sleep(BACKOFF_SECONDS * 2**stalls)
+    finally:
+        job.progress.finish()
+    raise SourceUnavailable(
+        host_of(remote.url), f"{remote.name}: the connection broke {MAX_CONNECTIONS} times"
+    )
+
+
+def _one_connection(session: requests.Session, remote: Remote, part: Path, job: Job) -> bool:
+    """Ask for what is missing and append it; True when the server says that this is all of it."""
+    start = _size(part)
+    _require_https(remote.url, remote)
+    # "identity": a compressed answer would have other offsets than the file
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    with session.get(
+        remote.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS, auth=remote.auth
+    ) as response:
+        _require_https(response.url, remote)
+        if start and (response.status_code == 416 or not _continues_at(response, start)):
+            part.unlink()  # the server has less than we have, or counts otherwise
+            return False
+        if response.status_code not in (200, 206):
+            raise SourceUnavailable(host_of(remote.url), status_reason(response.status_code, remote.name))
+        resumed = response.status_code == 206
+        _store(response, part, start if resumed else 0, remote, job)
+    return True
+
+
+def _continues_at(response: requests.Response, start: int) -> bool:
+    """Whether a partial answer begins at the byte that was asked for; a full answer is always right."""
+    if response.status_code != 206:
+        return True
+    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    return match is not None and int(match[1]) == start
+
+
+def _store(response: requests.Response, part: Path, start: int, remote: Remote, job: Job) -> None:
+    length = response.headers.get("Content-Length", "")
+    total = start + int(length) if length.isdecimal() else remote.size_bytes
+    job.progress.start(f"Downloading {remote.name}", total)
+    job.progress.advance(start)
+    limit = remote.size_bytes or MAX_DOWNLOAD_BYTES
+    received = start
+    with part.open("ab" if start else "wb") as file:
+        for chunk in response.iter_content(_CHUNK_BYTES):
+            received += len(chunk)
+            if received > limit:
+                file.close()
+                part.unlink()
+                raise ChecksumMismatch(
+                    f"{remote.name} from {host_of(remote.url)} is not the published file: it is larger than "
+                    f"{limit} bytes; it was not used"
+                )
+            file.write(chunk)
+            job.progress.advance(len(chunk))
+
+
+def _require_https(url: str, remote: Remote) -> None:
+    local = host_of(url).partition(":")[0] in ("127.0.0.1", "localhost")
+    if remote.https_only and not local and not url.startswith("https://"):
+        raise SourceUnavailable(host_of(url), "plain http is not used for model files, give an https address")
+
+
+def _is_complete(size: int, remote: Remote) -> bool:
+    return remote.size_bytes is not None and size >= remote.size_bytes
+
+
+def _may_pass(error: requests.RequestException) -> bool:
+    """Whether another attempt can do better; a certificate, a proxy or a wrong address stays what it is."""
+    lasting = (requests.exceptions.SSLError, requests.exceptions.ProxyError, ValueError)
+    return not isinstance(error, lasting)
+
+
+def _broken(error: requests.RequestException, part: Path) -> str:
+    kept = _size(part)
+    rest = f" ({kept} bytes came and are kept; the next run goes on from there)" if kept else ""
+    return network_reason(error) + rest
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

