@@ -1,5 +1,42 @@
-"""nlvid names the human actions in a video."""
+"""nlvid names the human actions in a video.
+
+The public names are loaded on first use, so that ``import nlvid_cli`` costs nothing::
+
+    import nlvid_cli
+
+    recognizer = nlvid_cli.load("i3d")
+    print(recognizer.classify("video.mp4").predictions[0])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from nlvid_cli._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from nlvid_cli.errors import NlvidError
+    from nlvid_cli.prediction import Failure, Prediction
+    from nlvid_cli.recognizer import Recognizer, list_models, load
+
+_HOMES = {
+    "Failure": "nlvid_cli.prediction",
+    "NlvidError": "nlvid_cli.errors",
+    "Prediction": "nlvid_cli.prediction",
+    "Recognizer": "nlvid_cli.recognizer",
+    "list_models": "nlvid_cli.recognizer",
+    "load": "nlvid_cli.recognizer",
+}
+
+__all__ = ["Failure", "NlvidError", "Prediction", "Recognizer", "__version__", "list_models", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -27,6 +27,9 @@ for the user. ``NLVID_DEBUG=1`` shows the traceback all the same.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class NlvidError(Exception):
     """Base of all errors that nlvid raises on purpose.
@@ -46,6 +49,21 @@ class UsageError(NlvidError):
 
 class UnknownName(UsageError):
     """A model or a label that nlvid does not know."""
+
+
+def did_you_mean(what: str, name: str, known: Iterable[str], hint: str) -> UnknownName:
+    """The error for a ``name`` that is not ``known``, with the nearest ones that are.
+
+    Args:
+        what: kind of thing, for example ``model``.
+        name: as the user gave it.
+        known: all names that would have been right.
+        hint: where the user finds them all.
+    """
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    near = [by_folded[folded] for folded in difflib.get_close_matches(name.casefold(), by_folded, n=3)]
+    guess = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return UnknownName(f"no {what} is called {name!r}{guess} ({hint})")
 
 
 class VideoError(NlvidError):

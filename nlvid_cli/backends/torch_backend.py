@@ -1,0 +1,145 @@
+"""PyTorch, on a CPU or a GPU."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nlvid_cli.backends import Array, Precision
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.errors import DeviceError
+from nlvid_cli.network import build_network, load_weights
+from nlvid_cli.network.head import SCORES, mean_logits
+from nlvid_cli.network.inference import inference_form
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+VIEWS_PER_BATCH = {"cpu": 1, "mps": 1, "cuda": 10}
+"""Views in one forward pass. On a CPU more of them only take more memory: one already fills all cores."""
+
+
+class TorchBackend:
+    """A network of torch in its inference form.
+
+    Args:
+        card: of the model.
+        tensors: its weights, by name.
+        device: ``auto`` (a CUDA GPU if there is one, else the CPU) or a device name of torch.
+        precision: ``auto`` (the fastest that the hardware has units for) or a name of :data:`DTYPES`.
+
+    Raises:
+        DeviceError: if the device is not there, or cannot compute in that precision.
+        CheckpointMismatch: if the weights do not fit the card's network.
+    """
+
+    name = "torch"
+
+    def __init__(self, card: Card, tensors: Mapping[str, Array], device: str, precision: Precision) -> None:
+        self._device = choose_device(device)
+        self.device = str(self._device)
+        self.precision = choose_precision(self._device, precision)
+        network = build_network(card)
+        load_weights(network, {name: torch.from_numpy(array) for name, array in tensors.items()}, card.name)
+        self._dtype = DTYPES[self.precision]
+        self._network = inference_form(network, self._device, self._dtype)
+        self._scores = SCORES[card.architecture.head.scores]
+        self.views_per_batch = VIEWS_PER_BATCH[self._device.type]
+
+    def scores(self, clips: Array) -> Array:
+        """Normalised clips (views, 3, frames, height, width) to scores (views, classes) in [0, 1]."""
+        return self._run(clips, self._scores)
+
+    def logits(self, clips: Array) -> Array:
+        """The same before softmax or sigmoid, averaged over the positions of a convolutional head."""
+        return self._run(clips, mean_logits)
+
+    def _run(self, clips: Array, finish: Callable[[Tensor], Tensor]) -> Array:
+        results: list[Array] = []
+        start = 0
+        while start < len(clips):
+            batch = torch.from_numpy(clips[start : start + self.views_per_batch])
+            try:
+                results.append(self._forward(batch, finish))
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise DeviceError(
+                        f"{self.device}: not enough memory for a single view of shape {tuple(batch.shape)}; "
+                        "use --device cpu, or --precision bf16 or fp16"
+                    ) from None
+                self.views_per_batch = len(batch) // 2
+                log.warning("%s ran out of memory; going on with %d views at a time", self.device, len(batch) // 2)
+                torch.cuda.empty_cache()
+                continue
+            start += len(batch)
+        return np.concatenate(results)
+
+    @torch.inference_mode()
+    def _forward(self, batch: Tensor, finish: Callable[[Tensor], Tensor]) -> Array:
+        batch = batch.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last_3d)
+        result: Array = finish(self._network(batch)).float().cpu().numpy()
+        return result
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is a CUDA GPU where there is one, else the CPU.
+
+    Raises:
+        DeviceError: if there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise DeviceError(f"no such device: {name!r}; use auto, cpu, cuda, cuda:1 or mps") from None
+    if device.type == "cpu":
+        return device
+    if device.type == "cuda" and (device.index or 0) < torch.cuda.device_count():
+        return torch.device("cuda", device.index or 0)
+    if device.type == "mps" and torch.backends.mps.is_available():
+        return device
+    raise DeviceError(f"device {name!r} is not available here; `nlvid doctor` lists what is")
+
+
+def choose_precision(device: torch.device, name: Precision) -> str:
+    """The precision to compute in; ``auto`` is the fastest that the hardware has units for.
+
+    Raises:
+        DeviceError: if the name is not known, or the device cannot compute in it.
+    """
+    if name == "auto":
+        if device.type == "cuda":
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return "bf16" if device.type == "cpu" and cpu_has_bf16_units() else "fp32"
+    if name not in DTYPES:
+        raise DeviceError(f"no such precision: {name!r}; use auto, {', '.join(DTYPES)}")
+    if name == "fp16" and device.type == "cpu":
+        raise DeviceError("fp16 is not for CPUs; use --precision bf16 or fp32")
+    return name
+
+
+def cpu_has_bf16_units() -> bool:
+    """Whether the processor multiplies bfloat16 itself (AMX or AVX512-BF16); emulated, it would be slower."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def describe_devices() -> dict[str, str]:
+    """The devices of this machine by their names for ``--device``, and what ``auto`` computes in on each."""
+    cpu = torch.device("cpu")
+    devices = {"cpu": f"{torch.get_num_threads()} threads, {choose_precision(cpu, 'auto')}"}
+    for index in range(torch.cuda.device_count()):
+        device = torch.device("cuda", index)
+        properties = torch.cuda.get_device_properties(device)
+        devices[str(device)] = (
+            f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {choose_precision(device, 'auto')}"
+        )
+    if torch.backends.mps.is_available():
+        devices["mps"] = choose_precision(torch.device("mps"), "auto")
+    return devices

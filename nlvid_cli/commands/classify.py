@@ -1,0 +1,96 @@
+"""``nlvid classify``: the labels of one or more videos."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated, Literal
+
+import typer
+
+from nlvid_cli.commands.options import Model, Output, Quiet, Verbose
+
+CROPS: dict[str, Literal[1, 3]] = {"1": 1, "3": 3}
+
+
+def classify(
+    videos: Annotated[
+        list[str],
+        typer.Argument(metavar="VIDEO", help="Files, folders, @list.txt, or - for a list on stdin."),
+    ],
+    model: Model = None,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Number of labels to show.")] = 5,
+    timeline: Annotated[bool, typer.Option("--timeline", help="Also the top label of each clip.")] = False,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--labels", metavar="PATTERN", help='Only these labels, e.g. "swim*"; repeatable.'),
+    ] = None,
+    min_score: Annotated[
+        float, typer.Option("--min-score", min=0.0, max=1.0, help='Below this, the answer is "unsure".')
+    ] = 0.0,
+    clips: Annotated[int | None, typer.Option("--clips", min=1, help="Clips per video. Default: as published.")] = None,
+    crops: Annotated[
+        Literal["1", "3"] | None, typer.Option("--crops", help="Crops per clip. Default: as published.")
+    ] = None,
+    step: Annotated[
+        int | None, typer.Option("--step", min=1, help="Frames from one to the next. Default: as published.")
+    ] = None,
+    format_: Annotated[
+        Literal["table", "json", "jsonl", "csv"], typer.Option("--format", "-f", help="Form of the result.")
+    ] = "table",
+    output: Output = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.", show_default=True)] = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"],
+        typer.Option("--precision", help="auto takes what the hardware is fastest in."),
+    ] = "auto",
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Name the actions in videos.
+
+    Examples:
+
+      nlvid classify video.mp4
+
+      nlvid classify clips/ --model i3d --top-k 3 --format jsonl -o labels.jsonl
+    """
+    from nlvid_cli.commands.inputs import expand_inputs, is_one_video
+    from nlvid_cli.commands.progress import DownloadBar, spinner
+    from nlvid_cli.prediction import Failure
+    from nlvid_cli.recognizer import Answer, load
+    from nlvid_cli.report import ReportOptions
+    from nlvid_cli.report.output import open_report
+    from nlvid_cli.report.table import printable
+
+    paths = expand_inputs(videos)
+    recognizer = load(
+        model,
+        device=device,
+        precision=precision,
+        clips=clips,
+        crops=None if crops is None else CROPS[crops],
+        step=step,
+        progress=DownloadBar(),
+    )
+    answer = Answer(top_k, tuple(labels) if labels else None, min_score)
+    failures = 0
+    with (
+        open_report(format_, output, ReportOptions(timeline, is_one_video(videos))) as report,
+        spinner(f"looking at {len(paths)} videos" if len(paths) > 1 else "looking at the video") as status,
+    ):
+        started = time.perf_counter()
+        for number, result in enumerate(recognizer.classify_many(paths, answer), start=1):
+            status.stop()
+            report.add(result, time.perf_counter() - started)
+            started = time.perf_counter()
+            if isinstance(result, Failure):
+                failures += 1
+                print(f"error: {printable(result.video)}: {result.error.message}", file=sys.stderr)
+            if number < len(paths):
+                status.update(f"video {number + 1} of {len(paths)}")
+                status.start()
+    if failures:
+        if len(paths) > 1:
+            print(f"{failures} of {len(paths)} videos failed", file=sys.stderr)
+        raise typer.Exit(1)

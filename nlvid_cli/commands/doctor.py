@@ -1,0 +1,123 @@
+"""``nlvid doctor``: what a bug report needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from nlvid_cli._version import __version__
+from nlvid_cli.commands.options import AsJson, Quiet, Verbose
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "av",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "numpy",
+    "huggingface-hub",
+    "typer",
+)
+VARIABLES = (
+    "NLVID_CACHE", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "CUDA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS", "PIP_INDEX_URL", "HTTPS_PROXY", "REQUESTS_CA_BUNDLE",
+)  # fmt: skip
+
+
+def doctor(
+    as_json: AsJson = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask any host.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show versions, devices, cache and reachable sources.
+
+    Examples:
+
+      nlvid doctor
+
+      nlvid doctor --json > report.json
+    """
+    facts = _gather(offline)
+    if as_json:
+        print(json.dumps(facts, indent=2))
+        return
+    from rich.markup import escape
+
+    from nlvid_cli.report.table import plain_table, stdout_console
+
+    table = plain_table(show_header=False)
+    for key, value in facts.items():
+        lines = [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else [str(value)]
+        table.add_row(key, escape("\n".join(lines)))
+    stdout_console().print(table)
+
+
+def _gather(offline: bool) -> dict[str, Any]:
+    return {
+        "nlvid": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": platform.platform(),
+        "packages": _package_versions(),
+        "devices": _devices(),
+        "ffmpeg": _ffmpeg(),
+        "cache": _cache(),
+        "variables": {name: _without_secrets(os.environ[name]) for name in VARIABLES if name in os.environ},
+        "sources": {} if offline else _sources(),
+    }
+
+
+def _package_versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _devices() -> dict[str, str]:
+    try:
+        from nlvid_cli.backends.torch_backend import describe_devices
+    except ImportError as error:
+        return {"torch": f"does not load: {error}"}
+    return describe_devices()
+
+
+def _ffmpeg() -> dict[str, str]:
+    import av
+
+    libraries = {name: ".".join(map(str, number)) for name, number in av.library_versions.items()}
+    return {"version": av.ffmpeg_version_info, **libraries}
+
+
+def _cache() -> dict[str, str]:
+    from nlvid_cli.checkpoints.fetch import cache_folder, usable_now
+
+    folder = cache_folder()
+    size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {
+        "folder": str(folder),
+        "size": f"{size_bytes / 1e6:.0f} MB",
+        "ready models": ", ".join(usable_now()) or "none",
+    }
+
+
+def _sources() -> dict[str, str]:
+    from nlvid_cli.checkpoints.reachable import reachable_sources
+
+    return {host: f"{'ok' if ok else 'no'}, {detail}" for host, ok, detail in reachable_sources()}
+
+
+def _without_secrets(value: str) -> str:
+    """An address without its user and password: a report is pasted where everybody reads it."""
+    scheme, at, rest = value.rpartition("@")
+    return f"{scheme.split('//')[0]}//***@{rest}" if at and "//" in scheme else value

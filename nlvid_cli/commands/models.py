@@ -1,0 +1,161 @@
+"""``nlvid models``: what there is to choose from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nlvid_cli.commands.options import AsJson, Quiet, Verbose
+
+if TYPE_CHECKING:
+    from nlvid_cli.checkpoints.card import Card
+
+app = typer.Typer(help="Models that nlvid knows by name.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Name or alias, as `nlvid models list` shows it.")]
+
+
+@app.command("list")
+def list_(as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """List all models.
+
+    Examples:
+
+      nlvid models list
+
+      nlvid models list --json
+    """
+    from nlvid_cli.checkpoints.manifest import load_manifest
+
+    manifest = load_manifest()
+    if as_json:
+        print(json.dumps([_row(card) for card in manifest.models], indent=2))
+    else:
+        _print_list(manifest.models)
+
+
+@app.command()
+def show(name: Name, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Show a model's card: network, protocol, accuracy, licence, sources.
+
+    Examples:
+
+      nlvid models show i3d
+
+      nlvid models show i3d --json
+    """
+    from nlvid_cli.checkpoints.card import card_to_json
+    from nlvid_cli.checkpoints.manifest import find_card
+
+    card = find_card(name)
+    if as_json:
+        print(json.dumps(json.loads(card_to_json(card)), indent=2))
+    else:
+        _print_card(card)
+
+
+@app.command()
+def pull(name: Name, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Download a model now, so that it works without a network later; prints the path of its file.
+
+    Examples:
+
+      nlvid models pull i3d
+
+      NLVID_CACHE=/data/models nlvid models pull i3d
+    """
+    from nlvid_cli.checkpoints.fetch import fetch
+    from nlvid_cli.checkpoints.manifest import find_card
+    from nlvid_cli.commands.options import log
+    from nlvid_cli.commands.progress import DownloadBar
+
+    card = find_card(name)
+    path = fetch(card, progress=DownloadBar(), note=log.info)
+    log.info("%s is ready; licence: %s", card.name, card.licence)
+    print(path)
+
+
+@app.command()
+def labels(name: Name, quiet: Quiet = False, verbose: Verbose = False) -> None:
+    """Print a model's labels, one a line, in the order of its scores.
+
+    Examples:
+
+      nlvid models labels i3d
+
+      nlvid models labels i3d | grep swim
+    """
+    from nlvid_cli.checkpoints.manifest import find_card, label_names
+
+    print("\n".join(label_names(find_card(name))))
+
+
+def _row(card: Card) -> dict[str, Any]:
+    from nlvid_cli.checkpoints.fetch import cached_path
+
+    path = cached_path(card)
+    return {
+        "name": card.name,
+        "aliases": list(card.aliases),
+        "summary": card.summary,
+        "labels": card.labels.count,
+        "label_kind": card.labels.kind,
+        "accuracy": {figure.metric: figure.value for figure in card.accuracy},
+        "data_set": card.accuracy[0].data_set if card.accuracy else None,
+        "licence": card.licence,
+        "path": None if path is None else str(path),
+    }
+
+
+def _print_list(cards: tuple[Card, ...]) -> None:
+    from rich.markup import escape
+
+    from nlvid_cli.report.table import plain_table, stdout_console
+
+    table = plain_table("name", "alias", "labels", "accuracy", "here", "licence")
+    for card in cards:
+        row = _row(card)
+        accuracy = ", ".join(f"{metric} {value}" for metric, value in row["accuracy"].items())
+        cells = [row["name"], ", ".join(row["aliases"]), str(row["labels"]), accuracy]
+        cells += ["yes" if row["path"] else "no", row["licence"]]
+        table.add_row(*map(escape, cells))
+    stdout_console().print(table)
+
+
+def _print_card(card: Card) -> None:
+    from rich.markup import escape
+
+    from nlvid_cli.report.table import plain_table, stdout_console
+
+    sampling, preprocess = card.sampling, card.preprocess
+    rate = f", counted at {sampling.frame_rate:g} frames/s" if sampling.frame_rate else ""
+    rows = [
+        ("name", card.name),
+        ("alias", ", ".join(card.aliases)),
+        ("summary", card.summary),
+        ("paper", card.paper),
+        ("labels", f"{card.labels.count}, {card.labels.kind}-label"),
+        (
+            "sampling",
+            f"{sampling.clips} clips of {sampling.frames} frames, step {sampling.step}{rate}; "
+            f"clip starts: {sampling.clip_starts}; short videos: {sampling.short_video}",
+        ),
+        (
+            "preprocess",
+            f"short side {preprocess.short_side} ({preprocess.resize}), {preprocess.crops} crop(s) of "
+            f"{preprocess.crop}; mean {list(preprocess.mean)}, std {list(preprocess.std)} of [0, 255]",
+        ),
+        ("scores", card.architecture.head.scores),
+    ]
+    rows += [
+        (figure.metric, f"{figure.value} % on {figure.data_set}; {figure.protocol} ({figure.measured_by})")
+        for figure in card.accuracy
+    ]
+    rows += [("licence", card.licence), ("origin", card.origin)]
+    rows += [("source", source.kind) for source in card.sources]
+    table = plain_table(show_header=False)
+    for key, value in rows:
+        table.add_row(key, escape(value))
+    stdout_console().print(table)

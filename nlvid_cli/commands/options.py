@@ -1,0 +1,57 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+log = logging.getLogger("nlvid_cli")
+
+
+class _StderrHandler(logging.Handler):
+    """Notes and warnings, a line each, on whatever stderr is at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = {logging.INFO: "note", logging.DEBUG: "debug"}.get(record.levelno, "warning")
+        print(f"{kind}: {record.getMessage()}", file=sys.stderr)
+
+
+def start_logging(level: int) -> None:
+    """Tell notes (INFO) and warnings of nlvid on stderr, from ``level`` on."""
+    log.setLevel(level)
+    log.propagate = False
+    if not log.handlers:
+        log.addHandler(_StderrHandler())
+
+
+def _set_quiet(quiet: bool) -> None:
+    if quiet:
+        start_logging(logging.ERROR)
+
+
+def _set_verbose(verbose: bool) -> None:
+    start_logging(logging.DEBUG if verbose else logging.INFO)
+
+
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=_set_verbose, is_eager=True, help="Explain what is done.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", callback=_set_quiet, help="No notes on stderr.")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Name or alias (see `nlvid models list`), or a .safetensors file of nlvid's. "
+        "Default: the first that can be had.",
+        show_default=False,
+    ),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write here instead of to stdout.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

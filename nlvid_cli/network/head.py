@@ -1,0 +1,65 @@
+"""Heads: from the last feature map to logits per position, and from those to logits and scores per view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nlvid_cli.checkpoints.card import Head
+from nlvid_cli.errors import InputShapeError
+
+
+class ConvolutionalHead(nn.Module):
+    """Average pool with stride 1, dropout, and a 1x1x1 convolution as the classifier.
+
+    Applied to a map larger than the pool, it classifies at every position: the fully convolutional test of
+    "Non-local Neural Networks", section 4.1.
+
+    Args:
+        channels: of the feature map.
+        classes: number of labels.
+        head: that part of the model card.
+        dropout: share of the pooled features that training sets to zero.
+    """
+
+    def __init__(self, channels: int, classes: int, head: Head, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.pool = head.pool
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Conv3d(channels, classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, T, H, W) -> (N, classes, T', H', W') logits.
+
+        Raises:
+            InputShapeError: if the map is smaller than the pool.
+        """
+        size = tuple(x.shape[2:])
+        if any(length < kernel for length, kernel in zip(size, self.pool, strict=True)):
+            raise InputShapeError(
+                f"head: the feature map is {_times(size)} (T x H x W), smaller than the average pool "
+                f"{_times(self.pool)}; use longer or larger clips"
+            )
+        pooled = F.avg_pool3d(x.to(self.classifier.weight.dtype), self.pool, stride=1)
+        logits: Tensor = self.classifier(self.dropout(pooled))
+        return logits
+
+
+def mean_logits(position_logits: Tensor) -> Tensor:
+    """Logits averaged over positions: (N, classes, T', H', W') -> (N, classes)."""
+    return position_logits.mean(dim=(2, 3, 4))
+
+
+SCORES: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax_of_mean": lambda logits: mean_logits(logits).softmax(dim=1),
+    "mean_of_softmax": lambda logits: mean_logits(logits.softmax(dim=1)),
+    "mean_of_sigmoid": lambda logits: mean_logits(torch.sigmoid(logits)),
+}
+"""From logits at each position, (N, classes, T', H', W'), to scores of each view, (N, classes)."""
+
+
+def _times(size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, size))

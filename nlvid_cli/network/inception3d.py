@@ -1,0 +1,185 @@
+"""Inception-v1 I3D: the two-dimensional Inception-v1 inflated to video.
+
+Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset", CVPR 2017,
+figure 3; the baseline of table 3 in "Non-local Neural Networks". Every convolution and max pool pads as
+TensorFlow's "SAME" does, so that existing weights give their own numbers at any input size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nlvid_cli.checkpoints.card import InceptionArchitecture
+from nlvid_cli.errors import InputShapeError
+from nlvid_cli.network.head import ConvolutionalHead
+
+Size3 = tuple[int, int, int]
+
+STEM_CHANNELS = (64, 64, 192)
+"""Output channels of conv_1a, conv_2b and conv_2c."""
+
+MixedChannels = tuple[int, int, int, int, int, int]
+"""Output channels of branch0, branch1_reduce, branch1, branch2_reduce, branch2 and branch3."""
+
+MIXED_CHANNELS: dict[str, MixedChannels] = {
+    "mixed_3b": (64, 96, 128, 16, 32, 32),
+    "mixed_3c": (128, 128, 192, 32, 96, 64),
+    "mixed_4b": (192, 96, 208, 16, 48, 64),
+    "mixed_4c": (160, 112, 224, 24, 64, 64),
+    "mixed_4d": (128, 128, 256, 24, 64, 64),
+    "mixed_4e": (112, 144, 288, 32, 64, 64),
+    "mixed_4f": (256, 160, 320, 32, 128, 128),
+    "mixed_5b": (256, 160, 320, 32, 128, 128),
+    "mixed_5c": (384, 192, 384, 48, 128, 128),
+}
+
+
+def same_padding(size: Sequence[int], kernel: Size3, stride: Size3) -> list[tuple[int, int]]:
+    """Zeros before and after each axis such that ``out = ceil(in / stride)``; the odd one goes to the end.
+
+    ::
+
+        in = 6, kernel 3, stride 2: out = 3, one zero, at the end
+            [0 1 2]
+                [2 3 4]
+                    [4 5 .]
+    """
+    pads = []
+    for length, k, s in zip(size, kernel, stride, strict=True):
+        total = max((-(-length // s) - 1) * s + k - length, 0)
+        pads.append((total // 2, total - total // 2))
+    return pads
+
+
+class SamePadConv3d(nn.Conv3d):
+    """Convolution with "SAME" padding, which depends on the size of the input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (N, C, T, H, W)."""
+        pads = same_padding(x.shape[2:], _size3(self.kernel_size), _size3(self.stride))
+        if all(low == high for low, high in pads):
+            padding = tuple(low for low, _ in pads)
+        else:
+            # F.pad counts axes from the last one: W low, W high, H low, ...
+            x = F.pad(x, [pad for pair in reversed(pads) for pad in pair])
+            padding = (0, 0, 0)
+        return F.conv3d(x, self.weight, self.bias, self.stride, padding)
+
+
+class SamePadMaxPool3d(nn.Module):
+    """Max pool with "SAME" padding by minus infinity.
+
+    ``ceil_mode`` clips the last window at the border, which is the padding at the end; so nothing is copied.
+    """
+
+    def __init__(self, kernel: Size3, stride: Size3) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool (N, C, T, H, W)."""
+        low = [low for low, _ in same_padding(x.shape[2:], self.kernel, self.stride)]
+        return F.max_pool3d(x, self.kernel, self.stride, padding=low, ceil_mode=True)
+
+    def extra_repr(self) -> str:
+        """Kernel and stride, as the layers of torch show them."""
+        return f"kernel_size={self.kernel}, stride={self.stride}"
+
+
+class ConvUnit(nn.Module):
+    """Convolution without bias, batch norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, norm_eps: float) -> None:
+        super().__init__()
+        self.conv: nn.Conv3d = SamePadConv3d(inputs, outputs, kernel, stride, bias=False)
+        self.norm: nn.Module = nn.BatchNorm3d(outputs, eps=norm_eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, T, H, W) -> (N, outputs, T', H', W')."""
+        return F.relu(self.norm(self.conv(x)), inplace=True)
+
+
+class Mixed(nn.Module):
+    """Inception block: four branches beside each other, concatenated over channels."""
+
+    def __init__(self, inputs: int, channels: MixedChannels, *, norm_eps: float) -> None:
+        super().__init__()
+        c0, c1_reduce, c1, c2_reduce, c2, c3 = channels
+        self.branch0 = ConvUnit(inputs, c0, 1, norm_eps=norm_eps)
+        self.branch1_reduce = ConvUnit(inputs, c1_reduce, 1, norm_eps=norm_eps)
+        self.branch1 = ConvUnit(c1_reduce, c1, 3, norm_eps=norm_eps)
+        self.branch2_reduce = ConvUnit(inputs, c2_reduce, 1, norm_eps=norm_eps)
+        self.branch2 = ConvUnit(c2_reduce, c2, 3, norm_eps=norm_eps)
+        self.pool = SamePadMaxPool3d((3, 3, 3), (1, 1, 1))
+        self.branch3 = ConvUnit(inputs, c3, 1, norm_eps=norm_eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, T, H, W) -> (N, c0 + c1 + c2 + c3, T, H, W)."""
+        return torch.cat(
+            [
+                self.branch0(x),
+                self.branch1(self.branch1_reduce(x)),
+                self.branch2(self.branch2_reduce(x)),
+                self.branch3(self.pool(x)),
+            ],
+            dim=1,
+        )
+
+
+class InceptionI3d(nn.Module):
+    """Inception-v1 I3D.
+
+    Args:
+        architecture: that part of the model card.
+        classes: number of labels.
+    """
+
+    def __init__(self, architecture: InceptionArchitecture, classes: int) -> None:
+        super().__init__()
+        eps = architecture.norm_eps
+        first, second, third = STEM_CHANNELS
+        self.conv_1a = ConvUnit(3, first, 7, 2, norm_eps=eps)
+        self.pool_2a = SamePadMaxPool3d((1, 3, 3), (1, 2, 2))
+        self.conv_2b = ConvUnit(first, second, 1, norm_eps=eps)
+        self.conv_2c = ConvUnit(second, third, 3, norm_eps=eps)
+        self.pool_3a = SamePadMaxPool3d((1, 3, 3), (1, 2, 2))
+        channels = self._add_stage("mixed_3", third, eps)
+        self.pool_4a = SamePadMaxPool3d((3, 3, 3), (2, 2, 2))
+        channels = self._add_stage("mixed_4", channels, eps)
+        self.pool_5a = SamePadMaxPool3d((2, 2, 2), (2, 2, 2))
+        channels = self._add_stage("mixed_5", channels, eps)
+        self.head = ConvolutionalHead(channels, classes, architecture.head)
+
+    def _add_stage(self, prefix: str, channels: int, norm_eps: float) -> int:
+        for name, widths in MIXED_CHANNELS.items():
+            if name.startswith(prefix):
+                self.add_module(name, Mixed(channels, widths, norm_eps=norm_eps))
+                channels = widths[0] + widths[2] + widths[4] + widths[5]
+        return channels
+
+    def features(self, x: Tensor) -> Tensor:
+        """Clips to the last feature map: (N, 3, T, H, W) -> (N, 1024, T/8, H/32, W/32), rounded up."""
+        for name, layer in self.named_children():
+            if name != "head":
+                x = layer(x)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits at each position: (N, 3, T, H, W) -> (N, classes, T', H', W').
+
+        Raises:
+            InputShapeError: if the clip is too short or too small for the average pool.
+        """
+        if x.dim() != 5 or x.shape[1] != 3:
+            raise InputShapeError(f"conv_1a: needs clips of shape (N, 3, T, H, W), got {tuple(x.shape)}")
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+
+def _size3(value: tuple[int, ...]) -> Size3:
+    t, h, w = value
+    return t, h, w

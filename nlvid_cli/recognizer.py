@@ -1,0 +1,239 @@
+"""The whole road, from a path to a prediction; see :meth:`Recognizer.classify`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import islice
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlvid_cli.backends import BACKENDS, Array, Backend, Precision
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.fetch import fetch, fetch_default, open_checkpoint
+from nlvid_cli.checkpoints.manifest import find_card, label_names, load_manifest
+from nlvid_cli.checkpoints.progress import Progress
+from nlvid_cli.errors import UsageError, did_you_mean
+from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Result, Views
+from nlvid_cli.video.preprocess import preprocess
+from nlvid_cli.video.probe import VideoInfo, probe
+from nlvid_cli.video.read import read_frames
+from nlvid_cli.video.sample import FramePlan, sample
+
+log = logging.getLogger(__name__)
+
+Path_ = str | PathLike[str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is told of the scores.
+
+    Attributes:
+        top_k: number of labels, of the video and of each clip.
+        labels: shell patterns; only labels that match one of them (in any case) are told. None: all.
+        min_score: if the best label scores less, the answer is "unsure".
+    """
+
+    top_k: int = 5
+    labels: tuple[str, ...] | None = None
+    min_score: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """A video on its way: what it is, which frames were chosen, and the frames, (clips, T, H, W, 3) uint8."""
+
+    info: VideoInfo
+    plan: FramePlan
+    frames: NDArray[np.uint8]
+    warnings: tuple[str, ...]
+
+
+class Recognizer:
+    """A model that is ready to name the actions in videos. Made by :func:`load`.
+
+    Attributes:
+        card: the model's card, with the views that are really used.
+        backend: what runs the network.
+    """
+
+    def __init__(self, card: Card, backend: Backend) -> None:
+        self.card = card
+        self.backend = backend
+        self._labels = label_names(card)
+
+    def classify(self, path: Path_, answer: Answer | None = None) -> Prediction:
+        """Name the actions in the video at ``path``.
+
+        Raises:
+            VideoError: if the video cannot be used; the message says why.
+        """
+        return self._predict(fspath(path), self._decode(Path(path)), self._checked(answer))
+
+    def classify_many(self, paths: Iterable[Path_], answer: Answer | None = None) -> Iterator[Result]:
+        """Name the actions in many videos, in their order; what fails comes as a :class:`Failure`.
+
+        The next video is decoded while the network looks at this one.
+        """
+        answer = self._checked(answer)
+        waiting = iter(paths)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
+            queue = [(path, pool.submit(self._decode, Path(path))) for path in islice(waiting, 1)]
+            while queue:
+                path, decoding = queue.pop(0)
+                error = decoding.exception()  # waits; whatever a file does to a decoder, the others go on
+                queue += [(path, pool.submit(self._decode, Path(path))) for path in islice(waiting, 1)]
+                if error is None:
+                    yield self._predict(fspath(path), decoding.result(), answer)
+                elif isinstance(error, Exception):
+                    log.debug("%s", fspath(path), exc_info=error)
+                    yield Failure.of(fspath(path), error)
+                else:
+                    raise error
+
+    def scores(self, clips: Array) -> Array:
+        """Normalised clips (views, 3, frames, height, width) to scores (views, classes) in [0, 1]."""
+        return self.backend.scores(clips)
+
+    def logits(self, clips: Array) -> Array:
+        """The same before softmax or sigmoid, averaged over positions where the head is convolutional."""
+        return self.backend.logits(clips)
+
+    def matching_labels(self, patterns: Sequence[str]) -> NDArray[np.int64]:
+        """Indices of the labels that match one of the shell patterns, in any case.
+
+        Raises:
+            UnknownName: if a pattern matches no label.
+        """
+        names = [name.casefold() for name in self._labels]
+        chosen: set[int] = set()
+        for pattern in patterns:
+            found = [i for i, name in enumerate(names) if fnmatchcase(name, pattern.casefold())]
+            if not found:
+                raise did_you_mean("label", pattern, self._labels, f"`nlvid models labels {self.card.name}` lists them")
+            chosen.update(found)
+        return np.array(sorted(chosen), dtype=np.int64)
+
+    def _decode(self, path: Path) -> _Decoded:
+        info = probe(path)
+        plan = sample(info, self.card.sampling)
+        read = read_frames(info, plan.frame_numbers, self.card.preprocess.short_side, self.card.preprocess.resize)
+        return _Decoded(info, plan, read.frames, info.warnings + plan.warnings + read.warnings)
+
+    def _predict(self, video: str, decoded: _Decoded, answer: Answer) -> Prediction:
+        scores = self._score_clips(decoded.frames)  # (clips, crops, classes)
+        best = self._best(combine(scores.reshape(-1, scores.shape[-1]), self.card.labels.kind), answer)
+        info, plan, sampling = decoded.info, decoded.plan, self.card.sampling
+        return Prediction(
+            video=video,
+            model=self.card.name,
+            backend=self.backend.name,
+            device=self.backend.device,
+            precision=self.backend.precision,
+            duration_seconds=round(info.duration_seconds, 6),
+            frame_rate=round(info.frame_rate, 6),
+            variable_frame_rate=info.variable_frame_rate,
+            width=info.width,
+            height=info.height,
+            rotation_degrees=info.rotation_degrees,
+            views=Views(sampling.clips, self.card.preprocess.crops, sampling.frames, sampling.step),
+            predictions=best,
+            unsure=best[0].score < answer.min_score,
+            clips=tuple(
+                ClipPrediction(
+                    round(float(start), 6),
+                    round(float(end), 6),
+                    self._best(combine(clip, self.card.labels.kind), answer),
+                )
+                for start, end, clip in zip(plan.start_seconds, plan.end_seconds, scores, strict=True)
+            ),
+            warnings=decoded.warnings,
+        )
+
+    def _score_clips(self, frames: NDArray[np.uint8]) -> Array:
+        """(clips, T, H, W, 3) -> (clips, crops, classes); float32 clips exist only a batch at a time."""
+        crops = self.card.preprocess.crops
+        at_once = max(1, self.backend.views_per_batch // crops)
+        scores = [
+            self.backend.scores(preprocess(frames[i : i + at_once], self.card.preprocess))
+            for i in range(0, len(frames), at_once)
+        ]
+        return np.concatenate(scores).reshape(len(frames), crops, -1)
+
+    def _best(self, scores: Array, answer: Answer) -> tuple[LabelScore, ...]:
+        among = np.arange(len(scores)) if answer.labels is None else self.matching_labels(answer.labels)
+        order = among[np.argsort(-scores[among], kind="stable")[: answer.top_k]]
+        return tuple(LabelScore(self._labels[i], int(i), float(scores[i])) for i in order)
+
+    def _checked(self, answer: Answer | None) -> Answer:
+        answer = answer or Answer()
+        if answer.top_k < 1:
+            raise UsageError(f"top-k must be at least 1, not {answer.top_k}")
+        if answer.labels is not None:
+            self.matching_labels(answer.labels)
+        return answer
+
+
+def combine(scores: Array, kind: Literal["single", "multi"]) -> Array:
+    """Scores of all views, (views, classes), to those of the video, (classes,).
+
+    Single-label: the mean over views ("Non-local Neural Networks", section 4.1, averages softmax scores).
+    Multi-label: the maximum over views, as published for Charades.
+    """
+    result: Array = scores.mean(axis=0) if kind == "single" else scores.max(axis=0)
+    return result
+
+
+def load(
+    model: Path_ | None = None,
+    *,
+    device: str = "auto",
+    precision: Precision = "auto",
+    clips: int | None = None,
+    crops: Literal[1, 3] | None = None,
+    step: int | None = None,
+    progress: Progress | None = None,
+) -> Recognizer:
+    """Make a model ready, and download it if it is not here yet.
+
+    Args:
+        model: a name or an alias from :func:`list_models`, or a ``.safetensors`` file that nlvid wrote; None
+            means the first model of the manifest's default list that can be had.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        clips: clips per video, instead of what the card says.
+        crops: crops per clip, 1 or 3, instead of what the card says.
+        step: distance between frames, instead of what the card says.
+        progress: is told of downloads.
+
+    Raises:
+        UnknownName: if there is no such model.
+        ModelError: if the model cannot be had or does not load.
+        DeviceError: if the device or the precision is not available.
+    """
+    card, tensors = _open(model, progress)
+    card = card.with_views(clips, crops, step)
+    return Recognizer(card, BACKENDS["torch"](card, tensors, device, precision))
+
+
+def list_models() -> tuple[Card, ...]:
+    """The cards of all models that nlvid knows by name."""
+    return load_manifest().models
+
+
+def _open(model: Path_ | None, progress: Progress | None) -> tuple[Card, dict[str, Array]]:
+    if model is None:
+        card, file = fetch_default(progress=progress, note=log.info)
+        return card, open_checkpoint(file)[1]
+    if fspath(model).endswith(".safetensors"):
+        return open_checkpoint(Path(model))
+    card = find_card(fspath(model))
+    return card, open_checkpoint(fetch(card, progress=progress, note=log.info))[1]

@@ -1,0 +1,60 @@
+"""CSV: a row per video and label, after RFC 4180."""
+
+from __future__ import annotations
+
+import csv
+from typing import TextIO
+
+from nlvid_cli.prediction import LabelScore, Prediction, Result
+
+COLUMNS = (
+    "video", "clip", "start_seconds", "end_seconds", "rank", "label", "index", "score",
+    "unsure", "model", "error_type", "error_message",
+)  # fmt: skip
+"""``clip`` counts from 1 and is empty in the rows of the whole video; a failed video is one row with an error."""
+
+
+class CsvRenderer:
+    """Rows of the whole video, and with ``timeline`` also those of each clip."""
+
+    def __init__(self, stream: TextIO, timeline: bool) -> None:
+        self._stream = stream
+        self._timeline = timeline
+        self._rows = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
+        self._rows.writeheader()
+
+    def add(self, result: Result, elapsed_seconds: float) -> None:
+        """Write the rows of one video."""
+        if isinstance(result, Prediction):
+            self._write(result, "", 0.0, result.duration_seconds, result.predictions)
+            for number, clip in enumerate(result.clips if self._timeline else (), start=1):
+                self._write(result, str(number), clip.start_seconds, clip.end_seconds, clip.predictions)
+        else:
+            self._rows.writerow(
+                {
+                    "video": result.video,
+                    "error_type": result.error.type,
+                    "error_message": result.error.message,
+                }
+            )
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing comes after the last row."""
+
+    def _write(self, result: Prediction, clip: str, start: float, end: float, best: tuple[LabelScore, ...]) -> None:
+        for rank, prediction in enumerate(best, start=1):
+            self._rows.writerow(
+                {
+                    "video": result.video,
+                    "clip": clip,
+                    "start_seconds": start,
+                    "end_seconds": end,
+                    "rank": rank,
+                    "label": prediction.label,
+                    "index": prediction.index,
+                    "score": f"{prediction.score:.6f}",
+                    "unsure": str(result.unsure).lower(),
+                    "model": result.model,
+                }
+            )

@@ -1,0 +1,53 @@
+"""JSON and JSON Lines: the values of ``nlvid_cli.prediction``, key for key; see ``docs/json.md``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from nlvid_cli.prediction import Result
+
+
+class JsonLinesRenderer:
+    """One object a line, written and flushed as soon as a video is done."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def add(self, result: Result, elapsed_seconds: float) -> None:
+        """Write one line."""
+        self._stream.write(json.dumps(to_json(result)) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing comes after the last line."""
+
+
+class JsonRenderer:
+    """An array of objects; the object alone if exactly one video was asked for by its name."""
+
+    def __init__(self, stream: TextIO, single: bool) -> None:
+        self._stream = stream
+        self._single = single
+        self._count = 0
+
+    def add(self, result: Result, elapsed_seconds: float) -> None:
+        """Write one object."""
+        if not self._single:
+            self._stream.write(",\n" if self._count else "[\n")
+        self._stream.write(json.dumps(to_json(result), indent=2))
+        self._count += 1
+
+    def close(self) -> None:
+        """Close the array, also after an interruption, so that what is there is valid."""
+        if not self._single:
+            self._stream.write("\n]" if self._count else "[]")
+        self._stream.write("\n" if self._count or not self._single else "")
+        self._stream.flush()
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    """The result as plain values, the version of the schema first."""
+    values = asdict(result)
+    return {"schema": values.pop("schema"), **values}

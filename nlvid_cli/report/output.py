@@ -1,0 +1,84 @@
+"""Where a report goes: stdout, or a file that is whole or not there."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from nlvid_cli.errors import OutputError
+from nlvid_cli.prediction import Result
+from nlvid_cli.report import RENDERERS, Renderer, ReportOptions
+
+
+class Report:
+    """Hands results to a renderer and counts them."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+        self.count = 0
+
+    def add(self, result: Result, elapsed_seconds: float) -> None:
+        """Write one result, which took so long."""
+        self._renderer.add(result, elapsed_seconds)
+        self.count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._renderer.close()
+
+
+@contextmanager
+def open_report(format_name: str, output: Path | None, options: ReportOptions) -> Iterator[Report]:
+    """A report of that format, on stdout or in the file ``output``.
+
+    A file is written under a temporary name beside its target and renamed at the end. If the work ends early, by
+    an interruption or an error, it is kept with the results that are there by then, if there are any.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    report: Report | None = None
+    if output is None:
+        with Report(RENDERERS[format_name](sys.stdout, options)) as report:
+            yield report
+        return
+    part = _part_beside(output)
+    try:
+        with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:  # noqa: SIM117
+            with Report(RENDERERS[format_name](stream, options)) as report:
+                yield report
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(f"{output}: cannot write ({error.strerror})") from None
+    except BaseException:
+        if report is not None and report.count:
+            part.replace(output)
+        raise
+    else:
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _part_beside(target: Path) -> Path:
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot write there ({error.strerror})") from None
+    os.close(descriptor)
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(name, 0o666 & ~mask)  # mkstemp made it private
+    return Path(name)

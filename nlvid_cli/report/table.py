@@ -1,0 +1,114 @@
+"""The table for people: rank, label, score and bar; with a timeline also the best label of each clip."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from nlvid_cli.prediction import Prediction, Result
+
+BAR_WIDTH = 20
+
+PLAIN_WIDTH = 240
+"""Columns of a file or a pipe, for which nothing is broken into lines early."""
+
+
+class TableRenderer:
+    """A table per video. Colours and width follow the terminal; a file or a pipe gets plain text."""
+
+    def __init__(self, stream: TextIO, timeline: bool) -> None:
+        self._console = console_for(stream)
+        self._timeline = timeline
+
+    def add(self, result: Result, elapsed_seconds: float) -> None:
+        """Print the table of one video; a failure was told on stderr already."""
+        if isinstance(result, Prediction):
+            self._console.print(self._tables(result, elapsed_seconds))
+
+    def close(self) -> None:
+        """Nothing comes after the last table."""
+
+    def _tables(self, result: Prediction, elapsed_seconds: float) -> RenderableType:
+        parts: list[RenderableType] = [_best_labels(result)]
+        if self._timeline:
+            parts.append(_timeline(result))
+        parts.append(Text(_how(result, elapsed_seconds), style="dim"))
+        parts += [Text(f"warning: {warning}", style="yellow") for warning in result.warnings]
+        return Group(*parts, "")
+
+
+def printable(path: str) -> str:
+    """The path with what no terminal can show (bytes that are not UTF-8, control characters) replaced."""
+    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def _best_labels(result: Prediction) -> Table:
+    title = escape(printable(result.video))
+    if result.unsure:
+        title += "  [bold yellow]unsure[/]: no label reaches the minimum score"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("label", overflow="fold")
+    table.add_column("score", justify="right")
+    table.add_column("", width=BAR_WIDTH)
+    for rank, prediction in enumerate(result.predictions, start=1):
+        style = "bold" if rank == 1 and not result.unsure else ""
+        bar = ProgressBar(total=1.0, completed=prediction.score, width=BAR_WIDTH)
+        table.add_row(str(rank), escape(prediction.label), f"{prediction.score:.3f}", bar, style=style)
+    return table
+
+
+def _timeline(result: Prediction) -> Table:
+    table = Table(title="timeline", title_justify="left", title_style="bold")
+    table.add_column("from", justify="right")
+    table.add_column("to", justify="right")
+    table.add_column("label", overflow="fold")
+    table.add_column("score", justify="right")
+    for clip in result.clips:
+        best = clip.predictions[0]
+        table.add_row(_time(clip.start_seconds), _time(clip.end_seconds), escape(best.label), f"{best.score:.3f}")
+    return table
+
+
+def _how(result: Prediction, elapsed_seconds: float) -> str:
+    views = result.views
+    crops = f" x {views.crops} crops" if views.crops > 1 else ""
+    return (
+        f"{result.model}, {views.clips} clips{crops} of {views.frames} frames, every {_ordinal(views.step)}; "
+        f"{result.backend} {result.precision} on {result.device}; {elapsed_seconds:.1f} s"
+    )
+
+
+def _ordinal(step: int) -> str:
+    return "frame" if step == 1 else f"{step}. frame"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:{rest:05.2f}" if hours else f"{minutes}:{rest:05.2f}"
+
+
+def plain_table(*columns: str, show_header: bool = True) -> Table:
+    """A table for listings: no frame around it, nothing cut off."""
+    table = Table(box=None, show_header=show_header, header_style="bold", pad_edge=False)
+    for column in columns or ("", ""):
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def stdout_console() -> Console:
+    """The console of listings; where stdout is no terminal, lines are as long as they need to be."""
+    return console_for(sys.stdout)
+
+
+def console_for(stream: TextIO) -> Console:
+    """A console on ``stream`` that breaks lines only on a terminal."""
+    return Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH, highlight=False)
