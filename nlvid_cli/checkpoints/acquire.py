@@ -23,12 +23,12 @@ from nlvid_cli.checkpoints.formats import read_foreign
 from nlvid_cli.checkpoints.model_file import read_card, write_checkpoint
 from nlvid_cli.checkpoints.progress import NoProgress, Progress
 from nlvid_cli.checkpoints.sources import obtain
-from nlvid_cli.checkpoints.sources.common import Job, Obtained, SourceUnavailable
+from nlvid_cli.checkpoints.sources.common import Job, Obtained, SourceError
 from nlvid_cli.errors import ModelError, ModelUnavailable
 
 
 def acquire(card: Card, progress: Progress | None, note: Callable[[str], None] | None) -> Path:
-    """Fetch a model under its lock; arguments and errors as for :func:`~nlvid_cli.checkpoints.fetch.fetch`."""
+    """Fetch a model under its lock; arguments and errors are those of ``fetch.fetch``."""
     job = Job(card, progress or NoProgress(), note or (lambda _: None))
     try:
         for folder in ("models", "downloads", "locks"):
@@ -64,7 +64,7 @@ def _from_first_source(job: Job) -> Path:
     for source in job.card.sources:
         try:
             return _keep(obtain(source, job), job.card)
-        except SourceUnavailable as error:
+        except SourceError as error:
             unreachable.append(f"{error.host}: {error.reason}")
         except ModelError as error:
             unusable.append(error)

@@ -65,9 +65,7 @@ def read_member(archive: Path, member: str, target: Path, sha256: str | None) ->
                 with opener(archive, member) as file:
                     digest = _copy(file, output, member)
             except _DAMAGED as error:
-                raise ModelFileError(
-                    f"{archive.name}: the archive is damaged ({error}); fetch it again"
-                ) from error
+                raise ModelFileError(f"{archive.name}: the archive is damaged ({error}); fetch it again") from error
         if sha256 not in (None, digest):
             raise mismatch(member, archive.name, str(sha256), digest)
         os.replace(temporary, target)
@@ -89,7 +87,7 @@ def _copy(file: IO[bytes], output: IO[bytes], member: str) -> str:
 
 @contextmanager
 def _tar_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
-    with gzip.open(archive) as unpacked, tarfile.open(fileobj=_Bounded(unpacked), mode="r|") as tar:
+    with _BoundedGzip(archive) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
         for entry in tar:
             if entry.name == member:
                 file = tar.extractfile(entry) if entry.isreg() else None
@@ -118,31 +116,25 @@ def _zip_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
             yield file
 
 
-class _Bounded:
-    """A stream that ends in an error when more comes out of it than :data:`MAX_UNPACKED_BYTES`."""
+class _BoundedGzip(gzip.GzipFile):
+    """Ends in an error when more than :data:`MAX_UNPACKED_BYTES` come out of it."""
 
-    def __init__(self, file: gzip.GzipFile) -> None:
-        self._file = file
-        self._left = MAX_UNPACKED_BYTES
+    _given = 0
 
-    def read(self, size: int) -> bytes:
-        data = self._file.read(size)
-        self._left -= len(data)
-        if self._left < 0:
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        self._given += len(data)
+        if self._given > MAX_UNPACKED_BYTES:
             raise _too_large("the archive")
         return data
 
 
 def _missing(archive: Path, member: str) -> ModelFileError:
-    return ModelFileError(
-        f"{archive.name}: the archive has no file {member}; the model card names another one"
-    )
+    return ModelFileError(f"{archive.name}: the archive has no file {member}; the model card names another one")
 
 
 def _not_a_file(archive: Path, member: str) -> ModelFileError:
-    return ModelFileError(
-        f"{archive.name}: {member} is a link or a folder in the archive, not a file; not used"
-    )
+    return ModelFileError(f"{archive.name}: {member} is a link or a folder in the archive, not a file; not used")
 
 
 def _too_large(what: str) -> ModelFileError:

@@ -34,9 +34,7 @@ LAYOUT = 1
 def cache_folder() -> Path:
     """``NLVID_CACHE``, or ``nlvid`` in the user's cache folder; it need not exist."""
     chosen = os.environ.get("NLVID_CACHE")
-    return (
-        Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("nlvid", False))
-    )
+    return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("nlvid", False))
 
 
 def cached_path(card: Card) -> Path | None:

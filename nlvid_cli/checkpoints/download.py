@@ -21,7 +21,7 @@ from nlvid_cli._version import __version__
 from nlvid_cli.checkpoints.checksums import mismatch, sha256_of
 from nlvid_cli.checkpoints.sources.common import (
     Job,
-    SourceUnavailable,
+    SourceError,
     host_of,
     network_reason,
     status_reason,
@@ -40,7 +40,7 @@ BACKOFF_SECONDS = 0.5
 MAX_DOWNLOAD_BYTES = 16 * 2**30
 """Limit for files whose size the card does not state."""
 
-_CHUNK_BYTES = 2**18
+_CHUNK_BYTES = 2**14  # what has come of a chunk is lost when the connection breaks in it
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def download(session: requests.Session, remote: Remote, target: Path, job: Job) 
     """Bring a file to ``target``, whole and checked.
 
     Raises:
-        SourceUnavailable: it cannot be had from there; what came so far is kept for the next run.
+        SourceError: it cannot be had from there; what came so far is kept for the next run.
         ChecksumMismatch: the file there is another one; nothing is kept.
         OSError: the cache folder cannot be written.
     """
@@ -136,13 +136,11 @@ def _receive(session: requests.Session, remote: Remote, part: Path, job: Job) ->
             except requests.RequestException as error:
                 stalls = 0 if _size(part) > before else stalls + 1
                 if stalls == MAX_STALLS or not _may_pass(error):
-                    raise SourceUnavailable(host_of(remote.url), _broken(error, part)) from error
+                    raise SourceError(host_of(remote.url), _broken(error, part)) from error
                 time.sleep(BACKOFF_SECONDS * 2**stalls)
     finally:
         job.progress.finish()
-    raise SourceUnavailable(
-        host_of(remote.url), f"{remote.name}: the connection broke {MAX_CONNECTIONS} times"
-    )
+    raise SourceError(host_of(remote.url), f"{remote.name}: the connection broke {MAX_CONNECTIONS} times")
 
 
 def _one_connection(session: requests.Session, remote: Remote, part: Path, job: Job) -> bool:
@@ -151,15 +149,13 @@ def _one_connection(session: requests.Session, remote: Remote, part: Path, job: 
     _require_https(remote.url, remote)
     # "identity": a compressed answer would have other offsets than the file
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    with session.get(
-        remote.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS, auth=remote.auth
-    ) as response:
+    with session.get(remote.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS, auth=remote.auth) as response:
         _require_https(response.url, remote)
         if start and (response.status_code == 416 or not _continues_at(response, start)):
             part.unlink()  # the server has less than we have, or counts otherwise
             return False
         if response.status_code not in (200, 206):
-            raise SourceUnavailable(host_of(remote.url), status_reason(response.status_code, remote.name))
+            raise SourceError(host_of(remote.url), status_reason(response.status_code, remote.name))
         resumed = response.status_code == 206
         _store(response, part, start if resumed else 0, remote, job)
     return True
@@ -197,7 +193,7 @@ def _store(response: requests.Response, part: Path, start: int, remote: Remote, 
 def _require_https(url: str, remote: Remote) -> None:
     local = host_of(url).partition(":")[0] in ("127.0.0.1", "localhost")
     if remote.https_only and not local and not url.startswith("https://"):
-        raise SourceUnavailable(host_of(url), "plain http is not used for model files, give an https address")
+        raise SourceError(host_of(url), "plain http is not used for model files, give an https address")
 
 
 def _is_complete(size: int, remote: Remote) -> bool:

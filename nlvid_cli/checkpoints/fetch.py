@@ -45,9 +45,7 @@ def fetch(card: Card, progress: Progress | None = None, note: Callable[[str], No
     return acquire(card, progress, note)
 
 
-def fetch_default(
-    progress: Progress | None = None, note: Callable[[str], None] | None = None
-) -> tuple[Card, Path]:
+def fetch_default(progress: Progress | None = None, note: Callable[[str], None] | None = None) -> tuple[Card, Path]:
     """The model to use where the user names none: the manifest's ``default`` list, cached ones first.
 
     Args:

@@ -40,9 +40,7 @@ def weights_folder() -> Path:
     for folder in (package / "weights", package.parent / "weights"):
         if (folder / MANIFEST_FILE).is_file():
             return folder
-    raise ModelFileError(
-        f"{package}: the installation has no weights/{MANIFEST_FILE}; install nlvid-cli again"
-    )
+    raise ModelFileError(f"{package}: the installation has no weights/{MANIFEST_FILE}; install nlvid-cli again")
 
 
 def load_manifest() -> Manifest:
@@ -72,8 +70,8 @@ def label_names(card: Card) -> tuple[str, ...]:
     """The class names of a model, in the order of its scores.
 
     Raises:
-        ModelFileError: the card has neither names nor a file of them, the file cannot be read, or their number
-            is not the one that the card states.
+        ModelFileError: the card has neither names nor a file of them, the file cannot be read, or their
+            number is not the one that the card states.
     """
     names = card.labels.names if card.labels.names is not None else _labels_from_file(card)
     if len(names) != card.labels.count:
@@ -102,9 +100,7 @@ def _read_manifest(path: Path) -> Manifest:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ModelFileError(f"{path}: the manifest cannot be read: {error}") from None
     _check_keys(data, path)
-    models = tuple(
-        card_from_dict(entry, f"{path}, model {number}") for number, entry in enumerate(data["models"], 1)
-    )
+    models = tuple(card_from_dict(entry, f"{path}, model {number}") for number, entry in enumerate(data["models"], 1))
     names = _cards_by_name(models)
     for name in data["default"]:
         if name not in names:
@@ -115,9 +111,7 @@ def _read_manifest(path: Path) -> Manifest:
 def _check_keys(data: dict[str, Any], path: Path) -> None:
     kinds = {"default": str, "models": dict}
     for key in data.keys() ^ kinds.keys():
-        raise ModelFileError(
-            f"{path}: {key!r} is {'an unknown' if key in data else 'a missing'} key of the manifest"
-        )
+        raise ModelFileError(f"{path}: {key!r} is {'an unknown' if key in data else 'a missing'} key of the manifest")
     for key, kind in kinds.items():
         if not (isinstance(data[key], list) and all(isinstance(entry, kind) for entry in data[key])):
             raise ModelFileError(f"{path}: {key!r} must be a list of {'names' if kind is str else 'tables'}")
@@ -129,8 +123,6 @@ def _cards_by_name(models: tuple[Card, ...]) -> dict[str, Card]:
     for card in models:
         for name in (card.name, *card.aliases):
             if name in names:
-                raise ModelFileError(
-                    f"the manifest uses the name {name!r} for {names[name].name} and {card.name}"
-                )
+                raise ModelFileError(f"the manifest uses the name {name!r} for {names[name].name} and {card.name}")
             names[name] = card
     return names

@@ -1,6 +1,7 @@
 """nlvid's own model files: safetensors with the card as JSON in the metadata.
 
-The metadata also has ``format = "pt"``, which other tools look for, and the version of nlvid that wrote the file.
+The metadata also has ``format = "pt"``, which other tools look for, and the version of nlvid that wrote the
+file.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ from typing import Protocol
 class Progress(Protocol):
     """Something that shows how many bytes have come.
 
-    ``start`` may be called again without ``finish`` in between: the download began anew, and so does the count.
+    ``start`` may be called again without ``finish`` in between: the download began anew, and so does the
+    count.
     """
 
     def start(self, description: str, total_bytes: int | None) -> None:
-        """Begin a bar; ``total_bytes`` is None where the server does not say how much will come."""
+        """Begin a bar; ``total_bytes`` is None where it is not known how much will come."""
 
     def advance(self, size_bytes: int) -> None:
         """Count ``size_bytes`` more bytes; the first call after a resumed download counts what was there."""

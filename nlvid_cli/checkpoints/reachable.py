@@ -14,8 +14,8 @@ def reachable_sources() -> list[Reach]:
     """Ask each host once, with the proxies, certificates and addresses that a download would use.
 
     Returns:
-        Host, whether it answers as it should, and a few words on it: the Hub's endpoint, every package index, and
-        the hosts of plain addresses in the manifest.
+        Host, whether it answers as it should, and a few words on it: the Hub's endpoint, every package index,
+        and the hosts of plain addresses in the manifest.
     """
     from nlvid_cli.checkpoints.sources import hub, index, url
 

@@ -30,11 +30,7 @@ UNITS: dict[str, Keys] = {
     "conv_1a": ("Conv3d_1a_7x7",),
     "conv_2b": ("Conv3d_2b_1x1",),
     "conv_2c": ("Conv3d_2c_3x3",),
-    **{
-        f"mixed_{block}.{unit}": (f"Mixed_{block}", key)
-        for block in _MIXED
-        for unit, key in _BRANCHES.items()
-    },
+    **{f"mixed_{block}.{unit}": (f"Mixed_{block}", key) for block in _MIXED for unit, key in _BRANCHES.items()},
 }
 """Where each convolution with batch norm is in the file."""
 
@@ -93,9 +89,7 @@ class _Source:
     def require_all_used(self) -> None:
         if self._arrays:
             names = ", ".join("|".join(keys) for keys in list(self._arrays)[:3])
-            raise ModelFileError(
-                f"{self._name}: {len(self._arrays)} arrays are not of an I3D network: {names}, ..."
-            )
+            raise ModelFileError(f"{self._name}: {len(self._arrays)} arrays are not of an I3D network: {names}, ...")
 
     def _take(self, keys: Keys) -> np.ndarray:
         try:

@@ -75,16 +75,12 @@ def _scan(data: bytes, name: str) -> None:
             count += 1
             if opcode.name not in ALLOWED_OPCODES:
                 what = f"{opcode.name} {argument}" if opcode.name == "INST" else opcode.name
-                raise UnsafeFile(
-                    f"{name}: the pickle holds the operation {what}, which nlvid does not execute"
-                )
+                raise UnsafeFile(f"{name}: the pickle holds the operation {what}, which nlvid does not execute")
             # a memo number far beyond the number of entries makes Python reserve a table of that size
-            if opcode.name in ("BINPUT", "LONG_BINPUT") and argument > count:
+            if opcode.name in ("BINPUT", "LONG_BINPUT") and int(argument or 0) > count:
                 raise UnsafeFile(f"{name}: the pickle reserves memory that it does not use")
     except (ValueError, IndexError, OverflowError, MemoryError) as error:
-        raise ModelFileError(
-            f"{name}: the pickle is damaged or cut off ({error}); fetch the file again"
-        ) from error
+        raise ModelFileError(f"{name}: the pickle is damaged or cut off ({error}); fetch the file again") from error
 
 
 def _collect(tree: Any, keys: tuple[str, ...], arrays: dict[tuple[str, ...], np.ndarray], name: str) -> None:
@@ -95,9 +91,7 @@ def _collect(tree: Any, keys: tuple[str, ...], arrays: dict[tuple[str, ...], np.
             raise ModelFileError(f"{name}: the pickle is nested too deep or too large; not used")
         for key, value in tree.items():
             if not isinstance(key, str):
-                raise ModelFileError(
-                    f"{name}: the pickle has a key that is no text; not a checkpoint that nlvid knows"
-                )
+                raise ModelFileError(f"{name}: the pickle has a key that is no text; not a checkpoint that nlvid knows")
             _collect(value, (*keys, key), arrays, name)
     elif not keys:
         raise ModelFileError(f"{name}: the pickle is no dict of arrays; not a checkpoint that nlvid knows")
@@ -183,9 +177,7 @@ class _Array:
         if not all(type(size) is int and size >= 0 for size in shape):
             raise ModelFileError("the pickle has an array with an impossible shape")
         if math.prod(shape) * kind.itemsize != len(raw):
-            raise ModelFileError(
-                f"the pickle has an array of shape {shape} with {len(raw)} bytes, which do not fit"
-            )
+            raise ModelFileError(f"the pickle has an array of shape {shape} with {len(raw)} bytes, which do not fit")
         self._array = np.frombuffer(raw, kind).reshape(shape, order="F" if is_fortran else "C")
 
     def array(self) -> np.ndarray:

@@ -13,7 +13,7 @@ def obtain(source: Source, job: Job) -> Obtained:
     """Get the file of a source, its sha256 checked against the card.
 
     Raises:
-        SourceUnavailable: the source cannot be reached or does not have the file.
+        SourceError: the source cannot be reached or does not have the file.
         ChecksumMismatch: it has another file.
         ModelFileError: it is an archive that is damaged or lacks the file.
     """

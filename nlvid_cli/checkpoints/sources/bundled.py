@@ -5,7 +5,7 @@ from __future__ import annotations
 from nlvid_cli.checkpoints.card import BundledSource
 from nlvid_cli.checkpoints.checksums import mismatch, sha256_of
 from nlvid_cli.checkpoints.manifest import weights_folder
-from nlvid_cli.checkpoints.sources.common import Job, Obtained, SourceUnavailable
+from nlvid_cli.checkpoints.sources.common import Job, Obtained, SourceError
 
 
 def obtain(source: BundledSource, job: Job) -> Obtained:
@@ -13,7 +13,7 @@ def obtain(source: BundledSource, job: Job) -> Obtained:
     folder = weights_folder()
     path = folder / source.path
     if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
-        raise SourceUnavailable("the package's weights folder", f"it has no file {source.path}")
+        raise SourceError("the package's weights folder", f"it has no file {source.path}")
     if source.sha256 is not None and (got := sha256_of(path)) != source.sha256:
         raise mismatch(source.path, str(folder), source.sha256, got)
     return Obtained(path, disposable=False, sha256=source.sha256)

@@ -37,7 +37,7 @@ class Obtained:
     sha256: str | None
 
 
-class SourceUnavailable(Exception):
+class SourceError(Exception):
     """A source cannot be reached, or does not have the file; the next one is tried.
 
     Attributes:
@@ -63,13 +63,15 @@ def network_reason(error: BaseException) -> str:
         return "the proxy does not answer or refuses (see HTTPS_PROXY and NO_PROXY)"
     for cause in chain:
         if isinstance(cause, ssl.SSLError):
-            return f"its certificate is not accepted ({cause.reason or cause}; REQUESTS_CA_BUNDLE names the CA file)"
+            return f"its certificate is not accepted ({cause}; REQUESTS_CA_BUNDLE can name the CA file)"
     for kind, words in _NETWORK_ERRORS.items():
         if any(isinstance(cause, kind) for cause in chain):
             return words
-    if any("Timeout" in type(cause).__name__ for cause in chain):
-        return "no answer in time"
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no details'}"
+    for part_of_name, words in _CLIENT_ERRORS.items():
+        if any(part_of_name in type(cause).__name__ for cause in chain):
+            return words
+    first_line = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first_line or 'no details'}"
 
 
 _NETWORK_ERRORS: dict[type[BaseException], str] = {
@@ -79,6 +81,14 @@ _NETWORK_ERRORS: dict[type[BaseException], str] = {
     BrokenPipeError: "the connection was reset",
     TimeoutError: "no answer in time",
 }
+
+
+_CLIENT_ERRORS = {
+    "Timeout": "no answer in time",
+    "IncompleteRead": "the connection ended early",
+    "RemoteProtocolError": "the connection ended early",
+}
+"""Parts of the names of exceptions that HTTP clients raise without one of Python's own behind them."""
 
 
 def status_reason(status: int, what: str) -> str:

@@ -1,7 +1,7 @@
 """Files in Hugging Face Hub repositories; the one place that owns ``huggingface_hub``.
 
-Cache (``HF_HOME``), token (``HF_TOKEN``), offline mode (``HF_HUB_OFFLINE``) and endpoint (``HF_ENDPOINT``) are the
-library's own affair. A file that is in its cache is used without a request, whoever brought it there.
+Cache (``HF_HOME``), token (``HF_TOKEN``), offline mode (``HF_HUB_OFFLINE``) and endpoint (``HF_ENDPOINT``)
+are the library's own affair. A file that is in its cache is used without a request, whoever brought it there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nlvid_cli.checkpoints.progress import Progress
 from nlvid_cli.checkpoints.sources.common import (
     Job,
     Obtained,
-    SourceUnavailable,
+    SourceError,
     host_of,
     network_reason,
     status_reason,
@@ -44,17 +44,13 @@ def obtain(source: HubSource, job: Job) -> Obtained:
     if isinstance(cached, str):
         if _fits(Path(cached), source):
             return Obtained(Path(cached), disposable=False, sha256=source.sha256)
-        job.note(
-            f"{source.path} of {source.repo} in the Hub's cache is not the published file; fetching it again"
-        )
+        job.note(f"{source.path} of {source.repo} in the Hub's cache is not the published file; fetching it again")
         _remove(Path(cached))
     path = _download(source, job.progress)
     if not _fits(path, source):
         got = sha256_of(path)
         _remove(path)
-        raise mismatch(
-            f"{source.path} of {source.repo}", host_of(constants.ENDPOINT), str(source.sha256), got
-        )
+        raise mismatch(f"{source.path} of {source.repo}", host_of(constants.ENDPOINT), str(source.sha256), got)
     return Obtained(path, disposable=False, sha256=source.sha256)
 
 
@@ -62,7 +58,7 @@ def _download(source: HubSource, progress: Progress) -> Path:
     """Have the library download the file.
 
     Raises:
-        SourceUnavailable: with what its exception means for the user.
+        SourceError: with what its exception means for the user.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -78,7 +74,7 @@ def _download(source: HubSource, progress: Progress) -> Path:
             )
         except Exception as error:  # its HTTP client and hf_xet raise types of their own, not listed anywhere
             if attempt == ATTEMPTS or isinstance(error, (HfHubHTTPError, EntryNotFoundError, ValueError)):
-                raise SourceUnavailable(host_of(constants.ENDPOINT), _reason(error, source)) from error
+                raise SourceError(host_of(constants.ENDPOINT), _reason(error, source)) from error
     raise AssertionError("unreachable")
 
 
@@ -94,9 +90,7 @@ def _reason(error: Exception, source: HubSource) -> str:
     if isinstance(error, LocalEntryNotFoundError):
         cause = error.__cause__
         if cause is None or isinstance(cause, OfflineModeIsEnabled):
-            return (
-                f"{source.path} of {where} is not in the Hub's cache, and HF_HUB_OFFLINE forbids to fetch it"
-            )
+            return f"{source.path} of {where} is not in the Hub's cache, and HF_HUB_OFFLINE forbids to fetch it"
         return _reason(cause, source) if isinstance(cause, Exception) else network_reason(error)
     if isinstance(error, EntryNotFoundError):
         return f"{where} has no file {source.path}"
@@ -121,7 +115,7 @@ def _remove(path: Path) -> None:
 def _bar_for(progress: Progress) -> type[Any]:
     """A class of progress bars, as the library wants it, that shows nothing itself and tells ``progress``.
 
-    A download through Xet makes two bars, for bytes received and for bytes written; only the first one counts.
+    A download through Xet makes two bars, for bytes received and bytes written; only the first one counts.
     """
     bars: list[Any] = []
 

