@@ -1,0 +1,193 @@
+"""The one place that opens video files: local, regular, self-contained, and no larger than agreed.
+
+FFmpeg's formats include play lists, scripts, stream descriptions, capture devices and generators, which make it read
+other files, the network or the screen. Three fences keep it to the one file that was named:
+
+- the path must be a regular file, and is handed over with the ``file:`` protocol in front, so that no part of the name
+  (``http://``, ``concat:``, a leading dash) is understood as anything else;
+- ``protocol_whitelist=file``: nothing that a file mentions can be fetched from elsewhere;
+- ``format_whitelist``: formats that open further files are refused before their code sees the content.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Discard, Disposition
+from av.video.stream import VideoStream
+
+from nlvid_cli.errors import ForbiddenFormat, FrameTooLarge, NoVideoStream, UnreadableVideo, VideoNotFound
+
+MAX_FRAME_PIXELS = 8192 * 8192
+"""Largest frame that is decoded. 8K television (7680 x 4320) is half of it and square 8K headset video all of it; a
+frame of this size takes 200 MB as RGB and decoders hold several, so that anything beyond is more likely an attack."""
+
+FORBIDDEN_FORMATS = frozenset({
+    # play lists, scripts and stream descriptions: they name other files or addresses
+    "hls", "dash", "concat", "imf", "sdp", "rtsp", "rtp", "sap", "webm_dash_manifest", "ffmetadata", "vapoursynth",
+    "avisynth", "vobsub",
+    # recordings that go on in neighbouring files
+    "mlv",
+    # file name patterns: many files under one name
+    "image2", "image2pipe", "alias_pix", "brender_pix",
+    # generators and capture devices
+    "lavfi", "alsa", "fbdev", "kmsgrab", "video4linux2,v4l2", "x11grab", "xcbgrab", "v4l2", "dshow", "gdigrab",
+    "vfwcap", "avfoundation", "decklink", "jack", "oss", "pulse", "sndio", "openal", "libcdio", "libdc1394", "iec61883",
+    "android_camera", "audiotoolbox", "bktr", "ndi", "libndi_newtek",
+    # text and arbitrary bytes shown as moving pictures, and modules of outside libraries
+    "tty", "bin", "xbin", "adf", "idf", "data", "libopenmpt", "libgme", "libmodplug",
+    # raw samples without any signature: only the file name would speak for them
+    "rawvideo", "bitpacked", "v210", "v210x",
+})  # fmt: skip
+"""Demuxers that are never used: those that read more than the named file, and those that take any bytes for video."""
+
+_DESCRIPTIONS = {
+    b"#EXTM3U": "an HLS play list",
+    b"ffconcat version": "a concat script",
+    b"v=0": "an SDP stream description",
+    b"<MPD": "a DASH manifest",
+    b"<?xml": "an XML document",
+    b"<AssetMap": "an IMF asset map",
+    b"<smil": "a SMIL play list",
+    b"[playlist]": "a play list",
+    b"[Reference]": "an ASX reference file",
+    b"RTSPtext": "an RTSP reference file",
+}
+"""First bytes of text files that point at media elsewhere, to tell the user why such a file is refused."""
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a local video file and choose its video stream.
+
+    The decoder is set up for one thread; callers that want more set ``stream.codec_context.thread_count``.
+
+    Args:
+        path: of a regular file. Names that begin with a dash or hold colons, per cent signs or bytes that are not UTF-8
+            are fine.
+
+    Yields:
+        The container and its best video stream, with all other streams discarded. Closed on leaving.
+
+    Raises:
+        VideoNotFound: no such file, or a folder, pipe or device.
+        ForbiddenFormat: a play list, script or stream description.
+        UnreadableVideo: empty, not allowed to be read, or of no known format.
+        NoVideoStream: nothing in it is video.
+        FrameTooLarge: its frames have more than :data:`MAX_FRAME_PIXELS` pixels.
+    """
+    _check_regular_file(path)
+    with _open(path) as container:
+        yield container, _choose_stream(container, path)
+
+
+def _check_regular_file(path: Path) -> None:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise VideoNotFound("no such file") from None
+    except (OSError, ValueError) as error:
+        raise VideoNotFound(f"cannot be looked at ({_reason(error)})") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise VideoNotFound("a folder, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise VideoNotFound("not a regular file (copy the pipe or device to a file first)")
+    if status.st_size == 0:
+        raise UnreadableVideo("empty file (0 bytes)")
+
+
+def _open(path: Path) -> InputContainer:
+    name = "file:" + os.fspath(path)
+    try:
+        return av.open(
+            name,
+            "r",
+            options={"max_pixels": str(MAX_FRAME_PIXELS)},
+            container_options={"protocol_whitelist": "file", "format_whitelist": _allowed_formats()},
+            metadata_errors="replace",
+        )
+    except PermissionError:
+        raise UnreadableVideo("cannot be opened (permission denied)") from None
+    except MemoryError:
+        raise UnreadableVideo("cannot be opened (FFmpeg ran out of memory over its header)") from None
+    except (OSError, ValueError) as error:  # av.error.FFmpegError is one or both of these
+        raise _refusal(path, error) from None
+
+
+@lru_cache(maxsize=1)
+def _allowed_formats() -> str:
+    """Comma-separated names of all demuxers of this FFmpeg, less the forbidden ones."""
+    names = {name for name in av.formats_available if not name.startswith("lib")}
+    return ",".join(sorted(names - FORBIDDEN_FORMATS))
+
+
+def _refusal(path: Path, error: Exception) -> ForbiddenFormat | UnreadableVideo:
+    with path.open("rb") as file:
+        head = file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip()
+    for signature, what in _DESCRIPTIONS.items():
+        if head[: len(signature)].lower() == signature.lower():
+            return ForbiddenFormat(f"{what}, not a video (it points at other files; name those instead)")
+    if "%" in path.name:
+        return UnreadableVideo(
+            f"not a video, or a picture whose name looks like a pattern for many files, in which case rename it "
+            f"(FFmpeg says: {_reason(error)})"
+        )
+    return UnreadableVideo(f"not a video, or damaged beyond reading (FFmpeg says: {_reason(error)})")
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error)
+    return str(reason)[:1].lower() + str(reason)[1:]
+
+
+def _choose_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The best stream that is really video, by FFmpeg's own judgement where that is not a cover picture."""
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    streams = [stream for stream in container.streams.video if not stream.disposition & pictures]
+    if not streams:
+        raise NoVideoStream(_what_is_there(container))
+    best = container.streams.best("video")
+    stream = next((stream for stream in streams if best is not None and stream.index == best.index), streams[0])
+    if stream.codec_context is None:
+        raise UnreadableVideo("FFmpeg has no decoder for its video codec (convert it to H.264 first)")
+    check_frame_size(*_declared_size(stream, path))
+    stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
+    stream.codec_context.thread_count = 1
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+    return stream
+
+
+def check_frame_size(width: int, height: int) -> None:
+    """Raise :class:`FrameTooLarge` if a frame of this size is beyond :data:`MAX_FRAME_PIXELS`."""
+    if width * height > MAX_FRAME_PIXELS:
+        raise FrameTooLarge(
+            f"frames of {width} x {height} pixels are larger than nlvid decodes "
+            f"(the limit is {MAX_FRAME_PIXELS / 1e6:.0f} million pixels; scale the video down first)"
+        )
+
+
+def _declared_size(stream: VideoStream, path: Path) -> tuple[int, int]:
+    """Width and height by the header; a PNG that is over FFmpeg's limit must be asked directly."""
+    context = stream.codec_context
+    if context.width == 0 and context.name == "png":
+        with path.open("rb") as file:
+            head = file.read(24)
+        return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    return context.width, context.height
+
+
+def _what_is_there(container: InputContainer) -> str:
+    if len(container.streams.video):
+        return "no video stream (the file holds only audio and a cover picture)"
+    if len(container.streams.audio):
+        return "no video stream (the file holds only audio)"
+    return "no video stream (nothing in the file is video)"

@@ -1,0 +1,102 @@
+"""What is known about a video before any of its pictures is needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Times = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How decoded pictures become upright: first exchange the axes, then mirror.
+
+    ::
+
+        clockwise quarter turn        a b      exchange   a c     mirror     c a
+                                      c d      the axes   b d     left-right d b
+
+    Attributes:
+        exchange_axes: rows become columns.
+        mirror_x: then left and right change places.
+        mirror_y: then top and bottom change places.
+    """
+
+    exchange_axes: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+
+    @classmethod
+    def from_display_matrix(cls, matrix: NDArray[np.int32]) -> Orientation:
+        """Nearest upright orientation to a display matrix.
+
+        Args:
+            matrix: (3, 3) fixed-point numbers as in the ``tkhd`` box of ISO/IEC 14496-12, section 8.3.2: a pixel at
+                (x, y) is shown at (a x + c y, b x + d y), where a, b are the start of the first row and c, d that of
+                the second.
+        """
+        (a, b), (c, d) = matrix[:2, :2].astype(np.int64).tolist()
+        if abs(b) + abs(c) > abs(a) + abs(d):
+            return cls(True, mirror_x=c < 0, mirror_y=b < 0)
+        return cls(False, mirror_x=a < 0, mirror_y=d < 0)
+
+    @property
+    def rotation_degrees(self) -> int:
+        """Clockwise turn in it: 0, 90, 180 or 270; a mirror image is turned after left and right changed places."""
+        if self.exchange_axes:
+            return 90 if self.mirror_x else 270
+        return 180 if self.mirror_y else 0
+
+    def displayed(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height on the screen of a picture that is decoded as ``width`` x ``height``."""
+        return (height, width) if self.exchange_axes else (width, height)
+
+    def apply(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Upright view of a decoded picture (height, width, 3); nothing is copied."""
+        if self.exchange_axes:
+            picture = picture.transpose(1, 0, 2)  # (H, W, C) -> (W, H, C)
+        return picture[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
+
+
+@dataclass(frozen=True, eq=False)
+class VideoInfo:
+    """Frames of a video in time, their size, and how to find them.
+
+    A frame's number is its place, from 0, in the order in which the pictures are displayed.
+
+    Attributes:
+        path: of the file.
+        times_seconds: (frames,) float64, ascending: when each frame is displayed, from the first one at 0.
+        duration_seconds: from the first frame to the end of the last one.
+        frame_rate: mean frames per second, frames / duration.
+        variable_frame_rate: whether the frames lie unevenly in time, beyond the rounding of time stamps.
+        width: pixels, as displayed (after rotation; non-square pixels are left as they are).
+        height: pixels, as displayed.
+        rotation_degrees: clockwise turn that shows the frames upright: 0, 90, 180 or 270.
+        warnings: what was odd about the file, in sentences.
+        stream_index: of the video stream in the file.
+        orientation: the turn, and whether the picture is mirrored.
+        pts: (frames,) int64, ascending: presentation time stamps of the frames, in the stream's unit, if these identify
+            the pictures; None where pictures can only be told apart by counting.
+        key_frames: (keys,) int64, ascending: numbers of the frames at which decoding can start; empty where only
+            decoding from the start is certain to give the right pictures.
+    """
+
+    path: Path
+    times_seconds: Times
+    duration_seconds: float
+    frame_rate: float
+    variable_frame_rate: bool
+    width: int
+    height: int
+    rotation_degrees: int = 0
+    warnings: tuple[str, ...] = ()
+    stream_index: int = 0
+    orientation: Orientation = Orientation()
+    pts: Numbers | None = None
+    key_frames: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))

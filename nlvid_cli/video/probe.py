@@ -1,0 +1,197 @@
+"""Where the frames of a video lie in time, without decoding it.
+
+All packets are read once, undecoded (0.1 s for ten minutes of 1080p), because nothing shorter is exact: headers
+over-count, frame rates are rounded, indices do not hold presentation times. The first two pictures are decoded too, for
+the size and the rotation as displayed, and as a check on the packets' time stamps.
+
+Where packets and pictures do not correspond one to one, the whole video is decoded once, and the pictures themselves
+are counted. That is so for AVI (no presentation times in the file), for packets without or with repeated time stamps,
+and for codecs of which too little is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from nlvid_cli.errors import UnreadableVideo
+from nlvid_cli.video.container import check_frame_size, open_video
+from nlvid_cli.video.info import Numbers, Orientation, Times, VideoInfo
+
+SEEKABLE = frozenset({
+    "h264", "hevc", "vvc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4", "h263", "theora",
+    "mjpeg", "prores", "dnxhd", "ffv1",
+})  # fmt: skip
+"""Codecs that decode to the same pictures from a key frame as from the start."""
+
+ONE_PICTURE_PER_PACKET = SEEKABLE | {"png", "gif", "apng", "webp"}
+"""Codecs whose packets each show one picture, except for VP8's hidden frames and MPEG-4's empty ones (see below)."""
+
+COUNTED_FORMATS = frozenset({"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "obu", "h261", "h263"})
+"""Formats without presentation time stamps: what FFmpeg reports for them is a guess."""
+
+EMPTY_MPEG4_BYTES = 16
+"""MPEG-4 packets below this size may be "not coded" (the picture before stays): no picture comes out for these."""
+
+UNEVEN = 0.25
+"""Part of the mean distance by which a frame of a constant frame rate may stray from its place: time stamps are rounded
+(to 1 ms in Matroska, to 1/25 s at worst), and cameras jitter."""
+
+
+@dataclass(frozen=True)
+class _Packets:
+    """Columns of what the demuxer tells about each packet, in the order of the file."""
+
+    pts: list[int | None]
+    durations: list[int]
+    sizes: list[int]
+    keys: list[bool]
+    shown: list[bool]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Time stamps of the displayed frames, ascending, and the duration of the last one, in units of the stream."""
+
+    stamps: Times
+    last_duration: int
+    pts: Numbers | None
+    key_frames: Numbers
+
+
+def probe(path: Path) -> VideoInfo:
+    """Learn where the frames of a video are, and how large.
+
+    Args:
+        path: of a local, regular file.
+
+    Raises:
+        VideoError: one of the kinds that :func:`nlvid_cli.video.container.open_video` lists; or no picture decodes.
+    """
+    with open_video(path) as (container, stream):
+        packets = _read_packets(container, stream)
+        unit = float(stream.time_base or 0) or 1.0
+        nominal = float(stream.average_rate or stream.guessed_rate or 0) or 25.0
+        codec, file_format, index = stream.codec_context.codec.canonical_name, container.format.name, stream.index
+    first = _first_pictures(path, 2)
+    if not first:
+        raise UnreadableVideo("no frame of it can be decoded (the file is damaged, or only its header arrived)")
+    table = _trusted_table(packets, codec, file_format, [frame.pts for frame in first])
+    if table is None:
+        table = _decoded_table(path, packets, nominal * unit)
+    return _describe(path, index, table, first[0], unit, nominal)
+
+
+def _read_packets(container: InputContainer, stream: VideoStream) -> _Packets:
+    packets = _Packets([], [], [], [], [])
+    vp8 = stream.codec_context.codec.canonical_name == "vp8"
+    for packet in container.demux(stream):
+        if packet.size == 0 and packet.pts is None and packet.dts is None:
+            continue  # the demuxer's mark of the end
+        packets.pts.append(packet.pts)
+        packets.durations.append(packet.duration or 0)
+        packets.sizes.append(packet.size)
+        packets.keys.append(packet.is_keyframe)
+        packets.shown.append(not packet.is_discard and not (vp8 and _is_hidden_vp8(packet)))
+    return packets
+
+
+def _is_hidden_vp8(packet: Packet[VideoStream]) -> bool:
+    """Whether a VP8 frame is only kept as a reference: ``show_frame``, bit 4 of the frame tag (RFC 6386, 9.1)."""
+    return packet.size > 0 and not memoryview(packet)[0] & 0x10
+
+
+def _trusted_table(packets: _Packets, codec: str, file_format: str, first_pts: list[int | None]) -> _Table | None:
+    """The frames by the packets' time stamps, or None where packets and pictures may not correspond."""
+    if codec not in ONE_PICTURE_PER_PACKET or file_format in COUNTED_FORMATS:
+        return None
+    if codec == "mpeg4" and min(packets.sizes, default=0) < EMPTY_MPEG4_BYTES:
+        return None
+    shown = [
+        (pts, duration)
+        for pts, duration, shown in zip(packets.pts, packets.durations, packets.shown, strict=True)
+        if shown and pts is not None
+    ]
+    pts = np.array(sorted(stamp for stamp, _ in shown), np.int64)
+    complete = len(shown) == sum(packets.shown) and len(pts) > 0
+    if not complete or (np.diff(pts) == 0).any() or first_pts != pts[: len(first_pts)].tolist():
+        return None
+    keys = [stamp for stamp, key in zip(packets.pts, packets.keys, strict=True) if key and stamp is not None]
+    key_frames = np.flatnonzero(np.isin(pts, keys)) if codec in SEEKABLE else np.zeros(0, np.int64)
+    return _Table(pts.astype(np.float64), max(shown)[1], pts, key_frames)
+
+
+def _decoded_table(path: Path, packets: _Packets, frame_units: float) -> _Table:
+    """The frames by decoding them all: as many as come out, at the time stamps that came with them."""
+    pts = [frame.pts for frame in _pictures(path)]
+    known = sorted(stamp for stamp in pts if stamp is not None)
+    complete = len(known) == len(pts)  # else an even grid is the best guess
+    stamps = np.array(known, np.float64) if complete else np.arange(len(pts)) / frame_units
+    return _Table(stamps, max(packets.durations[-1:], default=0), None, np.zeros(0, np.int64))
+
+
+def _first_pictures(path: Path, count: int) -> list[VideoFrame]:
+    frames = []
+    for frame in _pictures(path):
+        frames.append(frame)
+        if len(frames) == count:
+            break
+    return frames
+
+
+def _pictures(path: Path) -> Iterator[VideoFrame]:
+    """All pictures that decode, in the order in which the decoder displays them."""
+    with open_video(path) as (container, stream):
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except (av.error.FFmpegError, MemoryError):
+                continue  # a damaged packet; what follows may still decode
+
+
+def _describe(path: Path, index: int, table: _Table, first: VideoFrame, unit: float, nominal: float) -> VideoInfo:
+    check_frame_size(first.width, first.height)
+    orientation = orientation_of(first)
+    width, height = orientation.displayed(first.width, first.height)
+    times = (table.stamps - table.stamps[0]) * unit
+    typical = float(np.median(np.diff(times))) if len(times) > 1 else 1 / nominal
+    duration = float(times[-1]) + (table.last_duration * unit or typical or 1 / nominal)
+    return VideoInfo(
+        path=path,
+        times_seconds=times,
+        duration_seconds=duration,
+        frame_rate=len(times) / duration,
+        variable_frame_rate=_is_uneven(times),
+        width=width,
+        height=height,
+        rotation_degrees=orientation.rotation_degrees,
+        warnings=(),
+        stream_index=index,
+        orientation=orientation,
+        pts=table.pts,
+        key_frames=table.key_frames,
+    )
+
+
+def orientation_of(frame: VideoFrame) -> Orientation:
+    """How to turn a decoded frame upright, by the display matrix that came with it."""
+    matrix_data = frame.side_data.get("DISPLAYMATRIX")
+    if matrix_data is None or matrix_data.buffer_size < 36:
+        return Orientation()
+    matrix = np.frombuffer(memoryview(matrix_data), np.int32, count=9).reshape(3, 3)
+    return Orientation.from_display_matrix(matrix)
+
+
+def _is_uneven(times: Times) -> bool:
+    if len(times) < 3:
+        return False
+    even = np.linspace(times[0], times[-1], len(times))
+    return bool(np.abs(times - even).max() > UNEVEN * even[1])
