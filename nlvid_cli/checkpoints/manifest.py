@@ -61,7 +61,7 @@ def find_card(name: str) -> Card:
     names = _cards_by_name(load_manifest().models)
     if name in names:
         return names[name]
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
     raise UnknownName(f"no model is called {name!r}; {hint} (`nlvid models list` shows them all)")
 

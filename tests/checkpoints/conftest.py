@@ -22,6 +22,8 @@ from nlvid_cli.checkpoints import download, manifest
 from nlvid_cli.checkpoints.card import card_from_dict, card_to_json
 from nlvid_cli.checkpoints.formats.flax_i3d import UNITS
 
+USERS_ENVIRONMENT = dict(os.environ)
+
 
 @dataclass
 class Page:
@@ -123,6 +125,14 @@ def surroundings(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.001)
+
+
+@pytest.fixture
+def real_environment(monkeypatch):
+    """The index, the proxies and the certificates of the user, for tests that use the real network."""
+    for name, value in USERS_ENVIRONMENT.items():
+        if name != "HF_HOME":
+            monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_the_sum_of_the_archive_is_the_cards_not_the_indexs(publish, server, too
 
 def test_the_sum_of_the_member_is_checked(publish, cache):
     card = publish(member_sha256="1" * 64)
-    with pytest.raises(ChecksumMismatch, match="weights.ckpt"):
+    with pytest.raises(ChecksumMismatch, match=r"weights\.ckpt"):
         fetch(card)
     assert leftovers(cache) == []
 

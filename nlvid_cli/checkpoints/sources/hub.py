@@ -9,7 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import (
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -46,12 +52,28 @@ def obtain(source: HubSource, job: Job) -> Obtained:
             return Obtained(Path(cached), disposable=False, sha256=source.sha256)
         job.note(f"{source.path} of {source.repo} in the Hub's cache is not the published file; fetching it again")
         _remove(Path(cached))
+    _require_answer(source)
     path = _download(source, job.progress)
     if not _fits(path, source):
         got = sha256_of(path)
         _remove(path)
         raise mismatch(f"{source.path} of {source.repo}", host_of(constants.ENDPOINT), str(source.sha256), got)
     return Obtained(path, disposable=False, sha256=source.sha256)
+
+
+def _require_answer(source: HubSource) -> None:
+    """Fail within seconds where nobody answers; the download itself would go on trying for half a minute."""
+    url = hf_hub_url(source.repo, source.path, revision=source.revision)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            get_hf_file_metadata(url)
+        except HfHubHTTPError:
+            return  # an answer, be it a bad one; the download will tell
+        except Exception as error:  # the types of its HTTP client differ between versions
+            if attempt == ATTEMPTS or isinstance(error, OfflineModeIsEnabled):
+                raise SourceError(host_of(constants.ENDPOINT), _reason(error, source)) from error
+        else:
+            return
 
 
 def _download(source: HubSource, progress: Progress) -> Path:
@@ -78,7 +100,7 @@ def _download(source: HubSource, progress: Progress) -> Path:
     raise AssertionError("unreachable")
 
 
-def _reason(error: Exception, source: HubSource) -> str:
+def _reason(error: BaseException, source: HubSource) -> str:
     """What an exception of the library means; the order goes from the special to the general."""
     where = f"{source.repo} (revision {source.revision})"
     if isinstance(error, GatedRepoError):
@@ -88,15 +110,14 @@ def _reason(error: Exception, source: HubSource) -> str:
     if isinstance(error, RevisionNotFoundError):
         return f"{source.repo} has no revision {source.revision}"
     if isinstance(error, LocalEntryNotFoundError):
-        cause = error.__cause__
-        if cause is None or isinstance(cause, OfflineModeIsEnabled):
-            return f"{source.path} of {where} is not in the Hub's cache, and HF_HUB_OFFLINE forbids to fetch it"
-        return _reason(cause, source) if isinstance(cause, Exception) else network_reason(error)
+        return _reason(error.__cause__, source) if error.__cause__ else network_reason(error)
+    if isinstance(error, OfflineModeIsEnabled):
+        return f"{source.path} of {where} is not in the Hub's cache, and HF_HUB_OFFLINE forbids to fetch it"
     if isinstance(error, EntryNotFoundError):
         return f"{where} has no file {source.path}"
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
-        login = "; HF_TOKEN is not accepted" if status == 401 else ""
+        login = "; HF_TOKEN is missing or not accepted" if status == 401 else ""
         return status_reason(status, source.repo) + login
     return network_reason(error)
 

@@ -1,0 +1,112 @@
+"""The manifest that ships, and what is wrong with others."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nlvid_cli.checkpoints import manifest
+from nlvid_cli.checkpoints.card import Labels
+from nlvid_cli.checkpoints.formats import FORMATS
+from nlvid_cli.checkpoints.sources import SOURCES
+from nlvid_cli.errors import ModelFileError, UnknownName
+
+GOOD = (manifest.weights_folder() / "manifest.toml").read_text()
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read_text(text):
+        path = tmp_path / "manifest.toml"
+        path.write_text(text)
+        return manifest._read_manifest(path)
+
+    return read_text
+
+
+def test_the_shipped_models_can_all_be_checked():
+    shipped = manifest.load_manifest()
+    assert shipped.default[0] == "i3d-inception-64x1.deepmind-k400"
+    for card in shipped.models:
+        assert card.format in ("safetensors", *FORMATS)
+        assert len(manifest.label_names(card)) == card.labels.count
+        for source in card.sources:
+            assert source.kind in SOURCES
+            assert source.sha256
+            assert source.size_bytes
+            assert getattr(source, "member_sha256", "not an archive")
+
+
+def test_the_i3d_states_the_accuracy_of_these_very_weights():
+    card = manifest.find_card("i3d")
+    assert [(figure.metric, figure.value) for figure in card.accuracy] == [("top-1", 68.4), ("top-5", 88.0)]
+    assert (card.sampling.frames, card.sampling.clips, card.sampling.frame_rate) == (64, 10, 25.0)
+    assert manifest.label_names(card)[5:7] == ("archery", "arm wrestling")
+
+
+def test_an_alias_and_a_name_give_the_same_card():
+    assert manifest.find_card("i3d") is manifest.find_card("i3d-inception-64x1.deepmind-k400")
+
+
+@pytest.mark.parametrize("name", ["i3", "i3d-inception-64x1.deepmind-k40", "I3D"])
+def test_a_misspelt_name_gets_a_suggestion(name):
+    with pytest.raises(UnknownName, match=r"did you mean .*i3d") as error:
+        manifest.find_card(name)
+    assert error.value.exit_status == 2
+
+
+def test_an_unknown_name_gets_the_list():
+    with pytest.raises(UnknownName, match=r"'zzz'; known are i3d-inception"):
+        manifest.find_card("zzz")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("default =", "defaults =", "'defaults' is an unknown key|'default' is a missing key"),
+        ('default = ["i3d-', 'default = ["j3d-', "default names 'j3d-inception"),
+        ("default = [", "default = [[[", "cannot be read"),
+        ("default = [", "default = [5, ", "'default' must be a list of names"),
+        ("frames = 64", "frames = 64\nframe = 1", "model 1: .*sampling.frame: unexpected"),
+        ("frames = 64", "frames = 0", "sampling.frames: .*greater than 0"),
+        ("step = 1\n", "", "sampling.step: .*required"),
+        ('kind = "index"', 'kind = "ftp"', "sources.0: .*'ftp'"),
+        ('sha256 = "2e8e', 'sha256 = "2E8E', "sources.0.index.sha256"),
+        ('aliases = ["i3d"]', 'aliases = ["i3d", "i3d"]', "the name 'i3d' for"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(read, old, new, message):
+    assert old in GOOD
+    with pytest.raises(ModelFileError, match=message):
+        read(GOOD.replace(old, new, 1))
+
+
+def test_labels_must_be_as_many_as_the_card_says(make_card, tmp_path, weights):
+    folder = weights()
+    (folder / "labels" / "two.txt").write_text("running\nswimming\n")
+    card = make_card({"kind": "bundled", "path": "x"}, labels={"kind": "single", "count": 2, "file": "two.txt"})
+    assert manifest.label_names(card) == ("running", "swimming")
+    for labels in (
+        Labels("single", 3, file="two.txt"),
+        Labels("single", 2, file="none.txt"),
+        Labels("single", 2, file="../manifest.toml"),
+        Labels("single", 2),
+        Labels("single", 2, names=("one",)),
+    ):
+        with pytest.raises(ModelFileError, match=re.escape(card.name)):
+            manifest.label_names(type(card)(**(vars(card) | {"labels": labels})))
+
+
+def test_the_weights_folder_is_found_inside_an_installed_package(tmp_path):
+    package = Path(manifest.__file__).parents[1]
+    shutil.copytree(package, tmp_path / "nlvid_cli", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(manifest.weights_folder(), tmp_path / "nlvid_cli" / "weights")
+    code = "from nlvid_cli.checkpoints.manifest import weights_folder, load_manifest as m; m(); print(weights_folder())"
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert Path(run.stdout.strip()) == tmp_path / "nlvid_cli" / "weights"
+    shutil.rmtree(tmp_path / "nlvid_cli" / "weights")
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "the installation has no weights/manifest.toml" in run.stderr

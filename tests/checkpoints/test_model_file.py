@@ -1,0 +1,134 @@
+"""nlvid's own safetensors files: written whole, read with their card, refused when they lie."""
+
+import contextlib
+import json
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+from nlvid_cli._version import __version__
+from nlvid_cli.checkpoints.card import CARD_KEY, card_to_json
+from nlvid_cli.checkpoints.manifest import find_card
+from nlvid_cli.checkpoints.model_file import open_checkpoint, read_card, write_checkpoint
+from nlvid_cli.errors import ModelFileError, NlvidError
+
+TENSORS = {"a": np.arange(6, dtype="f4").reshape(2, 3).T, "b": np.ones((), "f2")}
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "model.safetensors"
+    write_checkpoint(path, find_card("i3d"), TENSORS)
+    return path
+
+
+def test_card_and_tensors_come_back(path):
+    card, tensors = open_checkpoint(path)
+    assert card == find_card("i3d") == read_card(path)
+    assert tensors.keys() == TENSORS.keys()
+    for name, array in TENSORS.items():
+        np.testing.assert_array_equal(tensors[name], array)
+        assert tensors[name].dtype == array.dtype
+        assert tensors[name].flags.writeable
+
+
+def test_the_metadata_is_what_other_tools_expect(path):
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    metadata = json.loads(data[8 : 8 + length])["__metadata__"]
+    assert metadata == {"format": "pt", "nlvid_version": __version__, CARD_KEY: card_to_json(find_card("i3d"))}
+
+
+def test_nothing_is_left_beside_the_file_and_its_mode_is_the_users(path, tmp_path):
+    assert list(tmp_path.iterdir()) == [path]
+    other = tmp_path / "other"
+    other.touch()
+    assert path.stat().st_mode == other.stat().st_mode
+
+
+def test_a_failed_write_leaves_the_old_file(path, monkeypatch):
+    before = path.read_bytes()
+    monkeypatch.setattr("nlvid_cli.checkpoints.model_file.os.fsync", _no_space)
+    with pytest.raises(OSError, match="No space"):
+        write_checkpoint(path, find_card("i3d"), {"a": np.zeros(1)})
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def _no_space(_):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_file_without_a_card_is_refused(tmp_path):
+    path = tmp_path / "plain.safetensors"
+    for metadata in (None, {"format": "pt"}):
+        path.write_bytes(save(TENSORS, metadata))
+        with pytest.raises(ModelFileError, match="no model card"):
+            open_checkpoint(path)
+    path.write_bytes(save(TENSORS, {CARD_KEY: '{"name": "x"}'}))
+    with pytest.raises(ModelFileError, match=r"plain\.safetensors: the model card is not valid: .*summary"):
+        read_card(path)
+
+
+def test_a_truncated_file_is_refused(path):
+    data = path.read_bytes()
+    for length in (0, 4, 8, 100, len(data) - 1):
+        path.write_bytes(data[:length])
+        with pytest.raises(ModelFileError, match="not a readable safetensors file"):
+            open_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"a": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 8]}},
+        {"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}},
+        {"a": {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}},
+        {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 2**63]}},
+        {"a": {"dtype": "OBJ", "shape": [2], "data_offsets": [0, 8]}},
+        {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "b": {"dtype": "F32", "shape": [2]}},
+        [],
+    ],
+)
+def test_a_lying_header_is_refused(path, header):
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * 8)
+    with pytest.raises(ModelFileError, match="not a readable safetensors file"):
+        open_checkpoint(path)
+    path.write_bytes(struct.pack("<Q", 2**62) + text)
+    with pytest.raises(ModelFileError, match="not a readable safetensors file"):
+        open_checkpoint(path)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path):
+    for path in (tmp_path / "none.safetensors", tmp_path):
+        with pytest.raises(ModelFileError, match="no such model file"):
+            open_checkpoint(path)
+
+
+def test_numbers_that_numpy_does_not_have_are_refused(path):
+    text = json.dumps(
+        {
+            "__metadata__": {CARD_KEY: card_to_json(find_card("i3d"))},
+            "a": {"dtype": "BF16", "shape": [4], "data_offsets": [0, 8]},
+        }
+    ).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * 8)
+    with pytest.raises(ModelFileError, match="not a readable safetensors file"):
+        open_checkpoint(path)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_damaged_bytes_give_a_result_or_a_typed_error(path, data):
+    good = bytearray(path.read_bytes())
+    damaged = path.with_name("damaged")
+    for _ in range(data.draw(st.integers(1, 3))):
+        good[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
+    damaged.write_bytes(good)
+    with contextlib.suppress(NlvidError):
+        open_checkpoint(damaged)
