@@ -72,7 +72,7 @@ def new_session(retries: bool = True) -> requests.Session:
     """
     retry = Retry(
         total=3,
-        connect=2,
+        connect=1,
         read=2,
         status_forcelist=RETRY_STATUS,
         backoff_factor=BACKOFF_SECONDS,
@@ -135,7 +135,7 @@ def _receive(session: requests.Session, remote: Remote, part: Path, job: Job) ->
                     return sha256_of(part), pieced
             except requests.RequestException as error:
                 stalls = 0 if _size(part) > before else stalls + 1
-                if stalls == MAX_STALLS or not _may_pass(error):
+                if stalls == MAX_STALLS:
                     raise SourceError(host_of(remote.url), _broken(error, part)) from error
                 time.sleep(BACKOFF_SECONDS * 2**stalls)
     finally:
@@ -144,21 +144,33 @@ def _receive(session: requests.Session, remote: Remote, part: Path, job: Job) ->
 
 
 def _one_connection(session: requests.Session, remote: Remote, part: Path, job: Job) -> bool:
-    """Ask for what is missing and append it; True when the server says that this is all of it."""
+    """Ask for what is missing and append it; True when the server says that this is all of it.
+
+    Raises:
+        requests.RequestException: the connection broke while the file was coming.
+        SourceError: it was not even made, or the server refuses.
+    """
     start = _size(part)
-    _require_https(remote.url, remote)
-    # "identity": a compressed answer would have other offsets than the file
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
-    with session.get(remote.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS, auth=remote.auth) as response:
+    with _ask_from(start, session, remote, part) as response:
         _require_https(response.url, remote)
         if start and (response.status_code == 416 or not _continues_at(response, start)):
             part.unlink()  # the server has less than we have, or counts otherwise
             return False
         if response.status_code not in (200, 206):
-            raise SourceError(host_of(remote.url), status_reason(response.status_code, remote.name))
-        resumed = response.status_code == 206
-        _store(response, part, start if resumed else 0, remote, job)
+            raise SourceError(host_of(response.url), status_reason(response.status_code, remote.name))
+        _store(response, part, start if response.status_code == 206 else 0, remote, job)
     return True
+
+
+def _ask_from(start: int, session: requests.Session, remote: Remote, part: Path) -> requests.Response:
+    _require_https(remote.url, remote)
+    # "identity": a compressed answer would have other offsets than the file
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    try:
+        return session.get(remote.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS, auth=remote.auth)
+    except requests.RequestException as error:
+        asked = error.request.url if error.request is not None else None
+        raise SourceError(host_of(asked or remote.url), _broken(error, part)) from error
 
 
 def _continues_at(response: requests.Response, start: int) -> bool:
@@ -198,12 +210,6 @@ def _require_https(url: str, remote: Remote) -> None:
 
 def _is_complete(size: int, remote: Remote) -> bool:
     return remote.size_bytes is not None and size >= remote.size_bytes
-
-
-def _may_pass(error: requests.RequestException) -> bool:
-    """Whether another attempt can do better; a certificate, a proxy or a wrong address stays what it is."""
-    lasting = (requests.exceptions.SSLError, requests.exceptions.ProxyError, ValueError)
-    return not isinstance(error, lasting)
 
 
 def _broken(error: requests.RequestException, part: Path) -> str:
