@@ -20,6 +20,9 @@ from nlvid_cli.video.info import Numbers, VideoInfo
 DECODING_ERRORS = (av.error.FFmpegError, MemoryError)
 """What PyAV raises for a packet that cannot be decoded."""
 
+SEEK_EARLIER_SECONDS = (0, 1, 10)
+"""How far before a key frame a seek aims, one attempt after the other."""
+
 
 class SeekingFailedError(Exception):
     """What came out after a seek is not what the table of time stamps promises."""
@@ -64,7 +67,7 @@ def decode_stretch(
     """
     assert info.pts is not None
     wanted = deque(stretch.wanted)
-    packets = _packets_from(container, stream, info.pts, stretch.start)
+    packets = _packets_from(container, stream, info, stretch.start)
     if stream.codec_context.codec.canonical_name == "h264":
         packets = _skip_disposable(packets, stream, {int(info.pts[number]) for number in wanted})
     for packet in packets:
@@ -81,23 +84,30 @@ def decode_stretch(
 
 
 def _packets_from(
-    container: InputContainer, stream: VideoStream, pts: Numbers, start: int | None
+    container: InputContainer, stream: VideoStream, info: VideoInfo, start: int | None
 ) -> Iterator[Packet[VideoStream]]:
-    """Packets from key frame number ``start`` on (None: from where the container stands, its start)."""
+    """Packets from key frame number ``start`` on (None: from where the container stands, its start).
+
+    Some formats look for decoding times, which are earlier than presentation times, and so land behind the key frame:
+    then it is tried again with an earlier time. Packets on the way are read, not decoded.
+    """
     if start is None:
         yield from container.demux(stream)
         return
-    key = int(pts[start])
-    _seek(container, stream, key)
-    found = False
-    for packet in container.demux(stream):
-        found = found or (packet.pts == key and packet.is_keyframe)
+    assert info.pts is not None
+    key = int(info.pts[start])
+    for earlier_seconds in SEEK_EARLIER_SECONDS:
+        _seek(container, stream, key - round(earlier_seconds / (stream.time_base or 1)))
+        found = False
+        for packet in container.demux(stream):
+            found = found or (packet.pts == key and packet.is_keyframe)
+            if found:
+                yield packet
+            elif packet.is_keyframe and packet.pts is not None and packet.pts > key:
+                break
         if found:
-            yield packet
-        elif packet.is_keyframe and packet.pts is not None and packet.pts > key:
-            break
-    if not found:
-        raise SeekingFailedError
+            return
+    raise SeekingFailedError
 
 
 def _seek(container: InputContainer, stream: VideoStream, target: int) -> None:

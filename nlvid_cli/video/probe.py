@@ -183,11 +183,11 @@ def _describe(path: Path, index: int, table: _Table, first: VideoFrame, unit: fl
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """How to turn a decoded frame upright, by the display matrix that came with it."""
-    matrix_data = frame.side_data.get("DISPLAYMATRIX")
-    if matrix_data is None or matrix_data.buffer_size < 36:
+    try:
+        data = bytes(frame.side_data["DISPLAYMATRIX"])
+    except KeyError:
         return Orientation()
-    matrix = np.frombuffer(memoryview(matrix_data), np.int32, count=9).reshape(3, 3)
-    return Orientation.from_display_matrix(matrix)
+    return Orientation.from_display_matrix(np.frombuffer(data, np.int32, count=9).reshape(3, 3))
 
 
 def _is_uneven(times: Times) -> bool:
