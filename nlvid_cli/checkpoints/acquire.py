@@ -59,6 +59,8 @@ def _lock(job: Job) -> Iterator[None]:
 
 def _from_first_source(job: Job) -> Path:
     """The first source that gives the right file; an error that tells of all of them if none does."""
+    if not job.card.sources:
+        raise ModelUnavailable(f"{job.card.name}: its card names no place to fetch it from; give the path of its file")
     unreachable: list[str] = []
     unusable: list[ModelError] = []
     for source in job.card.sources:

@@ -79,7 +79,7 @@ def write_receipt(card: Card, path: Path, sha256: str | None) -> None:
 
 def cache_key(card: Card) -> str:
     """Sixteen hexadecimal digits that stand for the weights of a card."""
-    identity = json.dumps([LAYOUT, card.format, _content(card.sources[0])])
+    identity = json.dumps([LAYOUT, card.format, *map(_content, card.sources[:1])])
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 

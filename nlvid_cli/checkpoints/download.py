@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.utils import get_auth_from_url
 from urllib3.util.retry import Retry
 
 from nlvid_cli._version import __version__
@@ -85,6 +88,23 @@ def new_session(retries: bool = True) -> requests.Session:
     for scheme in ("https://", "http://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry if retries else 0))
     return session
+
+
+@contextmanager
+def source_errors(host: str, what: str) -> Iterator[None]:
+    """Turn what ``requests`` raises while ``what`` is asked for into :class:`SourceError`."""
+    try:
+        yield
+    except requests.HTTPError as error:
+        raise SourceError(host, status_reason(error.response.status_code, what)) from error
+    except requests.RequestException as error:
+        raise SourceError(host, network_reason(error)) from error
+
+
+def credentials_in(url: str) -> tuple[str, str] | None:
+    """User name and password of an address such as ``https://me:secret@host/``, if it has any."""
+    user, password = get_auth_from_url(url)
+    return (user, password) if user or password else None
 
 
 def download(session: requests.Session, remote: Remote, target: Path, job: Job) -> None:

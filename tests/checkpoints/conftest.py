@@ -30,7 +30,8 @@ class Page:
     """What the server answers at one path.
 
     ``faults`` are used up one per GET: a number is a status instead of the answer, ("cut", n) closes the connection
-    after n bytes and ("reset", n) breaks it, "whole" ignores the Range header.
+    after n bytes and ("reset", n) breaks it, "whole" ignores the Range header, "shifted" answers it
+    from the wrong byte.
     """
 
     body: bytes = b""
@@ -91,6 +92,7 @@ def _handler(server):
             if "range" in headers and status == 200 and fault != "whole":
                 start = int(headers["range"].removeprefix("bytes=").rstrip("-"))
                 status = 206 if start < len(page.body) else 416
+                start -= fault == "shifted"
                 extra["Content-Range"] = f"bytes {start}-{len(page.body) - 1}/{len(page.body)}"
             self._send(status, extra, page.body[start:] if status != 416 else b"", fault)
 

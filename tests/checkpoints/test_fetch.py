@@ -59,6 +59,12 @@ def test_a_bundled_file_of_another_format_is_checked_and_converted(weights, make
     assert (weights() / "w.ckpt").is_file()
 
 
+def test_a_card_without_sources_is_an_error(make_card):
+    assert cached_path(make_card()) is None
+    with pytest.raises(ModelUnavailable, match="names no place to fetch it from"):
+        fetch(make_card())
+
+
 def test_the_next_source_is_tried(make_card, at_url):
     good = at_url()
     notes = []

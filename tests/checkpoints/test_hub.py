@@ -169,6 +169,34 @@ def test_a_connection_that_is_reset_is_tried_again_and_then_given_up(hub, fetch,
     assert not list((tmp_path / "huggingface").rglob(f"snapshots/{'f' * 40}/*"))
 
 
+def test_of_the_two_bars_of_a_xet_download_one_is_shown():
+    from nlvid_cli.checkpoints.sources.hub import _bar_for
+
+    seen = []
+
+    class Seen:
+        def start(self, description, total_bytes):
+            seen.append((description, total_bytes))
+
+        def advance(self, size_bytes):
+            seen.append(size_bytes)
+
+        def finish(self):
+            seen.append("finished")
+
+    bar = _bar_for(Seen())
+    written, received = bar(desc="w.bin", total=9, unit="B", position=1), bar(desc="w.bin", total=9)
+    received.update(4)
+    written.update(9)
+    received.refresh()
+    written.set_postfix_str("9 B/s", refresh=False)
+    received.close()
+    written.close()
+    written.close()
+    assert seen == [("Downloading w.bin", 9), 0, 9, "finished"]
+    assert written.n == 9
+
+
 def test_nothing_listens(hub, fetch, server):
     card = hub()
     (result,) = fetch(card, HF_ENDPOINT="http://127.0.0.1:9")

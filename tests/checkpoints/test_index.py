@@ -139,6 +139,15 @@ def test_a_server_without_ranges_is_read_from_the_start(publish, server):
     assert server.ranges(FILE) == [None, f"bytes={KEPT}-"]
 
 
+def test_a_server_that_answers_from_another_byte_is_read_from_the_start(publish, server):
+    card = publish()
+    server.pages[FILE].faults = [("cut", CUT), "shifted"]
+    notes = []
+    assert fetch(card, note=notes.append).is_file()
+    assert server.ranges(FILE) == [None, f"bytes={KEPT}-", None]
+    assert notes == []
+
+
 def test_a_server_that_recovers_is_asked_again(publish, server):
     card = publish()
     server.pages["/simple/pkg/"].faults = [503]

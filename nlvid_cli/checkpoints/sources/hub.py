@@ -156,8 +156,8 @@ def _bar_for(progress: Progress) -> type[Any]:
             return None
 
         def close(self) -> None:
-            if self.leads and bars:
-                bars.clear()
+            if self.leads:
+                self.leads = False
                 progress.finish()
             super().close()
 

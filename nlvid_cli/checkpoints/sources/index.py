@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
-import requests
 from pypi_simple import (
     PYPI_SIMPLE_ENDPOINT,
     NoSuchProjectError,
@@ -19,20 +19,28 @@ from pypi_simple import (
     UnsupportedContentTypeError,
     UnsupportedRepoVersionError,
 )
-from requests.utils import get_auth_from_url
 
 from nlvid_cli.checkpoints.archive import read_member
 from nlvid_cli.checkpoints.cache import download_path
 from nlvid_cli.checkpoints.card import IndexSource
-from nlvid_cli.checkpoints.download import TIMEOUT_SECONDS, Remote, ask, download, new_session
+from nlvid_cli.checkpoints.download import (
+    TIMEOUT_SECONDS,
+    Remote,
+    ask,
+    credentials_in,
+    download,
+    new_session,
+    source_errors,
+)
 from nlvid_cli.checkpoints.sources.common import (
     Job,
     Obtained,
     SourceError,
     host_of,
-    network_reason,
-    status_reason,
 )
+
+if TYPE_CHECKING:
+    from requests import Session
 
 
 def obtain(source: IndexSource, job: Job) -> Obtained:
@@ -62,7 +70,7 @@ def index_urls() -> list[str]:
     return [re.sub(r"^[\w.-]+=(?=\w+://)", "", url) for url in urls]  # uv allows "name=https://..."
 
 
-def _find_release(session: requests.Session, source: IndexSource) -> Remote:
+def _find_release(session: Session, source: IndexSource) -> Remote:
     failures = []
     for index_url in index_urls():
         try:
@@ -75,28 +83,20 @@ def _find_release(session: requests.Session, source: IndexSource) -> Remote:
     raise SourceError(hosts, "; ".join(failure.reason for failure in failures))
 
 
-def _release_on(session: requests.Session, index_url: str, source: IndexSource) -> Remote:
+def _release_on(session: Session, index_url: str, source: IndexSource) -> Remote:
     host = host_of(index_url)
     try:
-        page = PyPISimple(index_url, session=session).get_project_page(source.project, timeout=TIMEOUT_SECONDS)
+        with source_errors(host, source.project):
+            client = PyPISimple(index_url, session=session)
+            page = client.get_project_page(source.project, timeout=TIMEOUT_SECONDS)
     except NoSuchProjectError:
         raise SourceError(host, f"it has no project {source.project}") from None
-    except requests.HTTPError as error:
-        raise SourceError(host, status_reason(error.response.status_code, source.project)) from error
-    except requests.RequestException as error:
-        raise SourceError(host, network_reason(error)) from error
     except (UnsupportedContentTypeError, UnsupportedRepoVersionError, ValueError, KeyError) as error:
         raise SourceError(host, f"the answer is not that of a package index ({error})") from error
     for package in page.packages:
         if package.filename == source.archive:
-            auth = get_auth_from_url(index_url) if host_of(package.url) == host else ("", "")
-            return Remote(
-                package.url,
-                source.archive,
-                source.sha256,
-                source.size_bytes,
-                auth=auth if any(auth) else None,
-            )
+            auth = credentials_in(index_url) if host_of(package.url) == host else None
+            return Remote(package.url, source.archive, source.sha256, source.size_bytes, auth=auth)
     raise SourceError(host, f"it has no file {source.archive} for {source.project} {source.version}")
 
 
