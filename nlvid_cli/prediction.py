@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from nlvid_cli.errors import NlvidError
+
 SCHEMA = 1
 """Version of the JSON; it grows when a key changes its meaning or goes away, not when one is added."""
 
@@ -35,12 +37,16 @@ class ClipPrediction:
 
 @dataclass(frozen=True)
 class Views:
-    """How the video was looked at: ``clips`` x ``crops`` views of ``frames`` frames, every ``step``-th one."""
+    """How the video was looked at: ``clips`` x ``crops`` views of ``frames`` frames, every ``step``-th one.
+
+    ``frame_rate`` is what ``step`` counts in, in frames per second; None means the video's own frames.
+    """
 
     clips: int
     crops: int
     frames: int
     step: int
+    frame_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class FailureReason:
-    """Class name of the error, and its sentence."""
+    """Class name of the error (see ``nlvid_cli.errors``), or ``InternalError``; and its sentence."""
 
     type: str
     message: str
@@ -105,7 +111,10 @@ class Failure:
     @classmethod
     def of(cls, video: str, error: Exception) -> Failure:
         """Build the failure of ``video`` from what was raised for it."""
-        return cls(video, FailureReason(type(error).__name__, str(error)))
+        if isinstance(error, NlvidError):
+            return cls(video, FailureReason(type(error).__name__, str(error)))
+        text = f"{type(error).__name__}: {error} (a fault of nlvid, please report it; NLVID_DEBUG=1 shows where)"
+        return cls(video, FailureReason("InternalError", text))
 
 
 Result = Prediction | Failure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ from nlvid_cli.checkpoints.manifest import find_card, label_names, load_manifest
 from nlvid_cli.checkpoints.progress import Progress
 from nlvid_cli.errors import UsageError, did_you_mean
 from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Result, Views
+from nlvid_cli.video.info import VideoInfo
 from nlvid_cli.video.preprocess import preprocess
-from nlvid_cli.video.probe import VideoInfo, probe
+from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.sample import FramePlan, sample
 
@@ -49,11 +51,20 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """A video on its way: what it is, which frames were chosen, and the frames, (clips, T, H, W, 3) uint8."""
+    """A video on its way.
+
+    Attributes:
+        info: what it is.
+        plan: which frames were chosen.
+        frames: (different clips, T, H, W, 3) uint8; the clips of a short video are all the same one.
+        clip_places: (clips,) where in ``frames`` each clip of the plan lies.
+        warnings: what was odd about it.
+    """
 
     info: VideoInfo
     plan: FramePlan
     frames: NDArray[np.uint8]
+    clip_places: NDArray[np.int64]
     warnings: tuple[str, ...]
 
 
@@ -93,8 +104,7 @@ class Recognizer:
                 queue += [(path, pool.submit(self._decode, Path(path))) for path in islice(waiting, 1)]
                 if error is None:
                     yield self._predict(fspath(path), decoding.result(), answer)
-                elif isinstance(error, Exception):
-                    log.debug("%s", fspath(path), exc_info=error)
+                elif isinstance(error, Exception) and os.environ.get("NLVID_DEBUG") != "1":
                     yield Failure.of(fspath(path), error)
                 else:
                     raise error
@@ -125,13 +135,14 @@ class Recognizer:
     def _decode(self, path: Path) -> _Decoded:
         info = probe(path)
         plan = sample(info, self.card.sampling)
-        read = read_frames(info, plan.frame_numbers, self.card.preprocess.short_side, self.card.preprocess.resize)
-        return _Decoded(info, plan, read.frames, info.warnings + plan.warnings + read.warnings)
+        different, places = np.unique(plan.frame_numbers, axis=0, return_inverse=True)
+        read = read_frames(info, different, self.card.preprocess.short_side, self.card.preprocess.resize)
+        return _Decoded(info, plan, read.frames, places, info.warnings + read.warnings)
 
     def _predict(self, video: str, decoded: _Decoded, answer: Answer) -> Prediction:
-        scores = self._score_clips(decoded.frames)  # (clips, crops, classes)
+        scores = self._score_clips(decoded.frames)[decoded.clip_places]  # (clips, crops, classes)
         best = self._best(combine(scores.reshape(-1, scores.shape[-1]), self.card.labels.kind), answer)
-        info, plan, sampling = decoded.info, decoded.plan, self.card.sampling
+        info, plan = decoded.info, decoded.plan
         return Prediction(
             video=video,
             model=self.card.name,
@@ -144,7 +155,7 @@ class Recognizer:
             width=info.width,
             height=info.height,
             rotation_degrees=info.rotation_degrees,
-            views=Views(sampling.clips, self.card.preprocess.crops, sampling.frames, sampling.step),
+            views=self._views(),
             predictions=best,
             unsure=best[0].score < answer.min_score,
             clips=tuple(
@@ -157,6 +168,10 @@ class Recognizer:
             ),
             warnings=decoded.warnings,
         )
+
+    def _views(self) -> Views:
+        sampling = self.card.sampling
+        return Views(sampling.clips, self.card.preprocess.crops, sampling.frames, sampling.step, sampling.frame_rate)
 
     def _score_clips(self, frames: NDArray[np.uint8]) -> Array:
         """(clips, T, H, W, 3) -> (clips, crops, classes); float32 clips exist only a batch at a time."""

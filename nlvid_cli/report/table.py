@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nlvid_cli.prediction import Prediction, Result
+from nlvid_cli.prediction import Prediction, Result, Views
 
 BAR_WIDTH = 20
 
@@ -35,7 +35,7 @@ class TableRenderer:
         """Nothing comes after the last table."""
 
     def _tables(self, result: Prediction, elapsed_seconds: float) -> RenderableType:
-        parts: list[RenderableType] = [_best_labels(result)]
+        parts: list[RenderableType] = [_title(result), _best_labels(result)]
         if self._timeline:
             parts.append(_timeline(result))
         parts.append(Text(_how(result, elapsed_seconds), style="dim"))
@@ -49,11 +49,15 @@ def printable(path: str) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
-def _best_labels(result: Prediction) -> Table:
-    title = escape(printable(result.video))
+def _title(result: Prediction) -> Text:
+    title = Text(printable(result.video), style="bold")
     if result.unsure:
-        title += "  [bold yellow]unsure[/]: no label reaches the minimum score"
-    table = Table(title=title, title_justify="left", title_style="bold")
+        title.append("  unsure: no label reaches the minimum score", style="yellow")
+    return title
+
+
+def _best_labels(result: Prediction) -> Table:
+    table = Table()
     table.add_column("#", justify="right", style="dim")
     table.add_column("label", overflow="fold")
     table.add_column("score", justify="right")
@@ -66,7 +70,7 @@ def _best_labels(result: Prediction) -> Table:
 
 
 def _timeline(result: Prediction) -> Table:
-    table = Table(title="timeline", title_justify="left", title_style="bold")
+    table = Table()
     table.add_column("from", justify="right")
     table.add_column("to", justify="right")
     table.add_column("label", overflow="fold")
@@ -81,13 +85,14 @@ def _how(result: Prediction, elapsed_seconds: float) -> str:
     views = result.views
     crops = f" x {views.crops} crops" if views.crops > 1 else ""
     return (
-        f"{result.model}, {views.clips} clips{crops} of {views.frames} frames, every {_ordinal(views.step)}; "
+        f"{result.model}, {views.clips} clips{crops} of {views.frames} frames, {_spacing(views)}; "
         f"{result.backend} {result.precision} on {result.device}; {elapsed_seconds:.1f} s"
     )
 
 
-def _ordinal(step: int) -> str:
-    return "frame" if step == 1 else f"{step}. frame"
+def _spacing(views: Views) -> str:
+    at = f" at {views.frame_rate:g} frames/s" if views.frame_rate else ""
+    return f"step {views.step}{at}"
 
 
 def _time(seconds: float) -> str:

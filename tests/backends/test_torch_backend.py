@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nlvid_cli.backends import BACKENDS
+from nlvid_cli.backends import torch_backend as module
+from nlvid_cli.backends.torch_backend import TorchBackend, choose_device, choose_precision, describe_devices
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.errors import DeviceError
+
+
+@pytest.fixture(scope="module")
+def backend(card: Card, random_tensors: dict[str, np.ndarray]) -> TorchBackend:
+    return TorchBackend(card, random_tensors, "cpu", "fp32")
+
+
+@pytest.fixture(scope="module")
+def clips() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((3, 3, 8, 64, 64), dtype=np.float32)
+
+
+def test_scores_are_the_softmax_of_the_logits(backend: TorchBackend, clips: np.ndarray) -> None:
+    scores, logits = backend.scores(clips), backend.logits(clips)
+    assert scores.shape == logits.shape == (3, 5)
+    assert scores.dtype == np.float32
+    powers = np.exp(logits)
+    np.testing.assert_allclose(scores, powers / powers.sum(axis=1, keepdims=True), rtol=1e-5)
+
+
+def test_the_batch_size_does_not_change_the_scores(backend: TorchBackend, clips: np.ndarray) -> None:
+    one_by_one = np.concatenate([backend.scores(clip[None]) for clip in clips])
+    backend.views_per_batch = 2
+    np.testing.assert_allclose(backend.scores(clips), one_by_one, rtol=1e-4)
+    backend.views_per_batch = 1
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(
+    card: Card,
+    random_tensors: dict[str, np.ndarray],
+    clips: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    backend = TorchBackend(card, random_tensors, "cpu", "fp32")
+    expected = backend.scores(clips)
+    backend.views_per_batch = 3
+    forward = backend._forward
+
+    def only_one_view(batch: torch.Tensor, finish: object) -> np.ndarray:
+        if len(batch) > 1:
+            raise torch.OutOfMemoryError("made by the test")
+        return forward(batch, finish)
+
+    monkeypatch.setattr(backend, "_forward", only_one_view)
+    np.testing.assert_allclose(backend.scores(clips), expected, rtol=1e-4)
+    assert backend.views_per_batch == 1
+    assert "cpu ran out of memory; going on with 1 views at a time" in caplog.text
+
+
+def test_out_of_memory_for_one_view_is_an_error(
+    card: Card, random_tensors: dict[str, np.ndarray], clips: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = TorchBackend(card, random_tensors, "cpu", "fp32")
+
+    def never(batch: torch.Tensor, finish: object) -> np.ndarray:
+        raise torch.OutOfMemoryError("made by the test")
+
+    monkeypatch.setattr(backend, "_forward", never)
+    with pytest.raises(DeviceError, match="not enough memory for a single view"):
+        backend.scores(clips)
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "mps:7", "xpu", "tpu", ""])
+def test_devices_that_are_not_there(name: str) -> None:
+    with pytest.raises(DeviceError, match=r"no such device|not available here"):
+        choose_device(name)
+
+
+def test_auto_precision_follows_the_units_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    for units, expected in ({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True}, "bf16"), ({"avx2": True}, "fp32"):
+        monkeypatch.setattr(module.torch.cpu, "get_capabilities", lambda units=units: units)
+        assert choose_precision(cpu, "auto") == expected
+        assert choose_precision(cpu, "fp32") == "fp32"
+
+
+@pytest.mark.parametrize("name", ["fp16", "int3"])
+def test_precisions_that_a_cpu_does_not_do(name: str) -> None:
+    with pytest.raises(DeviceError):
+        choose_precision(torch.device("cpu"), name)  # type: ignore[arg-type]
+
+
+def test_the_dict_of_backends(card: Card, random_tensors: dict[str, np.ndarray]) -> None:
+    backend = BACKENDS["torch"](card, random_tensors, "cpu", "auto")
+    assert (backend.name, backend.device) == ("torch", "cpu")
+    assert backend.precision in ("bf16", "fp32")
+
+
+def test_describe_devices() -> None:
+    assert "threads" in describe_devices()["cpu"]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_cuda_agrees_with_the_cpu(
+    precision: str, card: Card, random_tensors: dict[str, np.ndarray], clips: np.ndarray
+) -> None:
+    expected = TorchBackend(card, random_tensors, "cpu", "fp32").scores(clips)
+    backend = TorchBackend(card, random_tensors, "cuda", precision)  # type: ignore[arg-type]
+    np.testing.assert_allclose(backend.scores(clips), expected, atol=1e-3 if precision == "fp32" else 2e-2)

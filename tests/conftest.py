@@ -1,0 +1,79 @@
+"""What tests in several folders share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlvid_cli.checkpoints.card import (
+    Card,
+    Head,
+    InceptionArchitecture,
+    Labels,
+    Preprocess,
+    Sampling,
+)
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real clips, which is no part of the repository."""
+    folder = Path(os.environ.get("NLVID_SHARED", REPOSITORY.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"no folder of real clips at {folder} (set NLVID_SHARED)")
+    return folder
+
+
+def make_card(**changes: object) -> Card:
+    """A card of a network that is quick to run: 8 frames of 64 x 64, 5 labels."""
+    parts: dict[str, object] = {
+        "name": "i3d-inception-8x2.test-made",
+        "summary": "random weights",
+        "paper": "none",
+        "licence": "none",
+        "origin": "made by a test",
+        "format": "nlvid",
+        "sources": (),
+        "architecture": InceptionArchitecture("inception", Head((1, 2, 2), "softmax_of_mean"), 1e-3),
+        "sampling": Sampling(frames=8, step=2, clips=3, clip_starts="ends", short_video="loop"),
+        "preprocess": Preprocess(72, 64, 1, "swscale_bilinear", (127.5,) * 3, (127.5,) * 3),
+        "labels": Labels("single", 5, names=("dancing", "eating cake", "running", "swimming backstroke", "swimming")),
+    }
+    return Card(**(parts | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def card() -> Card:
+    return make_card()
+
+
+@pytest.fixture(scope="session")
+def random_tensors(card: Card) -> dict[str, np.ndarray]:
+    """Weights for the card's network, the same in every run."""
+    import torch
+
+    from nlvid_cli.network import build_network
+
+    torch.manual_seed(0)
+    network = build_network(card)
+    for name, tensor in network.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 1.5)
+        elif name.endswith(("running_mean", "norm.bias")):
+            tensor.normal_(0, 0.1)
+    return {name: tensor.numpy() for name, tensor in network.state_dict().items() if "num_batches" not in name}
+
+
+@pytest.fixture(scope="session")
+def model_file(card: Card, random_tensors: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file as nlvid writes it."""
+    from nlvid_cli.checkpoints.model_file import write_checkpoint
+
+    path = tmp_path_factory.mktemp("model") / "random.safetensors"
+    write_checkpoint(path, card, random_tensors)
+    return path

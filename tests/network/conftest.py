@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def golden() -> dict[str, np.ndarray]:
+    """Reference outputs of the Inception I3D with its real weights (outputs only)."""
+    with np.load(REPOSITORY / "tests" / "data" / "i3d_inception_k400.npz") as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="session")
+def real_network() -> torch.nn.Module:
+    from nlvid_cli.checkpoints.fetch import fetch, open_checkpoint
+    from nlvid_cli.checkpoints.manifest import find_card
+    from nlvid_cli.network import build_network, load_weights
+
+    card = find_card("i3d")
+    _, tensors = open_checkpoint(fetch(card))
+    network = build_network(card)
+    load_weights(network, {name: torch.from_numpy(array) for name, array in tensors.items()}, card.name)
+    return network

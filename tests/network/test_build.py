@@ -1,0 +1,50 @@
+"""Tests of nlvid_cli/network/__init__.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.errors import CheckpointMismatch
+from nlvid_cli.network import build_network, load_weights
+
+
+@pytest.fixture
+def tensors(random_tensors: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array) for name, array in random_tensors.items()}
+
+
+def test_loads_what_fits(card: Card, tensors: dict[str, torch.Tensor]) -> None:
+    network = build_network(card)
+    load_weights(network, tensors, "a.safetensors")
+    for name, tensor in tensors.items():
+        assert torch.equal(network.state_dict()[name], tensor)
+    assert not network.training
+
+
+def test_missing_tensor_is_named(card: Card, tensors: dict[str, torch.Tensor]) -> None:
+    del tensors["mixed_4b.branch1.conv.weight"]
+    with pytest.raises(CheckpointMismatch, match=r"^a\.safetensors: .*missing mixed_4b\.branch1\.conv\.weight$"):
+        load_weights(build_network(card), tensors, "a.safetensors")
+
+
+def test_unexpected_tensor_is_named(card: Card, tensors: dict[str, torch.Tensor]) -> None:
+    tensors["mixed_9z.weight"] = torch.zeros(1)
+    with pytest.raises(CheckpointMismatch, match=r"unexpected mixed_9z\.weight$"):
+        load_weights(build_network(card), tensors, "a.safetensors")
+
+
+def test_wrong_shape_is_told_and_nothing_is_loaded(card: Card, tensors: dict[str, torch.Tensor]) -> None:
+    tensors["head.classifier.bias"] = torch.zeros(7)
+    network = build_network(card)
+    before = network.state_dict()["conv_1a.conv.weight"].clone()
+    with pytest.raises(CheckpointMismatch, match=r"head\.classifier\.bias is \(7,\), the network needs \(5,\)"):
+        load_weights(network, tensors, "a.safetensors")
+    assert torch.equal(network.state_dict()["conv_1a.conv.weight"], before)
+
+
+def test_many_faults_are_counted(card: Card) -> None:
+    with pytest.raises(CheckpointMismatch, match=r"and \d+ more$"):
+        load_weights(build_network(card), {}, "a.safetensors")
