@@ -23,7 +23,7 @@ from nlvid_cli.checkpoints.checksums import mismatch
 from nlvid_cli.errors import ModelFileError
 
 MAX_MEMBER_BYTES = 8 * 2**30
-"""Limit for the unpacked size of the member."""
+"""Limit for the size of the member that the archive states; no more than that is read of it."""
 MAX_UNPACKED_BYTES = 16 * 2**30
 """Limit for everything of a compressed tar file that comes before the member."""
 
@@ -63,7 +63,7 @@ def read_member(archive: Path, member: str, target: Path, sha256: str | None) ->
         with temporary.open("wb") as output:
             try:
                 with opener(archive, member) as file:
-                    digest = _copy(file, output, member)
+                    digest = _copy(file, output)
             except _DAMAGED as error:
                 raise ModelFileError(f"{archive.name}: the archive is damaged ({error}); fetch it again") from error
         if sha256 not in (None, digest):
@@ -73,13 +73,9 @@ def read_member(archive: Path, member: str, target: Path, sha256: str | None) ->
         temporary.unlink(missing_ok=True)
 
 
-def _copy(file: IO[bytes], output: IO[bytes], member: str) -> str:
+def _copy(file: IO[bytes], output: IO[bytes]) -> str:
     digest = hashlib.sha256()
-    size = 0
     while chunk := file.read(_CHUNK_BYTES):
-        size += len(chunk)
-        if size > MAX_MEMBER_BYTES:
-            raise _too_large(member)
         digest.update(chunk)
         output.write(chunk)
     return digest.hexdigest()

@@ -97,7 +97,7 @@ def source_errors(host: str, what: str) -> Iterator[None]:
         yield
     except requests.HTTPError as error:
         raise SourceError(host, status_reason(error.response.status_code, what)) from error
-    except requests.RequestException as error:
+    except OSError as error:  # requests' own errors are of this type, and so is that of a missing CA file
         raise SourceError(host, network_reason(error)) from error
 
 
@@ -133,7 +133,7 @@ def ask(session: requests.Session, url: str, timeout_seconds: float) -> tuple[st
     """Host of an address, whether it answers there, and a few words on it."""
     try:
         status = session.head(url, timeout=timeout_seconds, allow_redirects=True).status_code
-    except (requests.RequestException, OSError) as error:
+    except OSError as error:  # as in source_errors
         return host_of(url), False, network_reason(error)
     return host_of(url), status < 400 or status == 405, f"answers (HTTP {status})"
 
@@ -188,9 +188,10 @@ def _ask_from(start: int, session: requests.Session, remote: Remote, part: Path)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
         return session.get(remote.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS, auth=remote.auth)
-    except requests.RequestException as error:
-        asked = error.request.url if error.request is not None else None
-        raise SourceError(host_of(asked or remote.url), _broken(error, part)) from error
+    except OSError as error:  # as in source_errors
+        request = getattr(error, "request", None)
+        asked = request.url if request is not None else remote.url
+        raise SourceError(host_of(asked), _broken(error, part)) from error
 
 
 def _continues_at(response: requests.Response, start: int) -> bool:
@@ -232,7 +233,7 @@ def _is_complete(size: int, remote: Remote) -> bool:
     return remote.size_bytes is not None and size >= remote.size_bytes
 
 
-def _broken(error: requests.RequestException, part: Path) -> str:
+def _broken(error: OSError, part: Path) -> str:
     kept = _size(part)
     rest = f" ({kept} bytes came and are kept; the next run goes on from there)" if kept else ""
     return network_reason(error) + rest

@@ -167,7 +167,15 @@ def test_only_the_named_regular_member_is_read(publish, tools, cache, tmp_path, 
     link = tarfile.TarInfo()
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     outside = "../../../escaped.txt"
-    archive = tools.tar({outside: b"x", str(tmp_path / "absolute"): b"x", "l": link, "pkg-1.0/weights.ckpt": flax_file})
+    archive = tools.tar(
+        {
+            outside: b"x",
+            str(tmp_path / "absolute"): b"x",
+            "l": link,
+            "x/pkg-1.0/weights.ckpt": b"x",
+            "pkg-1.0/weights.ckpt": flax_file,
+        }
+    )
     path = fetch(publish(archive))
     assert leftovers(cache) == [path.name]
     assert not list(tmp_path.rglob("escaped.txt"))

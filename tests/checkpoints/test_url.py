@@ -97,6 +97,14 @@ def test_a_name_that_does_not_exist(make_card):
         fetch(make_card({"kind": "url", "url": "https://nowhere.invalid/x"}))
 
 
+def test_a_ca_file_that_is_not_there(make_card, server, monkeypatch):
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
+    monkeypatch.setenv("PIP_CERT", "/no/such/file")
+    with pytest.raises(ModelUnavailable, match=rf"{server.host}: .*/no/such/file \(see REQUESTS_CA_BUNDLE"):
+        fetch(make_card({"kind": "url", "url": f"https://{server.host}/x"}))
+
+
 def test_a_server_that_speaks_no_tls(make_card, server):
     with pytest.raises(ModelUnavailable, match=rf"{server.host}: its certificate is not accepted"):
         fetch(make_card({"kind": "url", "url": f"https://{server.host}/x"}))

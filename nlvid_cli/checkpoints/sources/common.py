@@ -70,6 +70,8 @@ def network_reason(error: BaseException) -> str:
     for part_of_name, words in _CLIENT_ERRORS.items():
         if any(part_of_name in type(cause).__name__ for cause in chain):
             return words
+    if "CA certificate bundle" in str(error):
+        return f"{error} (see REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and PIP_CERT)"
     first_line = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {first_line or 'no details'}"
 
