@@ -15,7 +15,6 @@ from nlvid_cli.checkpoints.cache import (
     cached_path,
     lock_path,
     ready_path,
-    usable_now,
     write_receipt,
 )
 from nlvid_cli.checkpoints.card import Card
@@ -25,6 +24,10 @@ from nlvid_cli.checkpoints.progress import NoProgress, Progress
 from nlvid_cli.checkpoints.sources import obtain
 from nlvid_cli.checkpoints.sources.common import Job, Obtained, SourceError
 from nlvid_cli.errors import ModelError, ModelUnavailable
+
+
+class NothingReachable(ModelUnavailable):
+    """No source of a model could be reached; the message says why for each, and not yet what to do."""
 
 
 def acquire(card: Card, progress: Progress | None, note: Callable[[str], None] | None) -> Path:
@@ -73,16 +76,7 @@ def _from_first_source(job: Job) -> Path:
     if unusable:
         more = "".join(f"; {reason}" for reason in unreachable)
         raise type(unusable[0])(f"{job.card.name}: {unusable[0]}{more}")
-    tried = "; ".join(unreachable)
-    raise ModelUnavailable(
-        f"{job.card.name}: no source of this model could be reached: {tried}; {_what_next(job.card)}"
-    )
-
-
-def _what_next(card: Card) -> str:
-    usable = ", ".join(usable_now())
-    models = f"usable right now: {usable} (choose with --model)" if usable else "no model is usable right now"
-    return f"{models}; check the network and the proxy settings, then run `nlvid models pull {card.name}`"
+    raise NothingReachable(f"{job.card.name}: no source of this model could be reached: {'; '.join(unreachable)}")
 
 
 def _keep(obtained: Obtained, card: Card) -> Path:

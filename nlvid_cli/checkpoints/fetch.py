@@ -40,9 +40,12 @@ def fetch(card: Card, progress: Progress | None = None, note: Callable[[str], No
     path = cached_path(card)
     if path is not None:
         return path
-    from nlvid_cli.checkpoints.acquire import acquire
+    from nlvid_cli.checkpoints.acquire import NothingReachable, acquire
 
-    return acquire(card, progress, note)
+    try:
+        return acquire(card, progress, note)
+    except NothingReachable as error:
+        raise _with_advice(error, card) from error
 
 
 def fetch_default(progress: Progress | None = None, note: Callable[[str], None] | None = None) -> tuple[Card, Path]:
@@ -71,21 +74,37 @@ def fetch_default(progress: Progress | None = None, note: Callable[[str], None] 
 def _first_that_comes(
     cards: list[Card], progress: Progress | None, note: Callable[[str], None] | None
 ) -> tuple[Card, Path]:
+    from nlvid_cli.checkpoints.acquire import acquire
+
     failures: list[tuple[Card, ModelError]] = []
     for card in cards:
         try:
-            path = fetch(card, progress, note)
+            path = acquire(card, progress, note)
         except ModelError as error:
             failures.append((card, error))
             continue
         for passed, failure in failures:
             _tell_passed_over(note, passed, str(failure), card)
         return card, path
-    if failures:
-        raise failures[0][1]
-    raise ModelUnavailable("the manifest names no default model; choose one with --model")
+    if not failures:
+        raise ModelUnavailable("the manifest names no default model; choose one with --model")
+    card, failure = failures[0]
+    raise _with_advice(failure, card)
 
 
 def _tell_passed_over(note: Callable[[str], None] | None, passed: Card, reason: str, taken: Card) -> None:
     if note is not None:
         note(f"using {taken.name} and not {passed.name} ({reason}); --model {passed.name} insists on it")
+
+
+def _with_advice(error: ModelError, card: Card) -> ModelError:
+    """The error of a model that cannot be had, with what can be had instead; other errors say all themselves."""
+    from nlvid_cli.checkpoints.acquire import NothingReachable
+
+    if not isinstance(error, NothingReachable):
+        return error
+    usable = ", ".join(usable_now())
+    models = f"usable right now: {usable} (choose with --model)" if usable else "no model is usable right now"
+    return ModelUnavailable(
+        f"{error}; {models}; check the network and the proxy settings, then run `nlvid models pull {card.name}`"
+    )

@@ -111,9 +111,10 @@ def test_the_default_falls_back_to_what_can_be_downloaded(weights, make_card, at
     weights(away, reachable, default=("away.test", "reachable.test"))
     notes = []
     assert fetch_default(note=notes.append)[0] == reachable
-    assert len(notes) == 1
-    assert "127.0.0.1:9: connection refused" in notes[0]
-    assert "--model away.test" in notes[0]
+    assert notes == [
+        "using reachable.test and not away.test (away.test: no source of this model could be reached: "
+        "127.0.0.1:9: connection refused); --model away.test insists on it"
+    ]
     notes.clear()
     assert fetch_default(note=notes.append)[0] == reachable
     assert len(notes) == 1
@@ -122,7 +123,7 @@ def test_the_default_falls_back_to_what_can_be_downloaded(weights, make_card, at
 def test_no_default_can_be_had(weights, make_card):
     cards = [make_card(CLOSED, name=f"{name}.test") for name in ("first", "second")]
     weights(*cards, default=("first.test", "second.test"))
-    with pytest.raises(ModelUnavailable, match=r"first\.test: no source"):
+    with pytest.raises(ModelUnavailable, match=r"first\.test: no source.*; no model is usable right now; check"):
         fetch_default()
 
 
