@@ -17,6 +17,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.buffer import Buffer
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -183,11 +184,10 @@ def _describe(path: Path, index: int, table: _Table, first: VideoFrame, unit: fl
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """How to turn a decoded frame upright, by the display matrix that came with it."""
-    try:
-        data = bytes(frame.side_data["DISPLAYMATRIX"])
-    except KeyError:
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if not isinstance(data, Buffer):
         return Orientation()
-    return Orientation.from_display_matrix(np.frombuffer(data, np.int32, count=9).reshape(3, 3))
+    return Orientation.from_display_matrix(np.frombuffer(bytes(data), np.int32, count=9).reshape(3, 3))
 
 
 def _is_uneven(times: Times) -> bool:
