@@ -44,7 +44,13 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.peak:  # in a process of its own, see peak_mib
         read_by_nlvid(arguments.peak)
-        print(next(line.split()[1] for line in Path("/proc/self/status").open() if line.startswith("VmHWM")))
+        print(
+            next(
+                line.split()[1]
+                for line in Path("/proc/self/status").read_text().splitlines()
+                if line.startswith("VmHWM")
+            )
+        )
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.cache or Path(temporary)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -176,13 +177,18 @@ def check_frame_size(width: int, height: int) -> None:
 
 
 def _declared_size(stream: VideoStream, path: Path) -> tuple[int, int]:
-    """Width and height by the header; a PNG that is over FFmpeg's limit must be asked directly."""
+    """Width and height by the header.
+
+    FFmpeg forgets a size that is beyond its own limits (and then decodes nothing); such files of PNG and GIF are asked
+    once more, so that the user learns the reason.
+    """
     context = stream.codec_context
-    if context.width == 0 and context.name == "png":
-        with path.open("rb") as file:
-            head = file.read(24)
-        return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-    return context.width, context.height
+    if context.width or context.name not in ("png", "gif"):
+        return context.width, context.height
+    with path.open("rb") as file:
+        head = file.read(24)
+    width, height = struct.unpack_from(">II", head, 16) if context.name == "png" else struct.unpack_from("<HH", head, 6)
+    return width, height
 
 
 def _what_is_there(container: InputContainer) -> str:
