@@ -28,10 +28,10 @@ Positions3 = tuple[PositiveInt, PositiveInt, PositiveInt]
 @_part
 @dataclass(frozen=True)
 class BundledSource:
-    """A file in the ``weights/`` folder that comes with the package."""
+    """A file in the ``weights/`` folder that comes with the package; ``path`` is its name there."""
 
     kind: Literal["bundled"]
-    path: str
+    path: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
     sha256: Sha256 | None = None
     size_bytes: int | None = None
 

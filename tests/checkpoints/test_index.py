@@ -216,6 +216,21 @@ def test_indexes_are_asked_in_order_and_their_passwords_kept_secret(publish, ser
     assert "authorization" in server.requests[0][2]
 
 
+def test_a_password_goes_to_its_index_and_nowhere_else(publish, server, monkeypatch):
+    card = publish()
+    port = server.host.rpartition(":")[2]
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://me:hunter2@{server.host}/simple")
+    monkeypatch.setenv("NO_PROXY", "*")
+    page = server.pages["/simple/pkg/"]
+    relative = page.body
+    for host, expected in ((server.host, True), (f"127.1:{port}", False)):
+        page.body = relative.replace(b'"/files', f'"http://{host}/files'.encode())
+        fetch(card).unlink()
+        _, path, headers = server.requests[-1]
+        assert path == FILE
+        assert ("authorization" in headers) == expected
+
+
 def test_no_index_means_no_request(publish, server, monkeypatch):
     card = publish()
     monkeypatch.setenv("PIP_NO_INDEX", "1")

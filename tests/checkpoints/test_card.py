@@ -1,0 +1,47 @@
+"""The card itself: to JSON and back, other views, and faults with their place."""
+
+import json
+
+import pytest
+
+from nlvid_cli.checkpoints.card import card_from_dict, card_from_json, card_to_json
+from nlvid_cli.checkpoints.manifest import find_card
+from nlvid_cli.errors import ModelFileError
+
+
+def test_a_card_survives_json():
+    card = find_card("i3d")
+    assert card_from_json(card_to_json(card), "test") == card
+    assert card_from_dict(json.loads(card_to_json(card)), "test") == card
+
+
+def test_other_views_leave_the_rest_alone():
+    card = find_card("i3d")
+    assert card.with_views(None, None, None) == card
+    changed = card.with_views(clips=3, crops=3, step=2)
+    assert (changed.sampling.clips, changed.preprocess.crops, changed.sampling.step) == (3, 3, 2)
+    assert changed.with_views(card.sampling.clips, card.preprocess.crops, card.sampling.step) == card
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"colour": "red"}, r"a\.safetensors: the model card is not valid: colour: unexpected"),
+        ({"name": 5}, "name: input should be a valid string"),
+        ({"architecture": {"kind": "perceiver"}}, "architecture.*"),
+        ({"sources": [{"kind": "url", "url": "file:///etc/passwd"}]}, r"sources\.0\.url\.url: string should match"),
+        ({"sources": [{"kind": "bundled", "path": "../secret"}]}, r"sources\.0\.bundled\.path: string should match"),
+        ({"sources": [{"kind": "bundled", "path": "/etc/passwd"}]}, r"sources\.0\.bundled\.path: string should"),
+        ({"preprocess": None}, "preprocess: "),
+    ],
+)
+def test_every_fault_names_its_place(change, message):
+    data = json.loads(card_to_json(find_card("i3d"))) | change
+    with pytest.raises(ModelFileError, match=message):
+        card_from_json(json.dumps(data), "a.safetensors")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"'])
+def test_what_is_no_card_at_all_is_an_error(text):
+    with pytest.raises(ModelFileError, match="the model card is not valid"):
+        card_from_json(text, "a.safetensors")
