@@ -21,6 +21,7 @@ CARD_KEY = "nlvid_card"
 _part = with_config(ConfigDict(extra="forbid"))
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 PositiveInt = Annotated[int, Field(gt=0)]
 Positions3 = tuple[PositiveInt, PositiveInt, PositiveInt]
 
@@ -31,7 +32,7 @@ class BundledSource:
     """A file in the ``weights/`` folder that comes with the package; ``path`` is its name there."""
 
     kind: Literal["bundled"]
-    path: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+    path: FileName
     sha256: Sha256 | None = None
     size_bytes: int | None = None
 
@@ -164,7 +165,7 @@ class Labels:
 
     kind: Literal["single", "multi"]
     count: PositiveInt
-    file: str | None = None
+    file: FileName | None = None
     names: tuple[str, ...] | None = None
 
 

@@ -84,7 +84,7 @@ def label_names(card: Card) -> tuple[str, ...]:
 
 def _labels_from_file(card: Card) -> tuple[str, ...]:
     name = card.labels.file
-    if name is None or Path(name).name != name:
+    if name is None:
         raise ModelFileError(f"{card.name}: the card has no label names and no label file in weights/labels")
     path = weights_folder() / "labels" / name
     try:

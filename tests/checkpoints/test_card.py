@@ -32,6 +32,7 @@ def test_other_views_leave_the_rest_alone():
         ({"sources": [{"kind": "url", "url": "file:///etc/passwd"}]}, r"sources\.0\.url\.url: string should match"),
         ({"sources": [{"kind": "bundled", "path": "../secret"}]}, r"sources\.0\.bundled\.path: string should match"),
         ({"sources": [{"kind": "bundled", "path": "/etc/passwd"}]}, r"sources\.0\.bundled\.path: string should"),
+        ({"labels": {"kind": "single", "count": 1, "file": "../../x"}}, r"labels\.file: string should match"),
         ({"preprocess": None}, "preprocess: "),
     ],
 )

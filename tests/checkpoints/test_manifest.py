@@ -92,7 +92,6 @@ def test_labels_must_be_as_many_as_the_card_says(make_card, tmp_path, weights):
     for labels in (
         Labels("single", 3, file="two.txt"),
         Labels("single", 2, file="none.txt"),
-        Labels("single", 2, file="../manifest.toml"),
         Labels("single", 2),
         Labels("single", 2, names=("one",)),
     ):
