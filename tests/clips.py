@@ -189,10 +189,15 @@ def png(width: int, height: int) -> bytes:
 
 
 def decode_all(path: Path, stream_index: int | None = None) -> tuple[list[int | None], list[NDArray[np.uint8]]]:
-    """Time stamps and pictures (as decoded, not turned) of a plain decoding from start to end."""
+    """Time stamps and pictures (as decoded, not turned) of a plain decoding from start to end.
+
+    In one thread: with slice threads, which are PyAV's default, FFmpeg does not conceal damage, so that the pictures of
+    damaged files would depend on the number of processors.
+    """
     stamps, pictures = [], []
     with av.open(f"file:{path}", metadata_errors="replace") as container:
         stream = container.streams[stream_index] if stream_index is not None else container.streams.video[0]
+        stream.codec_context.thread_count = 1
         for packet in container.demux(stream):
             try:
                 frames = packet.decode()

@@ -150,8 +150,8 @@ def frame_number(pts: Numbers, stamp: int | None) -> int | None:
 def decode_everything(info: VideoInfo) -> Iterator[Shown]:
     """All pictures that decode, from the start, in the order in which the decoder displays them.
 
-    A packet that does not decode is passed over, and the next picture counts as damaged. One thread, so that what a
-    decoder makes up for damaged parts is the same every time.
+    A packet that does not decode is passed over, and the next picture counts as damaged. One thread, because
+    what a decoder makes up for damaged parts may depend on their number (with slice threads, H.264 makes up nothing).
     """
     damaged = False
     count = 0

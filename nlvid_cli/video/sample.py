@@ -70,6 +70,9 @@ def loop(indices: Numbers, positions: int) -> Numbers:
     return indices % positions
 
 
+SAME_SECONDS = 1e-6
+"""Differences in time below this are rounding, and no reason to prefer a frame."""
+
 CLIP_STARTS: dict[str, Callable[[int, int, int], Numbers]] = {"ends": ends}
 """(positions, span, clips) -> (clips,) positions at which clips start."""
 
@@ -121,4 +124,4 @@ def nearest_frames(times_seconds: Times, wanted_seconds: NDArray[np.float64]) ->
         return np.zeros_like(earlier)
     to_later = times_seconds[later] - wanted_seconds
     to_earlier = wanted_seconds - times_seconds[earlier]
-    return np.where(to_later < to_earlier, later, earlier)
+    return np.where(to_later < to_earlier - SAME_SECONDS, later, earlier)

@@ -1,0 +1,89 @@
+"""Crops, values and the order of axes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nlvid_cli.checkpoints.card import Preprocess
+from nlvid_cli.errors import InputShapeError
+from nlvid_cli.video.preprocess import crop_corners, preprocess
+
+
+def rules(
+    crop: int, crops: Literal[1, 3] = 1, mean: float | tuple[float, ...] = 0.0, std: float | tuple[float, ...] = 1.0
+) -> Preprocess:
+    means, stds = (value if isinstance(value, tuple) else (value,) * 3 for value in (mean, std))
+    return Preprocess(crop, crop, crops, "swscale_bilinear", means, stds)  # type: ignore[arg-type]
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "crops", "expected"),
+    [
+        (256, 340, 1, [(16, 58)]),
+        (256, 340, 3, [(16, 0), (16, 58), (16, 116)]),
+        (340, 256, 3, [(0, 16), (58, 16), (116, 16)]),
+        (256, 341, 1, [(16, 58)]),  # 117 free pixels: the odd one stays at the end
+        (224, 224, 3, [(0, 0), (0, 0), (0, 0)]),
+        (256, 256, 3, [(16, 0), (16, 16), (16, 32)]),
+    ],
+)
+def test_crop_corners(height: int, width: int, crops: Literal[1, 3], expected: list[tuple[int, int]]) -> None:
+    assert crop_corners(height, width, rules(224, crops)) == expected
+
+
+def test_order_of_views_and_axes() -> None:
+    frames = noise(2, 5, 8, 12, 3)
+    views = preprocess(frames, rules(8, 3))
+    assert views.shape == (6, 3, 5, 8, 8)
+    assert views.dtype == np.float32
+    assert views.flags.c_contiguous
+    for clip in range(2):
+        for place, left in enumerate((0, 2, 4)):
+            for channel in range(3):
+                expected = frames[clip, :, :, left : left + 8, channel]
+                assert np.array_equal(views[clip * 3 + place, channel], expected)
+
+
+def test_values_are_exact_in_fp32() -> None:
+    every_value = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16, 1).repeat(3, axis=-1)
+    mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+    views = preprocess(every_value, rules(16, 1, mean, std))
+    for channel in range(3):
+        expected = (every_value[0, 0, ..., channel].astype(np.float32) - np.float32(mean[channel])) / np.float32(
+            std[channel]
+        )
+        assert np.array_equal(views[0, channel, 0], expected)
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(8, 20), st.integers(8, 20), st.sampled_from([1, 3]))
+def test_any_shape(clips: int, length: int, height: int, width: int, crops: Literal[1, 3]) -> None:
+    frames = noise(clips, length, height, width, 3)
+    views = preprocess(frames, rules(8, crops, 127.5, 127.5))
+    assert views.shape == (clips * crops, 3, length, 8, 8)
+    assert views.min() >= -1
+    assert views.max() <= 1
+    # views of turned frames are turned views
+    turned = preprocess(np.ascontiguousarray(frames.transpose(0, 1, 3, 2, 4)), rules(8, crops, 127.5, 127.5))
+    if height != width:
+        assert np.array_equal(turned.transpose(0, 1, 2, 4, 3), views)
+
+
+def test_frames_that_are_not_contiguous() -> None:
+    frames = noise(1, 4, 8, 10, 3)
+    mirrored = frames[:, ::-1, :, ::-1]
+    assert np.array_equal(preprocess(mirrored, rules(8)), preprocess(np.ascontiguousarray(mirrored), rules(8)))
+
+
+def test_frames_smaller_than_the_crop() -> None:
+    with pytest.raises(InputShapeError, match=r"10 x 8 pixels are smaller than the model's crop of 9"):
+        preprocess(noise(1, 1, 8, 10, 3), rules(9))

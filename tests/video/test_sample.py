@@ -1,0 +1,139 @@
+"""Which frames are looked at, against tables worked out by hand and against properties that must hold for all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nlvid_cli.checkpoints.card import Sampling
+from nlvid_cli.video.info import VideoInfo
+from nlvid_cli.video.sample import CLIP_STARTS, SHORT_VIDEO, ends, loop, nearest_frames, sample
+
+
+def video(times: list[float], duration: float | None = None, uneven: bool = False) -> VideoInfo:
+    seconds = np.array(times, np.float64)
+    end = duration if duration is not None else float(seconds[-1] + 0.04)
+    return VideoInfo(Path("x"), seconds, end, len(times) / end, uneven, 64, 48)
+
+
+def even(frames: int, rate: float = 25.0) -> VideoInfo:
+    return video((np.arange(frames) / rate).tolist(), frames / rate)
+
+
+def rules(clips: int, frames: int, step: int, rate: float | None = None) -> Sampling:
+    return Sampling(frames=frames, step=step, clips=clips, clip_starts="ends", short_video="loop", frame_rate=rate)
+
+
+def test_rules_have_the_names_that_cards_use() -> None:
+    assert set(CLIP_STARTS) == {"ends"}
+    assert set(SHORT_VIDEO) == {"loop"}
+
+
+@pytest.mark.parametrize(
+    ("positions", "span", "clips", "expected"),
+    [
+        (15, 7, 3, [0, 4, 8]),
+        (300, 63, 10, [0, 26, 53, 79, 105, 132, 158, 184, 211, 237]),  # 237 / 9 = 26.33
+        (12, 7, 3, [0, 2, 5]),  # 2.5 goes to the even 2
+        (14, 7, 3, [0, 4, 7]),  # 3.5 goes to the even 4
+        (7, 7, 4, [0, 0, 0, 0]),
+        (3, 7, 2, [0, 0]),
+        (100, 63, 1, [18]),  # 18.5 goes to the even 18
+        (102, 63, 1, [20]),  # 19.5 goes to the even 20
+        (10, 63, 1, [0]),
+        (1, 1, 2, [0, 0]),
+    ],
+)
+def test_clip_starts(positions: int, span: int, clips: int, expected: list[int]) -> None:
+    assert ends(positions, span, clips).tolist() == expected
+
+
+def test_short_videos_start_again() -> None:
+    assert loop(np.arange(7), 3).tolist() == [0, 1, 2, 0, 1, 2, 0]
+    plan = sample(even(5), rules(2, 4, 2))
+    assert plan.frame_numbers.tolist() == [[0, 2, 4, 1], [0, 2, 4, 1]]
+    assert plan.start_seconds == (0.0, 0.0)
+    assert plan.end_seconds == pytest.approx((0.2, 0.2))
+
+
+def test_one_frame() -> None:
+    plan = sample(even(1), rules(3, 4, 2))
+    assert plan.frame_numbers.tolist() == [[0] * 4] * 3
+    assert plan.end_seconds == pytest.approx((0.04,) * 3)
+
+
+def test_even_frames_are_taken_by_number() -> None:
+    plan = sample(even(20), rules(2, 3, 4))
+    assert plan.frame_numbers.tolist() == [[0, 4, 8], [11, 15, 19]]
+    assert plan.frame_numbers.dtype == np.int64
+    assert plan.start_seconds == pytest.approx((0.0, 11 / 25))
+    assert plan.end_seconds == pytest.approx((9 / 25, 20 / 25))
+
+
+def test_a_fixed_rate_counts_time() -> None:
+    # 50 frames a second looked at 25 times a second: every other frame
+    assert sample(even(40, 50.0), rules(1, 5, 1, rate=25.0)).frame_numbers.tolist() == [[16, 18, 20, 22, 24]]
+    # 12.5 frames a second: each frame twice; a position halfway between two frames takes the earlier
+    assert sample(even(5, 12.5), rules(1, 10, 1, rate=25.0)).frame_numbers.tolist() == [[0, 0, 1, 1, 2, 2, 3, 3, 4, 4]]
+
+
+def test_uneven_frames_are_taken_by_time() -> None:
+    #   seconds  0   1   2   3   4   5   6   7   8      5 frames in 10 seconds: a position every 2 seconds
+    #   frames   0 1 2               3               (4 at 8)
+    times = [0.0, 1.0, 2.0, 5.0, 8.0]
+    plan = sample(video(times, 10.0, uneven=True), rules(1, 5, 1))
+    assert plan.frame_numbers.tolist() == [[0, 2, 3, 3, 4]]  # at 4 and 6, frame 3 (at 5) is nearest
+    assert sample(video(times, 10.0), rules(1, 5, 1)).frame_numbers.tolist() == [[0, 1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [(-1.0, 0), (0.0, 0), (0.49, 0), (0.5, 0), (0.51, 1), (1.0, 1), (2.0, 1), (2.1, 2), (9.0, 2)],
+)
+def test_nearest_frames(wanted: float, expected: int) -> None:
+    assert nearest_frames(np.array([0.0, 1.0, 3.0]), np.array([wanted])).tolist() == [expected]
+
+
+uneven_videos = st.builds(
+    lambda gaps, uneven: video(np.cumsum([0, *gaps]).tolist(), float(sum(gaps)) + 0.1, uneven),
+    st.lists(st.floats(0.001, 3.0), max_size=60),
+    st.booleans(),
+)
+any_rules = st.builds(
+    rules, st.integers(1, 12), st.integers(1, 64), st.integers(1, 9), st.none() | st.floats(1.0, 60.0)
+)
+
+
+@given(uneven_videos, any_rules)
+def test_what_always_holds(info: VideoInfo, sampling: Sampling) -> None:
+    plan = sample(info, sampling)
+    assert plan.frame_numbers.shape == (sampling.clips, sampling.frames)
+    assert plan.frame_numbers.min() >= 0
+    assert plan.frame_numbers.max() < len(info.times_seconds)
+    assert len(plan.start_seconds) == len(plan.end_seconds) == sampling.clips
+    for start, end in zip(plan.start_seconds, plan.end_seconds, strict=True):
+        assert 0 <= start < end <= info.duration_seconds + 1e-9
+
+
+@given(st.integers(1, 5000), st.integers(1, 300), st.integers(1, 30))
+def test_clips_lie_inside_and_in_order(positions: int, span: int, clips: int) -> None:
+    starts = ends(positions, span, clips)
+    assert starts.shape == (clips,)
+    assert (np.diff(starts) >= 0).all()
+    assert starts.min() >= 0
+    if positions >= span:
+        assert starts.max() + span <= positions
+        if clips > 1:
+            assert starts[0] == 0
+            assert starts[-1] + span == positions
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=50, unique=True), st.floats(-5, 105))
+def test_nearest_is_nearest(times: list[float], wanted: float) -> None:
+    times = sorted(times)
+    number = int(nearest_frames(np.array(times), np.array([wanted]))[0])
+    assert abs(times[number] - wanted) <= min(abs(time - wanted) for time in times) + 1e-6
