@@ -61,7 +61,7 @@ def did_you_mean(what: str, name: str, known: Iterable[str], hint: str) -> Unkno
         hint: where the user finds them all.
     """
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    near = [by_folded[folded] for folded in difflib.get_close_matches(name.casefold(), by_folded, n=3)]
+    near = [by_folded[folded] for folded in difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)]
     guess = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
     return UnknownName(f"no {what} is called {name!r}{guess} ({hint})")
 

@@ -37,7 +37,7 @@ def make_card(**changes: object) -> Card:
         "paper": "none",
         "licence": "none",
         "origin": "made by a test",
-        "format": "nlvid",
+        "format": "safetensors",
         "sources": (),
         "architecture": InceptionArchitecture("inception", Head((1, 2, 2), "softmax_of_mean"), 1e-3),
         "sampling": Sampling(frames=8, step=2, clips=3, clip_starts="ends", short_video="loop"),

@@ -29,6 +29,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "av": ("video",),
     "huggingface_hub": ("checkpoints.sources.hub",),
     "pypi_simple": ("checkpoints.sources.index",),
+    "requests": ("checkpoints.download",),
     "typer": ("app", "commands"),
     "rich": ("report", "commands"),
     "onnxruntime": (),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nlvid_cli.checkpoints.card import Card, card_from_dict
-from nlvid_cli.errors import ModelFileError, UnknownName
+from nlvid_cli.errors import ModelFileError, did_you_mean
 
 MANIFEST_FILE = "manifest.toml"
 
@@ -61,9 +60,7 @@ def find_card(name: str) -> Card:
     names = _cards_by_name(load_manifest().models)
     if name in names:
         return names[name]
-    close = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(names)}"
-    raise UnknownName(f"no model is called {name!r}; {hint} (`nlvid models list` shows them all)")
+    raise did_you_mean("model", name, names, "`nlvid models list` shows them all")
 
 
 def label_names(card: Card) -> tuple[str, ...]:

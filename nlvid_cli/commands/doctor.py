@@ -25,7 +25,8 @@ PACKAGES = (
 )
 VARIABLES = (
     "NLVID_CACHE", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "CUDA_VISIBLE_DEVICES",
-    "OMP_NUM_THREADS", "PIP_INDEX_URL", "HTTPS_PROXY", "REQUESTS_CA_BUNDLE",
+    "OMP_NUM_THREADS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+    "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "SSL_CERT_FILE",
 )  # fmt: skip
 
 
@@ -53,8 +54,7 @@ def doctor(
 
     table = plain_table(show_header=False)
     for key, value in facts.items():
-        lines = [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else [str(value)]
-        table.add_row(key, escape("\n".join(lines)))
+        table.add_row(key, escape("\n".join(_lines(value))))
     stdout_console().print(table)
 
 
@@ -68,8 +68,14 @@ def _gather(offline: bool) -> dict[str, Any]:
         "ffmpeg": _ffmpeg(),
         "cache": _cache(),
         "variables": {name: _without_secrets(os.environ[name]) for name in VARIABLES if name in os.environ},
-        "sources": {} if offline else _sources(),
+        "sources": [] if offline else _sources(),
     }
+
+
+def _lines(value: str | list[str] | dict[str, str]) -> list[str]:
+    if isinstance(value, dict):
+        return [f"{key}: {text}" for key, text in value.items()]
+    return [value] if isinstance(value, str) else value
 
 
 def _package_versions() -> dict[str, str]:
@@ -111,10 +117,10 @@ def _cache() -> dict[str, str]:
     }
 
 
-def _sources() -> dict[str, str]:
+def _sources() -> list[str]:
     from nlvid_cli.checkpoints.reachable import reachable_sources
 
-    return {host: f"{'ok' if ok else 'no'}, {detail}" for host, ok, detail in reachable_sources()}
+    return [f"{host}: {'ok' if ok else 'no'}, {detail}" for host, ok, detail in reachable_sources()]
 
 
 def _without_secrets(value: str) -> str:
