@@ -58,8 +58,8 @@ def test_a_misspelt_name_gets_a_suggestion(name):
     assert error.value.exit_status == 2
 
 
-def test_an_unknown_name_gets_the_list():
-    with pytest.raises(UnknownName, match=r"'zzz'; known are i3d-inception"):
+def test_a_name_that_is_like_none_gets_the_way_to_the_list():
+    with pytest.raises(UnknownName, match=r"'zzz' \(`nlvid models list` shows them all\)"):
         manifest.find_card("zzz")
 
 
