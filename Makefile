@@ -39,7 +39,7 @@ fix: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-bench $(DEMO_CLIP)
 	$(BIN)/python benchmarks/network.py --video $(DEMO_CLIP)
-	$(BIN)/python benchmarks/decoding.py --folder $(CACHE)
+	$(BIN)/python benchmarks/decoding.py --cache $(CACHE)
 
 build: $(VENV)/installed-dev
 	$(BIN)/python -m build
