@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 from av.buffer import Buffer
 from av.container import InputContainer
@@ -25,6 +24,7 @@ from av.video.stream import VideoStream
 
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.video.container import check_frame_size, open_video
+from nlvid_cli.video.decode import DECODING_ERRORS, frame_number
 from nlvid_cli.video.info import Numbers, Orientation, Times, VideoInfo
 
 SEEKABLE = frozenset({
@@ -123,11 +123,21 @@ def _trusted_table(packets: _Packets, codec: str, file_format: str, first_pts: l
     ]
     pts = np.array(sorted(stamp for stamp, _ in shown), np.int64)
     complete = len(shown) == sum(packets.shown) and len(pts) > 0
-    if not complete or (np.diff(pts) == 0).any() or first_pts != pts[: len(first_pts)].tolist():
+    if not complete or (np.diff(pts) == 0).any() or not _follow_each_other(pts, first_pts):
         return None
     keys = [stamp for stamp, key in zip(packets.pts, packets.keys, strict=True) if key and stamp is not None]
     key_frames = np.flatnonzero(np.isin(pts, keys)) if codec in SEEKABLE else np.zeros(0, np.int64)
     return _Table(pts.astype(np.float64), max(shown)[1], pts, key_frames)
+
+
+def _follow_each_other(pts: Numbers, first_pts: list[int | None]) -> bool:
+    """Whether the first pictures that decode are neighbours in the table.
+
+    They are not where fields, or other data, have packets of their own. They need not be at the table's start: the
+    first packet may be damaged.
+    """
+    numbers = [frame_number(pts, stamp) for stamp in first_pts]
+    return numbers[0] is not None and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 def _decoded_table(path: Path, packets: _Packets, frame_units: float) -> _Table:
@@ -154,7 +164,7 @@ def _pictures(path: Path) -> Iterator[VideoFrame]:
         for packet in container.demux(stream):
             try:
                 yield from packet.decode()
-            except (av.error.FFmpegError, MemoryError):
+            except DECODING_ERRORS:
                 continue  # a damaged packet; what follows may still decode
 
 

@@ -128,8 +128,11 @@ def _read_stretches(sink: _Sink, threads: int) -> None:
     decoders = max(1, min(threads, len(stretches), MAX_DECODERS))
     with ThreadPoolExecutor(decoders) as pool:
         jobs = [pool.submit(_read_some, sink, stretches, threads // decoders) for _ in range(decoders)]
-        for job in jobs:
-            job.result()
+        try:
+            for job in jobs:
+                job.result()
+        finally:
+            stretches.clear()  # after Ctrl-C, what was not begun is left undone
 
 
 def plan_stretches(wanted: Sequence[int], key_frames: Sequence[int]) -> list[Stretch]:

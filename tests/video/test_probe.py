@@ -129,6 +129,29 @@ def test_mpeg4_frames_that_are_not_coded_are_not_counted(tmp_path: Path, name: s
         assert np.array_equal(frame, expected)
 
 
+def test_packets_without_a_picture_are_not_counted(tmp_path: Path) -> None:
+    """Here an access unit delimiter alone; fields of interlaced video in packets of their own are alike."""
+    whole = make_clip(tmp_path / "whole.mp4", frames=20, b_frames=0)
+    clip = tmp_path / "clip.mp4"
+    with av.open(str(whole)) as old, av.open(str(clip), "w") as new:
+        stream = old.streams.video[0]
+        copy = new.add_stream_from_template(stream)
+        unit = stream.time_base or Fraction(1)
+        for packet in old.demux(stream):
+            if packet.size and packet.pts is not None:
+                delimiter = av.Packet(b"\0\0\0\2\x09\xf0")
+                delimiter.pts = delimiter.dts = packet.pts + round(0.02 / unit)
+                for written in (packet, delimiter):
+                    written.stream, written.time_base = copy, unit
+                    new.mux(written)
+    info = probe(clip)
+    _, pictures = decode_all(clip)
+    assert len(info.times_seconds) == len(pictures) == 20
+    frames = read_frames(info, np.arange(20)[None], None).frames[0]
+    for frame, expected in zip(frames, pictures, strict=True):
+        assert np.array_equal(frame, expected)
+
+
 def make_film_with_cover(path: Path, video_too: bool) -> Path:
     with av.open(str(path), "w", format="mp4") as container:
         cover = container.add_stream("mjpeg", rate=25)

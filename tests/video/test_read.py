@@ -219,6 +219,35 @@ def test_damage_in_the_middle(tmp_path: Path) -> None:
         assert any("stands in" in warning for warning in read_now.warnings)
 
 
+@pytest.mark.parametrize("keep", [0, 40, 200])
+def test_damage_in_a_key_frame(tmp_path: Path, keep: int) -> None:
+    """What a decoder makes up for it comes from the pictures before, which a seek would not have decoded."""
+    clip = make_clip(tmp_path / "damaged.mp4", size=(128, 96), b_frames=0, gop=20)
+    spoil_packet(clip, 40, keep=keep, at=0)
+    info = probe(clip)
+    stamps, pictures = decode_all(clip)
+    assert info.pts is not None
+    by_stamp = dict(zip(stamps, pictures, strict=True))
+    for wanted in ([41, 45], [50, 59]):
+        frames = read_frames(info, np.array([wanted]), None).frames[0]
+        for number, frame in zip(wanted, frames, strict=True):
+            if int(info.pts[number]) in by_stamp:
+                assert np.array_equal(frame, by_stamp[int(info.pts[number])]), number
+
+
+def test_damage_at_the_start(tmp_path: Path) -> None:
+    clip = spoil_packet(
+        make_clip(tmp_path / "damaged.mp4", codec="mjpeg", pix_fmt="yuvj420p", frames=10), 0, keep=0, at=0
+    )
+    info = probe(clip)
+    _, pictures = decode_all(clip)
+    assert (len(info.times_seconds), len(pictures)) == (10, 9)
+    read_now = read_frames(info, np.arange(10)[None], None)
+    assert any("stands in" in warning for warning in read_now.warnings)
+    for number, frame in enumerate(read_now.frames[0]):
+        assert np.array_equal(frame, pictures[max(number - 1, 0)])
+
+
 def test_damage_far_from_the_clips_goes_unnoticed(tmp_path: Path) -> None:
     clip = spoil_packet(make_clip(tmp_path / "damaged.mp4", b_frames=0, gop=20), 10)
     info = probe(clip)
