@@ -139,6 +139,14 @@ def _decode_strictly(packet: Packet[VideoStream]) -> list[VideoFrame]:
     return frames
 
 
+def decode_leniently(packet: Packet[VideoStream]) -> list[VideoFrame]:
+    """The pictures that come out with a packet; none where it is damaged (what follows may still decode)."""
+    try:
+        return packet.decode()
+    except DECODING_ERRORS:
+        return []
+
+
 def frame_number(pts: Numbers, stamp: int | None) -> int | None:
     """Number of the frame with this time stamp, None if there is none."""
     if stamp is None:

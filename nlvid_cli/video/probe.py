@@ -11,7 +11,6 @@ and for codecs of which too little is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from av.video.stream import VideoStream
 
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.video.container import check_frame_size, open_video
-from nlvid_cli.video.decode import DECODING_ERRORS, frame_number
+from nlvid_cli.video.decode import decode_leniently, frame_number
 from nlvid_cli.video.info import Numbers, Orientation, Times, VideoInfo
 
 SEEKABLE = frozenset({
@@ -78,11 +77,10 @@ def probe(path: Path) -> VideoInfo:
         VideoError: one of the kinds that :func:`nlvid_cli.video.container.open_video` lists; or no picture decodes.
     """
     with open_video(path) as (container, stream):
-        packets = _read_packets(container, stream)
+        packets, first = _read_packets(container, stream)
         unit = float(stream.time_base or 0) or 1.0
         nominal = float(stream.average_rate or stream.guessed_rate or 0) or 25.0
         codec, file_format, index = stream.codec_context.codec.canonical_name, container.format.name, stream.index
-    first = _first_pictures(path, 2)
     if not first:
         raise UnreadableVideo("no frame of it can be decoded (the file is damaged, or only its header arrived)")
     table = _trusted_table(packets, codec, file_format, [frame.pts for frame in first])
@@ -91,10 +89,14 @@ def probe(path: Path) -> VideoInfo:
     return _describe(path, index, table, first[0], unit, nominal)
 
 
-def _read_packets(container: InputContainer, stream: VideoStream) -> _Packets:
+def _read_packets(container: InputContainer, stream: VideoStream) -> tuple[_Packets, list[VideoFrame]]:
+    """All packets, and the first pictures that decode: two, unless there is only one."""
     packets = _Packets([], [], [], [], [])
+    first: list[VideoFrame] = []
     vp8 = stream.codec_context.codec.canonical_name == "vp8"
     for packet in container.demux(stream):
+        if len(first) < 2:
+            first += decode_leniently(packet)
         if packet.size == 0 and packet.pts is None and packet.dts is None:
             continue  # the demuxer's mark of the end
         packets.pts.append(packet.pts)
@@ -102,7 +104,7 @@ def _read_packets(container: InputContainer, stream: VideoStream) -> _Packets:
         packets.sizes.append(packet.size)
         packets.keys.append(packet.is_keyframe)
         packets.shown.append(not packet.is_discard and not (vp8 and _is_hidden_vp8(packet)))
-    return packets
+    return packets, first[:2]
 
 
 def _is_hidden_vp8(packet: Packet[VideoStream]) -> bool:
@@ -142,30 +144,12 @@ def _follow_each_other(pts: Numbers, first_pts: list[int | None]) -> bool:
 
 def _decoded_table(path: Path, packets: _Packets, frame_units: float) -> _Table:
     """The frames by decoding them all: as many as come out, at the time stamps that came with them."""
-    pts = [frame.pts for frame in _pictures(path)]
+    with open_video(path) as (container, stream):
+        pts = [frame.pts for packet in container.demux(stream) for frame in decode_leniently(packet)]
     known = sorted(stamp for stamp in pts if stamp is not None)
     complete = len(known) == len(pts)  # else an even grid is the best guess
     stamps = np.array(known, np.float64) if complete else np.arange(len(pts)) / frame_units
     return _Table(stamps, max(packets.durations[-1:], default=0), None, np.zeros(0, np.int64))
-
-
-def _first_pictures(path: Path, count: int) -> list[VideoFrame]:
-    frames = []
-    for frame in _pictures(path):
-        frames.append(frame)
-        if len(frames) == count:
-            break
-    return frames
-
-
-def _pictures(path: Path) -> Iterator[VideoFrame]:
-    """All pictures that decode, in the order in which the decoder displays them."""
-    with open_video(path) as (container, stream):
-        for packet in container.demux(stream):
-            try:
-                yield from packet.decode()
-            except DECODING_ERRORS:
-                continue  # a damaged packet; what follows may still decode
 
 
 def _describe(path: Path, index: int, table: _Table, first: VideoFrame, unit: float, nominal: float) -> VideoInfo:
