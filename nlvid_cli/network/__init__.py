@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.errors import CheckpointMismatch
 from nlvid_cli.network.inception3d import InceptionI3d
+from nlvid_cli.network.resnet3d import ResNet3d
 
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "inception": InceptionI3d,
+    "resnet": ResNet3d,
 }
 """From the kind in the card to the class, called with that part of the card and the number of classes."""
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from nlvid_cli.checkpoints.card import Head
 from nlvid_cli.errors import InputShapeError
+from nlvid_cli.network.units import times
 
 
 class ConvolutionalHead(nn.Module):
@@ -37,15 +38,20 @@ class ConvolutionalHead(nn.Module):
         Raises:
             InputShapeError: if the map is smaller than the pool.
         """
+        x = x.to(self.classifier.weight.dtype)
+        logits: Tensor = self.classifier(self.dropout(self._pooled(x)))
+        return logits
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        if self.pool is None:
+            return x.mean(dim=(2, 3, 4), keepdim=True)
         size = tuple(x.shape[2:])
         if any(length < kernel for length, kernel in zip(size, self.pool, strict=True)):
             raise InputShapeError(
-                f"head: the feature map is {_times(size)} (T x H x W), smaller than the average pool "
-                f"{_times(self.pool)}; use longer or larger clips"
+                f"head: the feature map is {times(size)} (T x H x W), smaller than the average pool "
+                f"{times(self.pool)}; use longer or larger clips"
             )
-        pooled = F.avg_pool3d(x.to(self.classifier.weight.dtype), self.pool, stride=1)
-        logits: Tensor = self.classifier(self.dropout(pooled))
-        return logits
+        return F.avg_pool3d(x, self.pool, stride=1)
 
 
 def mean_logits(position_logits: Tensor) -> Tensor:
@@ -59,7 +65,3 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
     "mean_of_sigmoid": lambda logits: mean_logits(torch.sigmoid(logits)),
 }
 """From logits at each position, (N, classes, T', H', W'), to scores of each view, (N, classes)."""
-
-
-def _times(size: tuple[int, ...]) -> str:
-    return " x ".join(map(str, size))

@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from nlvid_cli.checkpoints.card import InceptionArchitecture
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.network.head import ConvolutionalHead
-
-Size3 = tuple[int, int, int]
+from nlvid_cli.network.nonlocal_block import insert_nonlocal
+from nlvid_cli.network.units import ConvNorm, Size3, make_norm
 
 STEM_CHANNELS = (64, 64, 192)
 """Output channels of conv_1a, conv_2b and conv_2c."""
@@ -90,17 +90,10 @@ class SamePadMaxPool3d(nn.Module):
         return f"kernel_size={self.kernel}, stride={self.stride}"
 
 
-class ConvUnit(nn.Module):
+def conv_unit(inputs: int, outputs: int, kernel: int, stride: int = 1, *, norm_eps: float) -> ConvNorm:
     """Convolution without bias, batch norm, ReLU."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, norm_eps: float) -> None:
-        super().__init__()
-        self.conv: nn.Conv3d = SamePadConv3d(inputs, outputs, kernel, stride, bias=False)
-        self.norm: nn.Module = nn.BatchNorm3d(outputs, eps=norm_eps)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, T, H, W) -> (N, outputs, T', H', W')."""
-        return F.relu(self.norm(self.conv(x)), inplace=True)
+    conv = SamePadConv3d(inputs, outputs, kernel, stride, bias=False)
+    return ConvNorm(conv, make_norm("batch", outputs, norm_eps), relu=True)
 
 
 class Mixed(nn.Module):
@@ -109,25 +102,26 @@ class Mixed(nn.Module):
     def __init__(self, inputs: int, channels: MixedChannels, *, norm_eps: float) -> None:
         super().__init__()
         c0, c1_reduce, c1, c2_reduce, c2, c3 = channels
-        self.branch0 = ConvUnit(inputs, c0, 1, norm_eps=norm_eps)
-        self.branch1_reduce = ConvUnit(inputs, c1_reduce, 1, norm_eps=norm_eps)
-        self.branch1 = ConvUnit(c1_reduce, c1, 3, norm_eps=norm_eps)
-        self.branch2_reduce = ConvUnit(inputs, c2_reduce, 1, norm_eps=norm_eps)
-        self.branch2 = ConvUnit(c2_reduce, c2, 3, norm_eps=norm_eps)
+        self.branch0 = conv_unit(inputs, c0, 1, norm_eps=norm_eps)
+        self.branch1_reduce = conv_unit(inputs, c1_reduce, 1, norm_eps=norm_eps)
+        self.branch1 = conv_unit(c1_reduce, c1, 3, norm_eps=norm_eps)
+        self.branch2_reduce = conv_unit(inputs, c2_reduce, 1, norm_eps=norm_eps)
+        self.branch2 = conv_unit(c2_reduce, c2, 3, norm_eps=norm_eps)
         self.pool = SamePadMaxPool3d((3, 3, 3), (1, 1, 1))
-        self.branch3 = ConvUnit(inputs, c3, 1, norm_eps=norm_eps)
+        self.branch3 = conv_unit(inputs, c3, 1, norm_eps=norm_eps)
+        self.out_channels = c0 + c1 + c2 + c3
+        self.nonlocal_block: nn.Module = nn.Identity()  # a place for one
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, T, H, W) -> (N, c0 + c1 + c2 + c3, T, H, W)."""
-        return torch.cat(
-            [
-                self.branch0(x),
-                self.branch1(self.branch1_reduce(x)),
-                self.branch2(self.branch2_reduce(x)),
-                self.branch3(self.pool(x)),
-            ],
-            dim=1,
-        )
+        branches = [
+            self.branch0(x),
+            self.branch1(self.branch1_reduce(x)),
+            self.branch2(self.branch2_reduce(x)),
+            self.branch3(self.pool(x)),
+        ]
+        joined: Tensor = self.nonlocal_block(torch.cat(branches, dim=1))
+        return joined
 
 
 class InceptionI3d(nn.Module):
@@ -142,10 +136,10 @@ class InceptionI3d(nn.Module):
         super().__init__()
         eps = architecture.norm_eps
         first, second, third = STEM_CHANNELS
-        self.conv_1a = ConvUnit(3, first, 7, 2, norm_eps=eps)
+        self.conv_1a = conv_unit(3, first, 7, 2, norm_eps=eps)
         self.pool_2a = SamePadMaxPool3d((1, 3, 3), (1, 2, 2))
-        self.conv_2b = ConvUnit(first, second, 1, norm_eps=eps)
-        self.conv_2c = ConvUnit(second, third, 3, norm_eps=eps)
+        self.conv_2b = conv_unit(first, second, 1, norm_eps=eps)
+        self.conv_2c = conv_unit(second, third, 3, norm_eps=eps)
         self.pool_3a = SamePadMaxPool3d((1, 3, 3), (1, 2, 2))
         channels = self._add_stage("mixed_3", third, eps)
         self.pool_4a = SamePadMaxPool3d((3, 3, 3), (2, 2, 2))
@@ -153,12 +147,15 @@ class InceptionI3d(nn.Module):
         self.pool_5a = SamePadMaxPool3d((2, 2, 2), (2, 2, 2))
         channels = self._add_stage("mixed_5", channels, eps)
         self.head = ConvolutionalHead(channels, classes, architecture.head)
+        if architecture.nonlocal_blocks:
+            insert_nonlocal(self, architecture.nonlocal_blocks.after, architecture.nonlocal_blocks, eps)
 
     def _add_stage(self, prefix: str, channels: int, norm_eps: float) -> int:
         for name, widths in MIXED_CHANNELS.items():
             if name.startswith(prefix):
-                self.add_module(name, Mixed(channels, widths, norm_eps=norm_eps))
-                channels = widths[0] + widths[2] + widths[4] + widths[5]
+                mixed = Mixed(channels, widths, norm_eps=norm_eps)
+                self.add_module(name, mixed)
+                channels = mixed.out_channels
         return channels
 
     def features(self, x: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from nlvid_cli.network.inception3d import ConvUnit, SamePadMaxPool3d
+from nlvid_cli.network.inception3d import SamePadMaxPool3d
+from nlvid_cli.network.units import ChannelAffine, ConvNorm
 
 
 class SeparableMaxPool3d(nn.Module):
@@ -52,14 +53,27 @@ def inference_form(network: nn.Module, device: torch.device, dtype: torch.dtype)
     """
     network = copy.deepcopy(network).eval().requires_grad_(False)
     for module in list(network.modules()):
-        if isinstance(module, ConvUnit) and isinstance(module.norm, nn.BatchNorm3d):
-            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
-            module.norm = nn.Identity()
+        if isinstance(module, ConvNorm):
+            _fold(module)
         if device.type == "cpu":
             _separate_pools(module)
     network = network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last_3d)
     network.get_submodule("head").to(dtype=torch.float32)
     return network
+
+
+def _fold(unit: ConvNorm) -> None:
+    """Let the convolution do what the normalisation after it does."""
+    if isinstance(unit.norm, nn.BatchNorm3d):
+        unit.conv = fuse_conv_bn_eval(unit.conv, unit.norm)
+        unit.norm = nn.Identity()
+    elif isinstance(unit.norm, ChannelAffine):
+        scale, shift = unit.norm.weight, unit.norm.bias
+        bias = torch.zeros_like(shift) if unit.conv.bias is None else unit.conv.bias
+        shape = (-1,) + (1,) * (unit.conv.weight.dim() - 1)
+        unit.conv.weight = nn.Parameter(unit.conv.weight.detach() * scale.view(shape), requires_grad=False)
+        unit.conv.bias = nn.Parameter((bias * scale + shift).detach(), requires_grad=False)
+        unit.norm = nn.Identity()
 
 
 def _separate_pools(parent: nn.Module) -> None:

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 from nlvid_cli.checkpoints.card import Card, Head, InceptionArchitecture
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.network import build_network
-from nlvid_cli.network.inception3d import ConvUnit, InceptionI3d, SamePadConv3d, SamePadMaxPool3d, same_padding
+from nlvid_cli.network.inception3d import InceptionI3d, SamePadConv3d, SamePadMaxPool3d, same_padding
+from nlvid_cli.network.units import ConvNorm
 
 KERNELS = [
     ((7, 7, 7), (2, 2, 2)),
@@ -55,7 +56,7 @@ def test_layers_pad_as_tensorflow_does(size: tuple[int, ...], kernel: tuple[int,
 
 def test_parameter_count(card: Card) -> None:
     network = InceptionI3d(InceptionArchitecture("inception", Head((2, 7, 7), "softmax_of_mean"), 1e-3), 400)
-    scales = sum(unit.norm.weight.numel() for unit in network.modules() if isinstance(unit, ConvUnit))
+    scales = sum(unit.norm.weight.numel() for unit in network.modules() if isinstance(unit, ConvNorm))
     # The published file has 12,689,984 parameters, without the scale of batch norm, which the original fixes to 1.
     assert sum(p.numel() for p in network.parameters()) - scales == 12_689_984
 

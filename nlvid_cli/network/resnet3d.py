@@ -1,0 +1,163 @@
+"""C2D and I3D ResNets: two-dimensional ResNets on video, some of their kernels inflated along time.
+
+"Non-local Neural Networks", section 4 and table 1. What the published checkpoints do differently (stems, pools,
+inflation, strides, heads, normalisation) is in the card; nothing here asks which family a checkpoint is from.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nlvid_cli.checkpoints.card import ResNetArchitecture, Window
+from nlvid_cli.errors import InputShapeError
+from nlvid_cli.network.head import ConvolutionalHead
+from nlvid_cli.network.nonlocal_block import insert_nonlocal
+from nlvid_cli.network.units import ConvNorm, Size3, make_norm, times
+
+STAGES = ("res2", "res3", "res4", "res5")
+
+EXPANSION = {"bottleneck": 4, "basic": 1}
+"""Channels of a block's output, in units of its inner width."""
+
+
+class ResidualBlock(nn.Module):
+    """Bottleneck (1x1, 3x3, 1x1) or basic block (3x3, 3x3), with a place for a non-local block behind it.
+
+    The spatial stride sits on the first 3x3 convolution, as in torchvision and all published video checkpoints.
+
+    Args:
+        inputs: channels of the input.
+        width: inner channels.
+        stride: spatial stride.
+        dilation: spatial dilation of the 3x3 convolutions.
+        inflated: whether a kernel reaches over three frames, and which one ``architecture`` says.
+        architecture: that part of the card.
+    """
+
+    def __init__(
+        self, inputs: int, width: int, stride: int, dilation: int, inflated: bool, architecture: ResNetArchitecture
+    ) -> None:
+        super().__init__()
+        self.out_channels = width * EXPANSION[architecture.block]
+        first = 3 if inflated and architecture.inflate_kernel == "3x1x1" else 1
+        middle = 3 if inflated and architecture.inflate_kernel == "3x3x3" else 1
+
+        def unit(inputs: int, outputs: int, kernel: Size3, stride: int, dilation: int, relu: bool) -> ConvNorm:
+            time, height, width = (k // 2 for k in kernel)
+            conv = nn.Conv3d(
+                inputs,
+                outputs,
+                kernel,
+                stride=(1, stride, stride),
+                padding=(time, height * dilation, width * dilation),
+                dilation=(1, dilation, dilation),
+                bias=False,
+            )
+            return ConvNorm(conv, make_norm(architecture.norm, outputs, architecture.norm_eps), relu)
+
+        if architecture.block == "bottleneck":
+            self.conv1 = unit(inputs, width, (first, 1, 1), 1, 1, True)
+            self.conv2 = unit(width, width, (middle, 3, 3), stride, dilation, True)
+            self.conv3 = unit(width, self.out_channels, (1, 1, 1), 1, 1, False)
+        else:
+            self.conv1 = unit(inputs, width, (max(first, middle), 3, 3), stride, dilation, True)
+            self.conv2 = unit(width, self.out_channels, (1, 3, 3), 1, dilation, False)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != self.out_channels:
+            self.shortcut = unit(inputs, self.out_channels, (1, 1, 1), stride, 1, False)
+        self.nonlocal_block: nn.Module = nn.Identity()  # a place for one
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, T, H, W) -> (N, out_channels, T, H / stride, W / stride)."""
+        y = self.conv2(self.conv1(x))
+        if hasattr(self, "conv3"):
+            y = self.conv3(y)
+        y = F.relu(y + self.shortcut(x), inplace=True)
+        out: Tensor = self.nonlocal_block(y)
+        return out
+
+
+class ResNet3d(nn.Module):
+    """A C2D or I3D ResNet, with or without non-local blocks.
+
+    Args:
+        architecture: that part of the model card.
+        classes: number of labels.
+    """
+
+    def __init__(self, architecture: ResNetArchitecture, classes: int) -> None:
+        super().__init__()
+        stem, width = architecture.stem, architecture.width
+        conv = nn.Conv3d(3, width, stem.kernel, stem.stride, stem.padding, bias=False)
+        norm = make_norm(architecture.norm, width, architecture.norm_eps)
+        self._windows = {"stem": stem, "pool1": architecture.pool1, "pool2": architecture.pool2}
+        self.stem = ConvNorm(conv, norm, relu=True)
+        self.pool1 = _max_pool(architecture.pool1)
+        channels = width
+        for number, stage in enumerate(STAGES):
+            channels = self._add_stage(stage, number, channels, architecture)
+            if stage == "res2" and architecture.pool2:
+                self.pool2 = _max_pool(architecture.pool2)
+        self.head = ConvolutionalHead(channels, classes, architecture.head)
+        self._initialise()
+        if architecture.nonlocal_blocks:
+            blocks = architecture.nonlocal_blocks
+            insert_nonlocal(self, blocks.after, blocks, architecture.norm_eps)
+
+    def _add_stage(self, stage: str, number: int, channels: int, architecture: ResNetArchitecture) -> int:
+        last = stage == STAGES[-1]
+        stride = 1 if number == 0 else architecture.last_stride if last else 2
+        dilation = architecture.last_dilation if last else 1
+        blocks = []
+        for place in range(architecture.blocks[number]):
+            inflated = place in architecture.inflate[number]
+            width = architecture.width * 2**number
+            block = ResidualBlock(channels, width, stride if place == 0 else 1, dilation, inflated, architecture)
+            channels = block.out_channels
+            blocks.append(block)
+        self.add_module(stage, nn.Sequential(*blocks))
+        return channels
+
+    def _initialise(self) -> None:
+        """He's normal for convolutions, and 0.01 for the classifier, as the published training code starts."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.normal_(self.head.classifier.weight, std=0.01)
+        if self.head.classifier.bias is not None:
+            nn.init.zeros_(self.head.classifier.bias)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Clips to the last feature map, (N, channels, T', H', W')."""
+        for name, layer in self.named_children():
+            window = self._windows.get(name)
+            if window is not None:
+                _check_fits(name, x, window)
+            if name != "head":
+                x = layer(x)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits at each position: (N, 3, T, H, W) -> (N, classes, T', H', W').
+
+        Raises:
+            InputShapeError: the clip is too short or too small; names the layer and the sizes.
+        """
+        if x.dim() != 5 or x.shape[1] != 3:
+            raise InputShapeError(f"stem: needs clips of shape (N, 3, T, H, W), got {tuple(x.shape)}")
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+
+def _max_pool(window: Window) -> nn.Module:
+    return nn.MaxPool3d(window.kernel, window.stride, window.padding)
+
+
+def _check_fits(name: str, x: Tensor, window: Window) -> None:
+    size = tuple(x.shape[2:])
+    if any(n + 2 * p < k for n, k, p in zip(size, window.kernel, window.padding, strict=True)):
+        raise InputShapeError(
+            f"{name}: its input is {times(size)} (T x H x W), smaller than its kernel {times(window.kernel)}; "
+            "use longer or larger clips"
+        )
