@@ -137,7 +137,7 @@ class Recognizer:
         plan = sample(info, self.card.sampling)
         different, places = np.unique(plan.frame_numbers, axis=0, return_inverse=True)
         read = read_frames(info, different, self.card.preprocess.short_side, self.card.preprocess.resize)
-        return _Decoded(info, plan, read.frames, places, info.warnings + read.warnings)
+        return _Decoded(info, plan, read.frames, places, info.warnings + plan.warnings + read.warnings)
 
     def _predict(self, video: str, decoded: _Decoded, answer: Answer) -> Prediction:
         scores = self._score_clips(decoded.frames)[decoded.clip_places]  # (clips, crops, classes)

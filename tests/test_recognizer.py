@@ -99,6 +99,7 @@ def test_the_same_clip_is_looked_at_once(
     assert sum(seen) == 1
     assert len(result.clips) == 3
     assert len({c.predictions for c in result.clips}) == 1
+    assert result.warnings == ("the video is shorter than one clip (5 of 15 frames): its frames are repeated",)
 
 
 def test_labels_by_pattern(recognizer: Recognizer, clip: Path) -> None:

@@ -226,7 +226,7 @@ class Preprocess:
         short_side: pixels of the shorter side after resizing.
         crop: pixels of the square crop.
         crops: 1 (centre) or 3 (start, centre, end of the longer side).
-        resize: resize rule, a name of ``video.preprocess.RESIZE``.
+        resize: resize rule, a name of ``video.picture.RESIZE``.
         mean: subtracted from each of R, G, B, in units of [0, 255].
         std: divided by, in the same units.
     """

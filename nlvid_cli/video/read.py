@@ -124,7 +124,7 @@ class _Sink:
 def _read_stretches(sink: _Sink, threads: int) -> None:
     if sink.info.pts is None:
         raise SeekingFailedError
-    stretches = deque(plan_stretches(sink.wanted, sink.info.key_frames.tolist()))
+    stretches = deque(sorted(plan_stretches(sink.wanted, sink.info.key_frames.tolist()), key=_by_length))
     decoders = max(1, min(threads, len(stretches), MAX_DECODERS))
     with ThreadPoolExecutor(decoders) as pool:
         jobs = [pool.submit(_read_some, sink, stretches, threads // decoders) for _ in range(decoders)]
@@ -146,6 +146,11 @@ def plan_stretches(wanted: Sequence[int], key_frames: Sequence[int]) -> list[Str
         else:
             stretches.append(Stretch(start, [number]))
     return stretches
+
+
+def _by_length(stretch: Stretch) -> tuple[bool, int]:
+    """The file's start first, where no decoder has moved yet; then longest first, so that all end about together."""
+    return stretch.start is not None, (stretch.start or 0) - stretch.wanted[-1]
 
 
 def _read_some(sink: _Sink, stretches: deque[Stretch], threads: int) -> None:

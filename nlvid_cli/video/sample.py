@@ -32,11 +32,13 @@ class FramePlan:
         frame_numbers: (clips, frames) int64, in [0, number of frames).
         start_seconds: (clips,) when the earliest frame of the clip is shown.
         end_seconds: (clips,) when its latest frame ends.
+        warnings: what the user should know about the choice, in sentences.
     """
 
     frame_numbers: Numbers
     start_seconds: tuple[float, ...]
     end_seconds: tuple[float, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def ends(positions: int, span: int, clips: int) -> Numbers:
@@ -98,7 +100,14 @@ def sample(info: VideoInfo, sampling: Sampling) -> FramePlan:
         frame_numbers,
         tuple(info.times_seconds[frame_numbers.min(axis=1)].tolist()),
         tuple(frame_ends[frame_numbers.max(axis=1)].tolist()),
+        _warnings(len(to_frame), span),
     )
+
+
+def _warnings(positions: int, span: int) -> tuple[str, ...]:
+    if positions >= span:
+        return ()
+    return (f"the video is shorter than one clip ({positions} of {span} frames): its frames are repeated",)
 
 
 def _timeline(info: VideoInfo, frame_rate: float | None) -> Numbers:
