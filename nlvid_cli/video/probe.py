@@ -45,6 +45,8 @@ UNEVEN = 0.25
 """Part of the mean distance by which a frame of a constant frame rate may stray from its place: time stamps are rounded
 (to 1 ms in Matroska, to 1/25 s at worst), and cameras jitter."""
 
+NO_TIMES = "some pictures have no time stamps: they are taken to be evenly spaced"
+
 
 @dataclass(frozen=True)
 class _Packets:
@@ -65,6 +67,7 @@ class _Table:
     last_duration: int
     pts: Numbers | None
     key_frames: Numbers
+    warnings: tuple[str, ...] = ()
 
 
 def probe(path: Path) -> VideoInfo:
@@ -149,7 +152,8 @@ def _decoded_table(path: Path, packets: _Packets, frame_units: float) -> _Table:
     known = sorted(stamp for stamp in pts if stamp is not None)
     complete = len(known) == len(pts)  # else an even grid is the best guess
     stamps = np.array(known, np.float64) if complete else np.arange(len(pts)) / frame_units
-    return _Table(stamps, max(packets.durations[-1:], default=0), None, np.zeros(0, np.int64))
+    last_duration = max(packets.durations[-1:], default=0)
+    return _Table(stamps, last_duration, None, np.zeros(0, np.int64), () if complete else (NO_TIMES,))
 
 
 def _describe(path: Path, index: int, table: _Table, first: VideoFrame, unit: float, nominal: float) -> VideoInfo:
@@ -168,7 +172,7 @@ def _describe(path: Path, index: int, table: _Table, first: VideoFrame, unit: fl
         width=width,
         height=height,
         rotation_degrees=orientation.rotation_degrees,
-        warnings=(),
+        warnings=table.warnings,
         stream_index=index,
         orientation=orientation,
         pts=table.pts,

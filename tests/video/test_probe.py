@@ -274,3 +274,9 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path, name: str) -> None
     )
     assert frames == (150, 1800)
     assert peaks[1] < peaks[0] + 16 * 1024  # KiB; one frame of the long file more would be 1650 * 0.3 MiB
+
+
+def test_a_stream_without_time_stamps_is_said(tmp_path: Path) -> None:
+    info = probe(make_clip(tmp_path / "raw.h264", frames=10))
+    assert info.warnings == ("some pictures have no time stamps: they are taken to be evenly spaced",)
+    np.testing.assert_allclose(info.times_seconds, np.arange(10) / 25)
