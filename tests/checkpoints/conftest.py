@@ -138,7 +138,7 @@ def surroundings(tmp_path, monkeypatch):
 def real_environment(monkeypatch):
     """The index, the proxies and the certificates of the user, for tests that use the real network."""
     for name, value in USERS_ENVIRONMENT.items():
-        if name != "HF_HOME":
+        if name not in ("HF_HOME", "NLVID_CACHE"):
             monkeypatch.setenv(name, value)
 
 
