@@ -8,14 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlvid_cli.checkpoints.card import (
-    Card,
-    Head,
-    InceptionArchitecture,
-    Labels,
-    Preprocess,
-    Sampling,
-)
+from nlvid_cli.checkpoints.architecture import Head, InceptionArchitecture
+from nlvid_cli.checkpoints.card import Card, Labels, Preprocess, Sampling
 
 REPOSITORY = Path(__file__).parents[1]
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "nlvid_cli"
 
 LAYERS: list[tuple[str, ...]] = [
     ("_version", "errors"),
-    ("prediction", "checkpoints.card"),
+    ("prediction", "checkpoints.architecture", "checkpoints.card"),
     ("network",),
     ("video", "backends", "checkpoints"),
     ("recognizer",),
