@@ -1,7 +1,8 @@
 """The sums of the non-local operation, without the matrix of all pairs of positions.
 
 Each function computes y_i = 1/C(x) sum_j f(x_i, x_j) g_j of "Non-local Neural Networks", section 3.2, for positions i
-of the query and j of the key, exactly, in memory linear in both.
+of the query and j of the key, exactly, in memory linear in both. Where there are so few pairs that their matrix is
+no larger than the feature maps beside it, that matrix is the fastest way, and is taken.
 """
 
 from __future__ import annotations
@@ -10,9 +11,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+BLOCK_PAIRS = 2**22
+"""Pairs of positions whose products are in memory at a time, on a CPU: 16 MB in fp32. Measured: smaller blocks lose
+time by packing the keys again and again, larger ones leave the cache."""
+
+DIRECT_PAIRS_PER_POSITION = 256
+"""Concatenation: below so many pairs per position (of query and key together), all pairs cost less than sorting."""
+
 
 def softmax_sum(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
-    """Attention, in the fused form of torch: f = exp(scale * theta_i . phi_j), C = sum of f.
+    """Attention: f = exp(scale * theta_i . phi_j), C = sum of f.
+
+    It is torch's fused attention. On a CPU that is slow for few pairs and in half precision; there the queries are
+    taken in blocks of at most :data:`BLOCK_PAIRS` pairs (in training only where one block is enough, because the
+    blocks are kept for the gradient).
 
     Args:
         theta: (B, P, D), queries.
@@ -23,9 +35,33 @@ def softmax_sum(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
     Returns:
         (B, P, E).
     """
+    if theta.device.type == "cpu":
+        one_block = theta.shape[0] * theta.shape[1] * phi.shape[1] <= BLOCK_PAIRS
+        for_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in (theta, phi, g))
+        if one_block:
+            return _attend(theta, phi, g, scale)
+        if theta.dtype in (torch.bfloat16, torch.float16) and not for_gradient:
+            return _attend_in_blocks(theta, phi, g, scale)
     # The fused kernels take (batch, heads, positions, channels), and only with channels side by side in memory.
     theta, phi, g = (x.contiguous()[:, None] for x in (theta, phi, g))
     return F.scaled_dot_product_attention(theta, phi, g, scale=scale)[:, 0]
+
+
+def _attend(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
+    return torch.bmm(torch.bmm(theta * scale, phi.transpose(1, 2)).softmax(dim=2), g)
+
+
+def _attend_in_blocks(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
+    batch, positions, _ = theta.shape
+    pairs = positions * phi.shape[1]
+    whole = max(1, BLOCK_PAIRS // pairs)  # parts of the batch at a time
+    rows = min(positions, max(1, BLOCK_PAIRS // phi.shape[1]))  # queries at a time
+    y = theta.new_empty(batch, positions, g.shape[2])
+    for b in range(0, batch, whole):
+        for p in range(0, positions, rows):
+            part = slice(b, b + whole), slice(p, p + rows)
+            y[part] = _attend(theta[part], phi[part[0]], g[part[0]], scale)
+    return y
 
 
 def dot_product_sum(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
@@ -39,7 +75,7 @@ def dot_product_sum(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tens
     depth, width = phi.shape[2], g.shape[2]
     factor = scale / keys
     if positions * keys * (depth + width) < (positions + keys) * depth * width:
-        return torch.bmm(torch.bmm(theta, phi.transpose(1, 2)), g) * factor
+        return torch.bmm(torch.bmm(theta, phi.transpose(1, 2)) * factor, g)
     return torch.bmm(theta, torch.bmm(phi.transpose(1, 2), g) * factor)
 
 
@@ -53,7 +89,7 @@ def concatenation_sum(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
         sum over j          a_i (g_1 + ... + g_c) + (b_1 g_1 + ... + b_c g_c)
 
     Only a_i + b_j matters, so b is first centred: its own offset would otherwise cancel between the two sums, digits
-    and all.
+    and all. Half precision is summed in fp32 for the same reason.
 
     Args:
         a: (B, P), term of the query.
@@ -63,14 +99,23 @@ def concatenation_sum(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
     Returns:
         (B, P, E).
     """
+    positions, keys = a.shape[1], b.shape[1]
+    if positions * keys < DIRECT_PAIRS_PER_POSITION * (positions + keys):
+        return torch.bmm(F.relu(a[:, :, None] + b[:, None, :]), g / keys)
+    dtype = torch.promote_types(g.dtype, torch.float32)
+    return _by_prefix_sums(a.to(dtype), b.to(dtype), g.to(dtype) / keys).to(g.dtype)
+
+
+def _by_prefix_sums(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
     centre = b.detach().mean(dim=1, keepdim=True)
     a, b = a + centre, b - centre
     b, order = b.sort(dim=1, descending=True)
     g = g.gather(1, order[..., None].expand_as(g))
     # b is descending: how many of -b are below a is how many b are above -a
     count = torch.searchsorted(-b.detach(), a.detach().contiguous())  # (B, P), in [0, M]
-    open_g, open_bg = _prefix_at(g, count), _prefix_at(b[..., None] * g, count)
-    return (a[..., None] * open_g + open_bg) / b.shape[1]
+    y = _prefix_at(g, count) * a[..., None]
+    y += _prefix_at(b[..., None] * g, count)
+    return y
 
 
 def _prefix_at(values: Tensor, count: Tensor) -> Tensor:

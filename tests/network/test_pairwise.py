@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from nlvid_cli.network import pairwise
 from nlvid_cli.network.pairwise import concatenation_sum, dot_product_sum, softmax_sum
 
 
@@ -21,6 +24,16 @@ def plain_dot_product(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Te
 
 def plain_concatenation(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
     return torch.relu(a[:, :, None] + b[:, None, :]) / b.shape[1] @ g
+
+
+@pytest.fixture(params=["as it is", "no direct road"], autouse=True, scope="module")
+def roads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Small tensors would only take the direct roads: all tests run once more without them."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param != "as it is":
+            patch.setattr(pairwise, "BLOCK_PAIRS", 7)
+            patch.setattr(pairwise, "DIRECT_PAIRS_PER_POSITION", 0)
+        yield
 
 
 PRODUCTS = [(softmax_sum, plain_softmax), (dot_product_sum, plain_dot_product)]
@@ -78,6 +91,26 @@ def test_concatenation_where_all_or_nothing_is_open() -> None:
     b = torch.tensor([[0.0, 1.0, 1.0, -1.0]])
     a = torch.tensor([[-5.0, 5.0, -1.0, 1.0]])
     torch.testing.assert_close(concatenation_sum(a, b, g), plain_concatenation(a, b, g))
+
+
+@pytest.mark.parametrize("size", [(1, 700, 300), (5, 40, 30), (3, 1, 50)])
+def test_attention_in_half_precision_goes_by_blocks(
+    size: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairwise, "BLOCK_PAIRS", 2000)
+    batch, positions, keys = size
+    theta, phi, g = (torch.randn(batch, count, 16).bfloat16() for count in (positions, keys, keys))
+    with torch.no_grad():
+        exact = plain_softmax(theta.double(), phi.double(), g.double(), 0.25)
+        assert (softmax_sum(theta, phi, g, 0.25) - exact).abs().max() < 0.02 * exact.abs().max()
+
+
+def test_concatenation_in_half_precision_sums_in_full_precision() -> None:
+    a, b, g = torch.randn(1, 2000).bfloat16(), torch.randn(1, 3000).bfloat16(), torch.randn(1, 3000, 8).bfloat16()
+    exact = plain_concatenation(a.double(), b.double(), g.double())
+    result = concatenation_sum(a, b, g)
+    assert result.dtype == torch.bfloat16
+    assert (result - exact).abs().max() < 0.02 * exact.abs().max()
 
 
 @pytest.mark.parametrize("name", ["dot_product", "concatenation", "softmax"])
