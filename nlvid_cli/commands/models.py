@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from nlvid_cli.commands.options import AsJson, Quiet, Verbose
 
 if TYPE_CHECKING:
     from nlvid_cli.checkpoints.card import Card
+    from nlvid_cli.network.summary import NetworkSummary
 
 app = typer.Typer(help="Models that nlvid knows by name.", no_args_is_help=True)
 
@@ -37,23 +39,31 @@ def list_(as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = Fals
 
 
 @app.command()
-def show(name: Name, as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
-    """Show a model's card: network, protocol, accuracy, licence, sources.
+def show(
+    name: Annotated[str, typer.Argument(help="Name or alias, or a .safetensors file of nlvid's.")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show a model: network layer by layer, cost, protocol, accuracy, licence, sources.
 
     Examples:
 
       nlvid models show i3d
 
-      nlvid models show i3d --json
+      nlvid models show runs/mine/model.safetensors --json
     """
     from nlvid_cli.checkpoints.card import card_to_json
     from nlvid_cli.checkpoints.manifest import find_card
+    from nlvid_cli.checkpoints.model_file import read_card
+    from nlvid_cli.network.summary import summarise
 
-    card = find_card(name)
+    card = read_card(name) if name.endswith(".safetensors") else find_card(name)
+    summary = summarise(card)
     if as_json:
-        print(json.dumps(json.loads(card_to_json(card)), indent=2))
+        print(json.dumps({**json.loads(card_to_json(card)), "network": asdict(summary)}, indent=2))
     else:
-        _print_card(card)
+        _print_card(card, summary)
 
 
 @app.command()
@@ -124,7 +134,7 @@ def _print_list(cards: tuple[Card, ...]) -> None:
     stdout_console().print(table)
 
 
-def _print_card(card: Card) -> None:
+def _print_card(card: Card, summary: NetworkSummary) -> None:
     from rich.markup import escape
 
     from nlvid_cli.report.table import plain_table, stdout_console
@@ -148,6 +158,13 @@ def _print_card(card: Card) -> None:
             f"{preprocess.crop}; mean {list(preprocess.mean)}, std {list(preprocess.std)} of [0, 255]",
         ),
         ("scores", card.architecture.head.scores),
+        ("parameters", f"{summary.parameters / 1e6:.2f} M"),
+        ("non-local", ", ".join(summary.nonlocal_blocks) or "no blocks"),
+        (
+            "cost",
+            f"{summary.multiply_adds / 1e9:.1f} G multiply-adds per view of {_size(summary.input)}, "
+            f"{sampling.clips * preprocess.crops} views",
+        ),
     ]
     rows += [
         (figure.metric, f"{figure.value} % on {figure.data_set}; {figure.protocol} ({figure.measured_by})")
@@ -158,4 +175,11 @@ def _print_card(card: Card) -> None:
     table = plain_table(show_header=False)
     for key, value in rows:
         table.add_row(key, escape(value))
-    stdout_console().print(table)
+    layers = plain_table("layer", "what it does", "output (C x T x H x W)")
+    for row in summary.layers:
+        layers.add_row(row.name, escape(row.layer), _size(row.output))
+    stdout_console().print(table, "", layers)
+
+
+def _size(size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, size))
