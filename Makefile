@@ -39,6 +39,8 @@ fix: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-bench $(DEMO_CLIP)
 	$(BIN)/python benchmarks/network.py --video $(DEMO_CLIP)
+	$(BIN)/python benchmarks/network.py --model nl-i3d-r50
+	$(BIN)/python benchmarks/nonlocal_block.py
 	$(BIN)/python benchmarks/decoding.py --cache $(CACHE)
 
 build: $(VENV)/installed-dev

@@ -1,0 +1,157 @@
+"""The sums of the non-local block against the plain form, which builds the matrix of all pairs.
+
+    python benchmarks/nonlocal_block.py [--device cpu] [--dtype fp32] [--rounds 5] [--memory]
+
+For each pairwise function and the feature maps of published clips: the time of the plain form over the time of nlvid's,
+forward and in a training step, and the peak memory of both beyond inputs and outputs. Theta, phi and g are
+given, since both forms project alike. Runs take turns; ratios are medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from nlvid_cli.network.pairwise import concatenation_sum, dot_product_sum, softmax_sum
+
+SIZES = {
+    # name: positions, keys after the 1x2x2 pool, channels; at 224 x 224
+    "res3 of 8x8 and 32x2 clips": (4 * 28 * 28, 4 * 14 * 14, 256),
+    "res4 of 8x8 and 32x2 clips": (4 * 14 * 14, 4 * 7 * 7, 512),
+    "res3 of 32x4 and 128x1 clips": (16 * 28 * 28, 16 * 14 * 14, 256),
+    "res4 of 32x4 and 128x1 clips": (16 * 14 * 14, 16 * 7 * 7, 512),
+    "res3 of 128x1 clips, no pool": (16 * 28 * 28, 16 * 28 * 28, 256),
+}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def plain_softmax(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
+    return (theta @ phi.transpose(1, 2) * scale).softmax(dim=2) @ g
+
+
+def plain_dot_product(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
+    return (theta @ phi.transpose(1, 2) * (scale / phi.shape[1])) @ g
+
+
+def plain_concatenation(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
+    return torch.relu(a[:, :, None] + b[:, None, :]) @ g / b.shape[1]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A pairwise function in both forms."""
+
+    fast: Callable[..., Tensor]
+    plain: Callable[..., Tensor]
+    scalar_terms: bool
+
+
+FORMS = {
+    "softmax": Form(softmax_sum, plain_softmax, False),
+    "dot product": Form(dot_product_sum, plain_dot_product, False),
+    "concatenation": Form(concatenation_sum, plain_concatenation, True),
+}
+
+
+def inputs(form: Form, size: tuple[int, int, int], dtype: torch.dtype, device: str) -> list[Tensor]:
+    """Theta, phi and g, or the scalar terms a and b and g; for a batch of one."""
+    positions, keys, channels = size
+    torch.manual_seed(0)
+    shapes = [(1, positions), (1, keys)] if form.scalar_terms else [(1, positions, channels), (1, keys, channels)]
+    return [torch.randn(shape, dtype=dtype, device=device) for shape in [*shapes, (1, keys, channels)]]
+
+
+def run(form: Form, fast: bool, tensors: list[Tensor]) -> Tensor:
+    function = form.fast if fast else form.plain
+    return function(*tensors) if form.scalar_terms else function(*tensors, tensors[0].shape[2] ** -0.5)
+
+
+def seconds(form: Form, fast: bool, tensors: list[Tensor], training: bool) -> float:
+    for tensor in tensors:
+        tensor.grad = None
+        tensor.requires_grad_(training)
+    started = time.perf_counter()
+    with torch.set_grad_enabled(training):
+        y = run(form, fast, tensors)
+        if training:
+            torch.autograd.backward(y.sum())
+    if y.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def peak_mb(form_name: str, fast: bool, size_name: str, arguments: argparse.Namespace) -> float:
+    """Peak memory of one forward pass beyond inputs and output, in a process of its own."""
+    command = [sys.executable, __file__, "--peak", form_name, size_name, "fast" if fast else "plain"]
+    command += ["--device", arguments.device, "--dtype", arguments.dtype]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def measure_peak(arguments: argparse.Namespace) -> float:
+    form_name, size_name, which = arguments.peak
+    form, device = FORMS[form_name], arguments.device
+    warm_up = inputs(form, (64, 64, 8), DTYPES[arguments.dtype], device)
+    tensors = inputs(form, SIZES[size_name], DTYPES[arguments.dtype], device)
+    with torch.no_grad():
+        run(form, which == "fast", warm_up)
+        if device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            y = run(form, which == "fast", tensors)
+            extra = torch.cuda.max_memory_allocated() - before
+        else:
+            Path("/proc/self/clear_refs").write_text("5")  # start the high-water mark anew (Linux)
+            before = _status_bytes("VmRSS")
+            y = run(form, which == "fast", tensors)
+            extra = _status_bytes("VmHWM") - before
+    return (extra - y.numel() * y.element_size()) / 1e6
+
+
+def _status_bytes(key: str) -> int:
+    match = re.search(rf"^{key}:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert match
+    return int(match[1]) * 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", choices=DTYPES, default="fp32")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.peak:
+        print(measure_peak(arguments))
+        return
+    table = Table(title=f"{arguments.device}, {arguments.dtype}: plain / nlvid")
+    for column in ("map", "function", "forward", "training step", "extra memory, plain", "extra memory, nlvid"):
+        table.add_column(column, justify="left" if column in ("map", "function") else "right")
+    for size_name, size in SIZES.items():
+        for form_name, form in FORMS.items():
+            tensors = inputs(form, size, DTYPES[arguments.dtype], arguments.device)
+            cells = [size_name, form_name]
+            for training in (False, True):
+                ratios = []
+                for _ in range(arguments.rounds + 1):  # the first is the warm-up
+                    fast = seconds(form, True, tensors, training)
+                    ratios.append(seconds(form, False, tensors, training) / fast)
+                cells.append(f"{median(ratios[1:]):.2f}")
+            cells += [f"{peak_mb(form_name, fast, size_name, arguments):.0f} MB" for fast in (False, True)]
+            table.add_row(*cells)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
