@@ -15,8 +15,11 @@ BLOCK_PAIRS = 2**22
 """Pairs of positions whose products are in memory at a time, on a CPU: 16 MB in fp32. Measured: smaller blocks lose
 time by packing the keys again and again, larger ones leave the cache."""
 
-DIRECT_PAIRS_PER_POSITION = 256
-"""Concatenation: below so many pairs per position (of query and key together), all pairs cost less than sorting."""
+DIRECT_PAIRS_PER_POSITION = {torch.float32: 256, torch.bfloat16: 768, torch.float16: 768}
+"""Concatenation: below so many pairs per position (of query and key together), all pairs cost less than sorting. In
+half precision products are about three times as fast, while the sums are still taken in fp32."""
+
+HALF = (torch.bfloat16, torch.float16)
 
 
 def softmax_sum(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
@@ -40,7 +43,7 @@ def softmax_sum(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
         for_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in (theta, phi, g))
         if one_block:
             return _attend(theta, phi, g, scale)
-        if theta.dtype in (torch.bfloat16, torch.float16) and not for_gradient:
+        if theta.dtype in HALF and not for_gradient:
             return _attend_in_blocks(theta, phi, g, scale)
     # The fused kernels take (batch, heads, positions, channels), and only with channels side by side in memory.
     theta, phi, g = (x.contiguous()[:, None] for x in (theta, phi, g))
@@ -100,7 +103,7 @@ def concatenation_sum(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
         (B, P, E).
     """
     positions, keys = a.shape[1], b.shape[1]
-    if positions * keys < DIRECT_PAIRS_PER_POSITION * (positions + keys):
+    if positions * keys < DIRECT_PAIRS_PER_POSITION.get(g.dtype, 256) * (positions + keys):
         return torch.bmm(F.relu(a[:, :, None] + b[:, None, :]), g / keys)
     dtype = torch.promote_types(g.dtype, torch.float32)
     return _by_prefix_sums(a.to(dtype), b.to(dtype), g.to(dtype) / keys).to(g.dtype)

@@ -32,9 +32,11 @@ def roads(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if request.param != "as it is":
             patch.setattr(pairwise, "BLOCK_PAIRS", 7)
-            patch.setattr(pairwise, "DIRECT_PAIRS_PER_POSITION", 0)
+            patch.setattr(pairwise, "DIRECT_PAIRS_PER_POSITION", dict.fromkeys(DTYPES, 0))
         yield
 
+
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 PRODUCTS = [(softmax_sum, plain_softmax), (dot_product_sum, plain_dot_product)]
 SIZES = st.tuples(*(st.integers(1, 9) for _ in range(5)))

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nlvid_cli.checkpoints.architecture import Head, NonLocal, ResNetArchitecture, Window
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.network.inference import inference_form
-from nlvid_cli.network.nonlocal_block import NonLocalBlock
+from nlvid_cli.network.nonlocal_block import NonLocalBlock, insert_nonlocal
 from nlvid_cli.network.resnet3d import ResNet3d
 
 R50, R101 = (3, 4, 6, 3), (3, 4, 23, 3)
@@ -128,6 +128,19 @@ def test_where_the_blocks_sit() -> None:
     network = on_meta(replace(I3D, nonlocal_blocks=FIVE))
     names = [name for name, module in network.named_modules() if isinstance(module, NonLocalBlock)]
     assert names == [f"{place}.nonlocal_block" for place in FIVE.after]
+
+
+@pytest.mark.parametrize("pairwise", ["gaussian", "embedded_gaussian", "dot_product", "concatenation"])
+@pytest.mark.parametrize("block", ["bottleneck", "basic"])
+def test_fresh_blocks_are_the_identity(pairwise: str, block: str) -> None:
+    torch.manual_seed(0)
+    network = ResNet3d(small(block=block), 5).eval()
+    x = torch.randn(1, 3, 8, 64, 64)
+    with torch.no_grad():
+        before = network(x)
+        insert_nonlocal(network, ["res2.0", "res3.1", "res4.0"], NonLocal((), pairwise=pairwise))  # type: ignore[arg-type]
+        assert torch.equal(network(x), before)
+    assert sum(isinstance(module, NonLocalBlock) for module in network.modules()) == 3
 
 
 def test_groups_of_frames_in_one_stage_only() -> None:
