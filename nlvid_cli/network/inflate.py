@@ -14,7 +14,6 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
-from nlvid_cli.checkpoints.architecture import ResNetArchitecture
 from nlvid_cli.errors import CheckpointMismatch, ModelFileError, ModelUnavailable
 
 RENAMES: tuple[tuple[str, str], ...] = (
@@ -124,8 +123,3 @@ def _torch_file(path: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise ModelFileError(f"{path}: holds something else than tensors by name")
     return tensors
-
-
-def inflated_places(architecture: ResNetArchitecture) -> list[str]:
-    """Names of the blocks whose kernel reaches over three frames, such as ``res4.2``."""
-    return [f"res{stage + 2}.{place}" for stage, places in enumerate(architecture.inflate) for place in places]

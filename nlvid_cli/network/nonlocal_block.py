@@ -199,7 +199,7 @@ def insert_nonlocal(
             raise InputShapeError(
                 f"non-local block: the channels of layer {name!r} are not known; give {{name: channels}}"
             )
-        grouped = config.group_frames if name.startswith(config.group_stages or ("-",)) else None
+        grouped = config.group_frames if name.partition(".")[0] in config.group_stages else None
         block = NonLocalBlock(count, config, group_frames=grouped, norm_eps=norm_eps)
         block.to(parameter.device, parameter.dtype).train(network.training)
         if hasattr(layer, "nonlocal_block"):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nlvid_cli.checkpoints.architecture import Head, NonLocal, ResNetArchitecture
 from nlvid_cli.errors import CheckpointMismatch, ModelFileError, ModelUnavailable
 from nlvid_cli.network import load_weights
-from nlvid_cli.network.inflate import image_weights, inflate, inflated_places
+from nlvid_cli.network.inflate import image_weights, inflate
 from nlvid_cli.network.resnet3d import ResNet3d
 from tests.network.test_resnet3d import C2D, I3D
 
@@ -142,17 +142,3 @@ def test_by_name_where_the_host_is_out_of_reach(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr("torch.hub.urlopen", fail)
     with pytest.raises(ModelUnavailable, match=r"resnet50: torchvision cannot download .* no route to host"):
         image_weights("resnet50")
-
-
-def test_inflated_places() -> None:
-    assert inflated_places(I3D) == [
-        "res2.0",
-        "res2.1",
-        "res2.2",
-        "res3.0",
-        "res3.2",
-        "res4.0",
-        "res4.2",
-        "res4.4",
-        "res5.1",
-    ]
