@@ -93,6 +93,14 @@ def test_a_table_on_stdout_and_nothing_else(classify: Run, clip: Path) -> None:
     assert outcome.err == ""
 
 
+def test_forced_colours_bring_no_spinner_into_a_log(classify: Run, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    outcome = classify(clip, "--clips", 1)
+    assert outcome.err == ""
+    assert "\x1b[" in outcome.out
+    assert "1 clip of 8 frames" in outcome.out
+
+
 def test_json_of_one_and_of_many(classify: Run, clip: Path) -> None:
     one = json.loads(classify(clip, "--format", "json").out)
     assert one["video"] == str(clip)

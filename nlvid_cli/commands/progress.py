@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -24,7 +26,7 @@ class DownloadBar:
     def start(self, description: str, total_bytes: int | None) -> None:
         """A download of that size begins, or begins anew."""
         self.finish()
-        if not self._console.is_terminal:
+        if not sys.stderr.isatty():
             size = f" ({total_bytes / 1e6:.0f} MB)" if total_bytes else ""
             self._console.print(f"note: {description}{size}", markup=False, highlight=False, soft_wrap=True)
             return
@@ -55,5 +57,5 @@ class DownloadBar:
 def spinner(text: str) -> Status:
     """A line on stderr that says what goes on; silent where stderr is no terminal."""
     console = Console(stderr=True)
-    console.quiet = not console.is_terminal
+    console.quiet = not sys.stderr.isatty()  # FORCE_COLOR makes no terminal of a log file
     return console.status(text)

@@ -83,9 +83,10 @@ def _timeline(result: Prediction) -> Table:
 
 def _how(result: Prediction, elapsed_seconds: float) -> str:
     views = result.views
+    clips = "1 clip" if views.clips == 1 else f"{views.clips} clips"
     crops = f" x {views.crops} crops" if views.crops > 1 else ""
     return (
-        f"{result.model}, {views.clips} clips{crops} of {views.frames} frames, {_spacing(views)}; "
+        f"{result.model}, {clips}{crops} of {views.frames} frames, {_spacing(views)}; "
         f"{result.backend} {result.precision} on {result.device}; {elapsed_seconds:.1f} s"
     )
 
