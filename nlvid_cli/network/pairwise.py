@@ -19,6 +19,9 @@ DIRECT_PAIRS_PER_POSITION = {torch.float32: 256, torch.bfloat16: 768, torch.floa
 """Concatenation: below so many pairs per position (of query and key together), all pairs cost less than sorting. In
 half precision products are about three times as fast, while the sums are still taken in fp32."""
 
+ROWS = 4096
+"""Concatenation without gradient: queries whose second sum is in memory at a time."""
+
 HALF = (torch.bfloat16, torch.float16)
 
 
@@ -106,7 +109,7 @@ def concatenation_sum(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
     if positions * keys < DIRECT_PAIRS_PER_POSITION.get(g.dtype, 256) * (positions + keys):
         return torch.bmm(F.relu(a[:, :, None] + b[:, None, :]), g / keys)
     dtype = torch.promote_types(g.dtype, torch.float32)
-    return _by_prefix_sums(a.to(dtype), b.to(dtype), g.to(dtype) / keys).to(g.dtype)
+    return _by_prefix_sums(a.to(dtype), b.to(dtype), g.to(dtype)).div_(keys).to(g.dtype)
 
 
 def _by_prefix_sums(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
@@ -116,12 +119,21 @@ def _by_prefix_sums(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
     g = g.gather(1, order[..., None].expand_as(g))
     # b is descending: how many of -b are below a is how many b are above -a
     count = torch.searchsorted(-b.detach(), a.detach().contiguous())  # (B, P), in [0, M]
-    y = _prefix_at(g, count) * a[..., None]
-    y += _prefix_at(b[..., None] * g, count)
+    open_g = _take(_prefix_sums(g), count)
+    open_bg = _prefix_sums(b[..., None] * g)
+    if open_g.requires_grad or open_bg.requires_grad or a.requires_grad:
+        return open_g * a[..., None] + _take(open_bg, count)
+    y = open_g.mul_(a[..., None])  # nobody needs open_g again: its memory serves the result
+    for part, part_count in zip(torch.split(y, ROWS, dim=1), torch.split(count, ROWS, dim=1), strict=True):
+        part += _take(open_bg, part_count)
     return y
 
 
-def _prefix_at(values: Tensor, count: Tensor) -> Tensor:
-    """Sum of the first ``count`` values: (B, M, E) and (B, P) -> (B, P, E)."""
-    sums = F.pad(values.cumsum(dim=1), (0, 0, 1, 0))  # a zero in front: the sum of no values
-    return sums.gather(1, count[..., None].expand(-1, -1, values.shape[2]))
+def _prefix_sums(values: Tensor) -> Tensor:
+    """(B, M, E) -> (B, M + 1, E), a zero in front: the sum of no values."""
+    return F.pad(values.cumsum(dim=1), (0, 0, 1, 0))
+
+
+def _take(sums: Tensor, count: Tensor) -> Tensor:
+    """Sum of the first ``count`` values: (B, M + 1, E) and (B, P) -> (B, P, E)."""
+    return sums.gather(1, count[..., None].expand(-1, -1, sums.shape[2]))

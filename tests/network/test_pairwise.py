@@ -81,11 +81,12 @@ def test_both_orders_of_the_dot_product(keys: int) -> None:
 def test_concatenation_is_safe_in_fp32(offset: float) -> None:
     """Many keys, and an offset that b has and a takes back: only their sum counts."""
     generator = torch.Generator().manual_seed(1)
-    a = torch.randn(1, 2000, generator=generator) - offset
+    a = torch.randn(1, 5000, generator=generator) - offset
     b = torch.randn(1, 6272, generator=generator) + offset
     g = torch.randn(1, 6272, 32, generator=generator)
     exact = plain_concatenation(a.double(), b.double(), g.double())
     assert (concatenation_sum(a, b, g) - exact).abs().max() < 1e-5
+    assert (concatenation_sum(a, b, g.requires_grad_()) - exact).abs().max() < 1e-5
 
 
 def test_concatenation_where_all_or_nothing_is_open() -> None:
