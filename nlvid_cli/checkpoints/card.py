@@ -20,6 +20,8 @@ CARD_KEY = "nlvid_card"
 """Key of the card's JSON in the metadata of safetensors and ONNX files."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha256Prefix = Annotated[str, Field(pattern=r"^[0-9a-f]{8,63}$")]
+Sha1 = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 
 
@@ -50,11 +52,17 @@ class HubSource:
 @part
 @dataclass(frozen=True)
 class UrlSource:
-    """A file behind a plain https address."""
+    """A file behind a plain https address.
+
+    Of ``sha256``, its first digits (``sha256_prefix``, as OpenMMLab puts into file names) and ``sha1`` (as GluonCV
+    publishes), those that are given are checked.
+    """
 
     kind: Literal["url"]
     url: Annotated[str, Field(pattern=r"^https?://")]
     sha256: Sha256 | None = None
+    sha256_prefix: Sha256Prefix | None = None
+    sha1: Sha1 | None = None
     size_bytes: int | None = None
 
 
@@ -89,15 +97,17 @@ class Sampling:
         step: distance between them, in frames.
         clips: clips of a video.
         clip_starts: rule for where clips begin, a name of ``video.sample.CLIP_STARTS``.
-        short_video: rule for videos shorter than a clip, a name of ``video.sample.SHORT_VIDEO``.
+        short_video: rule for frames beyond the end of the video, a name of ``video.sample.SHORT_VIDEO``.
         frame_rate: frames per second that ``step`` counts in; None means the video's own frames.
     """
 
     frames: PositiveInt
     step: PositiveInt
     clips: PositiveInt
-    clip_starts: Literal["ends"]
-    short_video: Literal["loop"]
+    clip_starts: Literal[
+        "ends", "ends_truncated", "ends_strided", "wrapped", "scaled_windows", "timed_windows", "centred_segments"
+    ]
+    short_video: Literal["loop", "hold"]
     frame_rate: float | None = None
 
 
@@ -109,18 +119,22 @@ class Preprocess:
     Attributes:
         short_side: pixels of the shorter side after resizing.
         crop: pixels of the square crop.
-        crops: 1 (centre) or 3 (start, centre, end of the longer side).
-        resize: resize rule, a name of ``video.picture.RESIZE``.
+        crops: 1 (centre) or 3 (both ends and centre of the longer side).
+        resize: how pixels are interpolated, a name of ``video.picture.RESIZE``.
         mean: subtracted from each of R, G, B, in units of [0, 255].
         std: divided by, in the same units.
+        size: what the size after resizing is, a name of ``video.picture.SIZES``.
+        crop_positions: where crops begin, and in which order they come, a name of ``video.preprocess.CROPS``.
     """
 
     short_side: PositiveInt
     crop: PositiveInt
     crops: Literal[1, 3]
-    resize: Literal["swscale_bilinear"]
+    resize: Literal["swscale_bilinear", "swscale_bicubic", "opencv_bilinear", "float_bilinear"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    size: Literal["half_up", "floor", "float32_floor", "stretched_4_to_3"] = "half_up"
+    crop_positions: Literal["centre_down", "centre_up", "even", "even_centre_last"] = "centre_down"
 
 
 @part
@@ -128,13 +142,20 @@ class Preprocess:
 class Labels:
     """The classes: a file in ``weights/labels/`` or the names themselves, and what a score means.
 
-    ``single`` label: scores are combined over views by their mean. ``multi`` label: by their maximum.
+    Attributes:
+        kind: whether a video has one label (its scores add up to 1) or any number of them.
+        count: of classes.
+        file: name of a file in ``weights/labels/``.
+        names: the class names themselves, where there is no such file.
+        combine: how views make the video's scores, a name of ``recognizer.COMBINE``; None: the mean of their scores
+            for a single label, the maximum for several.
     """
 
     kind: Literal["single", "multi"]
     count: PositiveInt
     file: FileName | None = None
     names: tuple[str, ...] | None = None
+    combine: Literal["mean", "maximum", "softmax_of_mean_logits"] | None = None
 
 
 @part
@@ -152,7 +173,11 @@ class Accuracy:
 @part
 @dataclass(frozen=True)
 class Card:
-    """Everything about one checkpoint; see the module's docstring."""
+    """Everything about one checkpoint; see the module's docstring.
+
+    ``format`` is the form of the published file, a name of ``checkpoints.formats.FORMATS`` or ``safetensors``.
+    ``commercial_use`` and ``redistribution`` say what ``licence`` allows to do with the weights.
+    """
 
     name: str
     summary: str
@@ -167,6 +192,8 @@ class Card:
     labels: Labels
     aliases: tuple[str, ...] = ()
     accuracy: tuple[Accuracy, ...] = ()
+    commercial_use: bool = True
+    redistribution: bool = True
 
     def with_views(self, clips: int | None, crops: Literal[1, 3] | None, step: int | None) -> Card:
         """The same card with other test views; None keeps what the card says."""
