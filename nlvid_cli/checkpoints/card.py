@@ -133,7 +133,7 @@ class Preprocess:
     resize: Literal["swscale_bilinear", "swscale_bicubic", "opencv_bilinear", "float_bilinear"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    size: Literal["half_up", "floor", "float32_floor", "stretched_4_to_3"] = "half_up"
+    size: Literal["half_up", "floor", "float32_floor", "stretched_340x256"] = "half_up"
     crop_positions: Literal["centre_down", "centre_up", "even", "even_centre_last"] = "centre_down"
 
 
