@@ -50,7 +50,7 @@ def nonlocal_i3d() -> tuple[Card, dict[str, Array]]:
         pool1=Window((3, 3, 3), (2, 2, 2), (1, 1, 1)),
         pool2=Window((3, 1, 1), (2, 1, 1), (1, 0, 0)),
         inflate=((0, 1, 2), (0, 2), (0, 2, 4), (1,)),
-        head=Head((4, 7, 7), "mean_of_softmax"),
+        head=Head("mean_of_softmax", (4, 7, 7)),
         nonlocal_blocks=NonLocal(("res3.1", "res3.3", "res4.1", "res4.3", "res4.5")),
     )
     card = replace(

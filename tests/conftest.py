@@ -33,7 +33,7 @@ def make_card(**changes: object) -> Card:
         "origin": "made by a test",
         "format": "safetensors",
         "sources": (),
-        "architecture": InceptionArchitecture("inception", Head((1, 2, 2), "softmax_of_mean"), 1e-3),
+        "architecture": InceptionArchitecture("inception", Head("softmax_of_mean", (1, 2, 2)), 1e-3),
         "sampling": Sampling(frames=8, step=2, clips=3, clip_starts="ends", short_video="loop"),
         "preprocess": Preprocess(72, 64, 1, "swscale_bilinear", (127.5,) * 3, (127.5,) * 3),
         "labels": Labels("single", 5, names=("dancing", "eating cake", "running", "swimming backstroke", "swimming")),

@@ -20,14 +20,14 @@ class Head:
     """From the last feature map to scores.
 
     Attributes:
-        pool: kernel (T, H, W) of the average pool, moved with stride 1; the classifier then answers at each
-            position that is left. None: the mean of the whole map, whatever its size.
         scores: how logits become scores: softmax of their mean over positions, mean of their softmax, or mean
             of their sigmoid.
+        pool: kernel (T, H, W) of the average pool, moved with stride 1; the classifier then answers at each
+            position that is left. None: the mean of the whole map, whatever its size.
     """
 
-    pool: Positions3 | None
     scores: Literal["softmax_of_mean", "mean_of_softmax", "mean_of_sigmoid"]
+    pool: Positions3 | None = None
 
 
 @part
@@ -39,7 +39,7 @@ class NonLocal:
         after: layers that a block follows, such as ``res4.1`` (the second block of res4) or ``mixed_4c``.
         pairwise: the function f.
         domain: the positions j that a position sees: all, those of its frame, or those of its place in all frames.
-        pool: kernel (T, H, W) of the max pool that sub-samples the positions j; None: all of them.
+        pool: kernel (T, H, W) of the max pool that sub-samples the positions j; None or (1, 1, 1): all of them.
         pool_place: whether that pool stands before the convolutions phi and g, or after them.
         scaled: whether f has a factor of 1 / sqrt(channels of theta), as in attention.
         norm: after the last convolution.

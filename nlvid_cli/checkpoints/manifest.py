@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nlvid_cli.checkpoints.card import Card, card_from_dict
+from nlvid_cli.checkpoints.templates import expand
 from nlvid_cli.errors import ModelFileError, did_you_mean
 
 MANIFEST_FILE = "manifest.toml"
@@ -96,13 +97,19 @@ def _read_manifest(path: Path) -> Manifest:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ModelFileError(f"{path}: the manifest cannot be read: {error}") from None
+    templates = data.pop("templates", {})
     _check_keys(data, path)
-    models = tuple(card_from_dict(entry, f"{path}, model {number}") for number, entry in enumerate(data["models"], 1))
+    models = tuple(_card(entry, templates, path) for entry in data["models"])
     names = _cards_by_name(models)
     for name in data["default"]:
         if name not in names:
             raise ModelFileError(f"{path}: default names {name!r}, which is no model of the manifest")
     return Manifest(models=models, default=tuple(names[name].name for name in data["default"]))
+
+
+def _card(entry: dict[str, Any], templates: dict[str, Any], path: Path) -> Card:
+    where = f"{path}, {entry.get('name', 'a model without a name')}"
+    return card_from_dict(expand(entry, templates, where), where)
 
 
 def _check_keys(data: dict[str, Any], path: Path) -> None:

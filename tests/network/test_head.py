@@ -24,7 +24,7 @@ def test_every_rule_of_the_card_is_there() -> None:
 
 
 def test_head_classifies_at_each_position() -> None:
-    head = ConvolutionalHead(4, 3, Head((2, 2, 2), "mean_of_softmax")).eval()
+    head = ConvolutionalHead(4, 3, Head("mean_of_softmax", (2, 2, 2))).eval()
     x = torch.randn(1, 4, 3, 4, 5)
     logits = head(x)
     assert logits.shape == (1, 3, 2, 3, 4)
@@ -34,5 +34,5 @@ def test_head_classifies_at_each_position() -> None:
 
 
 def test_half_precision_features_are_classified_in_full_precision() -> None:
-    head = ConvolutionalHead(4, 3, Head((1, 2, 2), "mean_of_softmax")).eval()
+    head = ConvolutionalHead(4, 3, Head("mean_of_softmax", (1, 2, 2))).eval()
     assert head(torch.randn(1, 4, 1, 2, 2).bfloat16()).dtype == torch.float32

@@ -56,14 +56,14 @@ def test_layers_pad_as_tensorflow_does(size: tuple[int, ...], kernel: tuple[int,
 
 
 def test_parameter_count(card: Card) -> None:
-    network = InceptionI3d(InceptionArchitecture("inception", Head((2, 7, 7), "softmax_of_mean"), 1e-3), 400)
+    network = InceptionI3d(InceptionArchitecture("inception", Head("softmax_of_mean", (2, 7, 7)), 1e-3), 400)
     scales = sum(unit.norm.weight.numel() for unit in network.modules() if isinstance(unit, ConvNorm))
     # The published file has 12,689,984 parameters, without the scale of batch norm, which the original fixes to 1.
     assert sum(p.numel() for p in network.parameters()) - scales == 12_689_984
 
 
 def test_too_short_a_clip_is_told(card: Card) -> None:
-    architecture = InceptionArchitecture("inception", Head((2, 7, 7), "softmax_of_mean"), 1e-3)
+    architecture = InceptionArchitecture("inception", Head("softmax_of_mean", (2, 7, 7)), 1e-3)
     network = InceptionI3d(architecture, 5).eval()
     with pytest.raises(InputShapeError, match=r"head: the feature map is 1 x 7 x 7 .* average pool 2 x 7 x 7"):
         network(torch.zeros(1, 3, 8, 224, 224))

@@ -59,7 +59,7 @@ def features(network: nn.Module, x: Tensor, layers: list[str]) -> dict[str, Tens
 def test_a_static_video_gives_what_its_frame_gives(depth: int, architecture: ResNetArchitecture) -> None:
     """At every stage, away from the ends, where zeros are padded in time."""
     image = image_network(depth)
-    video = ResNet3d(replace(architecture, head=Head((1, 2, 2), "mean_of_softmax")), 10).eval()
+    video = ResNet3d(replace(architecture, head=Head("mean_of_softmax", (1, 2, 2))), 10).eval()
     load_weights(video, inflate(image.state_dict(), video), "test")
     frame = torch.randn(1, 3, 64, 64)
     still = frame.unsqueeze(2).repeat(1, 1, 160, 1, 1)

@@ -182,7 +182,7 @@ def test_attention_gives_the_rows_of_the_plain_matrix(pairwise: str, domain: str
 
 def _inception() -> InceptionI3d:
     torch.manual_seed(0)
-    return InceptionI3d(InceptionArchitecture("inception", Head((1, 2, 2), "softmax_of_mean"), 1e-3), 5).eval()
+    return InceptionI3d(InceptionArchitecture("inception", Head("softmax_of_mean", (1, 2, 2)), 1e-3), 5).eval()
 
 
 @pytest.mark.parametrize("norm", ["batch", "affine", "none"])

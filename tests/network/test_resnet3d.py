@@ -26,7 +26,7 @@ C2D = ResNetArchitecture(  # the paper's table 1
     stem=Window((1, 7, 7), (2, 2, 2), (0, 3, 3)),
     pool1=Window((3, 3, 3), (2, 2, 2), (1, 1, 1)),
     pool2=Window((3, 1, 1), (2, 1, 1), (1, 0, 0)),
-    head=Head((4, 7, 7), "mean_of_softmax"),
+    head=Head("mean_of_softmax", (4, 7, 7)),
 )
 I3D = replace(C2D, stem=Window((5, 7, 7), (2, 2, 2), (2, 3, 3)), inflate=EVERY_OTHER_50)
 
@@ -40,7 +40,7 @@ I3D_8X8 = replace(I3D, stem=Window((5, 7, 7), (1, 2, 2), (2, 3, 3)), **PUBLISHED
 
 def small(**changes: object) -> ResNetArchitecture:
     """A network that is quick to run."""
-    parts: dict[str, object] = {"blocks": (1, 2, 2, 1), "width": 8, "head": Head(None, "mean_of_softmax")}
+    parts: dict[str, object] = {"blocks": (1, 2, 2, 1), "width": 8, "head": Head("mean_of_softmax", None)}
     return replace(I3D, **(parts | {"inflate": ((0,), (0,), (0, 1), ())} | changes))  # type: ignore[arg-type]
 
 
@@ -187,7 +187,7 @@ def test_variants_run_and_have_an_inference_form(
 
 
 def test_fully_convolutional_positions() -> None:
-    network = on_meta(replace(C2D, head=Head((4, 7, 7), "mean_of_softmax")))
+    network = on_meta(replace(C2D, head=Head("mean_of_softmax", (4, 7, 7))))
     assert network(torch.zeros(1, 3, 32, 256, 320, device="meta")).shape == (1, 400, 1, 2, 4)
     assert network(torch.zeros(1, 3, 64, 224, 224, device="meta")).shape == (1, 400, 5, 1, 1)
 
@@ -196,7 +196,7 @@ def test_fully_convolutional_positions() -> None:
     ("architecture", "size", "message"),
     [
         (small(pool2=Window((2, 1, 1), (2, 1, 1))), (3, 64, 64), "pool2: its input is 1 x 16 x 16 .* kernel 2 x 1 x 1"),
-        (small(head=Head((4, 2, 2), "mean_of_softmax")), (16, 64, 64), "head: the feature map is 2 x 2 x 2"),
+        (small(head=Head("mean_of_softmax", (4, 2, 2))), (16, 64, 64), "head: the feature map is 2 x 2 x 2"),
         (small(pool1=Window((3, 3, 3), (2, 2, 2))), (2, 64, 64), "pool1: its input is 1 x 32 x 32 .* kernel 3 x 3 x 3"),
         (small(stem=Window((5, 7, 7), (1, 2, 2))), (4, 64, 64), "stem: its input is 4 x 64 x 64"),
     ],
