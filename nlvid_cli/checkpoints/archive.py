@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from nlvid_cli.checkpoints.checksums import mismatch
+from nlvid_cli.checkpoints.checksums import Published, Sums, require_published
 from nlvid_cli.errors import ModelFileError
 
 MAX_MEMBER_BYTES = 8 * 2**30
@@ -66,8 +66,7 @@ def read_member(archive: Path, member: str, target: Path, sha256: str | None) ->
                     digest = _copy(file, output)
             except _DAMAGED as error:
                 raise ModelFileError(f"{archive.name}: the archive is damaged ({error}); fetch it again") from error
-        if sha256 not in (None, digest):
-            raise mismatch(member, archive.name, str(sha256), digest)
+        require_published(member, archive.name, Published(sha256), Sums(digest))
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

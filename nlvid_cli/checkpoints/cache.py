@@ -2,12 +2,12 @@
 
 ::
 
-    <cache>/models/<name>-<key>.safetensors   weights, ready to use
-    <cache>/models/<name>-<key>.json          or a receipt: the ready file lies in the Hub's cache
-    <cache>/downloads/<key>-<file>.part       what has come so far of a download that broke off
+    <cache>/models/<name>-<key>.safetensors      weights, ready to use
+    <cache>/models/<name>-<key>.json             or a receipt: the ready file lies in the Hub's cache
+    <cache>/downloads/<name>-<key>-<file>.part   what has come so far of a download that broke off
     <cache>/locks/<name>-<key>.lock
 
-The key is a hash of what the weights are (sha256 of the published file, its format, the layout of nlvid's
+The key is a hash of what the weights are (sum of the published file, its format, the layout of nlvid's
 tensors), not of the rest of the card: new preprocessing in the manifest does not fetch anything again, and
 new weights under an old name never meet the old file. Nothing here goes to the network.
 """
@@ -17,11 +17,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
-from nlvid_cli.checkpoints.card import Card, IndexSource, Source
+from nlvid_cli.checkpoints.card import BundledSource, Card, HubSource, IndexSource, Source, UrlSource
+from nlvid_cli.checkpoints.checksums import Published
 from nlvid_cli.checkpoints.manifest import load_manifest, weights_folder
 
 READY_FORMAT = "safetensors"
@@ -29,6 +32,59 @@ READY_FORMAT = "safetensors"
 
 LAYOUT = 1
 """Number of the naming of tensors in converted files; raise it when a reader in ``formats/`` changes."""
+
+FOLDERS = ("models", "downloads", "locks")
+"""Folders of the cache."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The place of one model's weights in the cache.
+
+    Attributes:
+        name: of the model, for people; also the beginning of file names.
+        key: stands for the weights, see :func:`key_of`.
+    """
+
+    name: str
+    key: str
+
+    @property
+    def ready(self) -> Path:
+        """The weights, ready to use."""
+        return self._path("models", ".safetensors")
+
+    @property
+    def receipt(self) -> Path:
+        """Tells where the ready file lies if that is outside nlvid's cache."""
+        return self._path("models", ".json")
+
+    @property
+    def lock(self) -> Path:
+        """The lock file that keeps two processes from fetching the same model."""
+        return self._path("locks", ".lock")
+
+    def download(self, file_name: str) -> Path:
+        """Where a download goes; two models never share one, and no name leads out of the folder."""
+        return self._path("downloads", f"-{safe_name(file_name)}")
+
+    def _path(self, folder: str, end: str) -> Path:
+        return cache_folder() / folder / f"{self.name}-{self.key}{end}"
+
+
+def slot_of(card: Card) -> Slot:
+    """The place of a manifest's model."""
+    return Slot(card.name, cache_key(card))
+
+
+def key_of(*identity: object) -> str:
+    """Sixteen hexadecimal digits that stand for what identifies some weights."""
+    return hashlib.sha256(json.dumps([LAYOUT, *identity]).encode()).hexdigest()[:16]
+
+
+def safe_name(name: str) -> str:
+    """A name that somebody else chose, as one that every file system takes: no separators, 100 letters at most."""
+    return re.sub(r"[^\w.+-]", "_", name, flags=re.ASCII)[-100:].lstrip(".-") or "file"
 
 
 def cache_folder() -> Path:
@@ -44,8 +100,12 @@ def cached_path(card: Card) -> Path | None:
             path = weights_folder() / source.path
             if path.is_file():
                 return path
-    ready = ready_path(card)
-    return ready if ready.is_file() else _path_on_receipt(card)
+    return path_in(slot_of(card))
+
+
+def path_in(slot: Slot) -> Path | None:
+    """The ready file of a slot, or the one that its receipt names; None where there is neither."""
+    return slot.ready if slot.ready.is_file() else _path_on_receipt(slot)
 
 
 def usable_now() -> tuple[str, ...]:
@@ -53,55 +113,43 @@ def usable_now() -> tuple[str, ...]:
     return tuple(card.name for card in load_manifest().models if cached_path(card) is not None)
 
 
-def ready_path(card: Card) -> Path:
-    """Where the converted weights of a model belong in the cache."""
-    return cache_folder() / "models" / f"{_stem(card)}.safetensors"
-
-
-def download_path(card: Card, file_name: str) -> Path:
-    """Where a download of this model goes; two models never share one."""
-    return cache_folder() / "downloads" / f"{cache_key(card)}-{file_name}"
-
-
-def lock_path(card: Card) -> Path:
-    """The lock file that keeps two processes from fetching the same model."""
-    return cache_folder() / "locks" / f"{_stem(card)}.lock"
-
-
-def write_receipt(card: Card, path: Path, sha256: str | None) -> None:
+def write_receipt(slot: Slot, path: Path, sha256: str) -> None:
     """Remember that the checked, ready file of a model lies at ``path``, outside nlvid's cache."""
-    receipt = _receipt_path(card)
-    temporary = receipt.with_name(receipt.name + ".tmp")
+    temporary = slot.receipt.with_name(slot.receipt.name + ".tmp")
     data = {"path": str(path), "size_bytes": path.stat().st_size, "sha256": sha256}
     temporary.write_text(json.dumps(data), encoding="utf-8")
-    os.replace(temporary, receipt)
+    os.replace(temporary, slot.receipt)
 
 
 def cache_key(card: Card) -> str:
-    """Sixteen hexadecimal digits that stand for the weights of a card."""
-    identity = json.dumps([LAYOUT, card.format, *map(_content, card.sources[:1])])
-    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+    """The key of a manifest's model."""
+    return key_of(card.format, *map(_content, card.sources[:1]))
 
 
 def _content(source: Source) -> str:
-    """What identifies the bytes of a source: their sha256, or else where they are."""
+    """What identifies the bytes of a source: their sum, or else where they are."""
     if isinstance(source, IndexSource):
         return source.member_sha256 or f"{source.sha256} {source.member}"
-    return source.sha256 or repr(source)
+    return published_sums(source).identity() or _address(source)
 
 
-def _stem(card: Card) -> str:
-    return f"{card.name}-{cache_key(card)}"
+def published_sums(source: Source) -> Published:
+    """What is published of the sums of a source's file; of an archive as a whole, if it is one."""
+    if source.kind == "url":
+        return Published(source.sha256, source.sha256_prefix, source.sha1)
+    return Published(source.sha256)
 
 
-def _receipt_path(card: Card) -> Path:
-    return cache_folder() / "models" / f"{_stem(card)}.json"
+def _address(source: BundledSource | HubSource | UrlSource) -> str:
+    if source.kind == "url":
+        return source.url
+    return f"hf://{source.repo}@{source.revision}/{source.path}" if source.kind == "hub" else source.path
 
 
-def _path_on_receipt(card: Card) -> Path | None:
+def _path_on_receipt(slot: Slot) -> Path | None:
     """The file that a receipt names, if it is still there with the size that it had when it was checked."""
     try:
-        receipt = json.loads(_receipt_path(card).read_text(encoding="utf-8"))
+        receipt = json.loads(slot.receipt.read_text(encoding="utf-8"))
         path = Path(receipt["path"])
         return path if path.stat().st_size == receipt["size_bytes"] else None
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,7 +1,7 @@
 """Plain HTTP downloads that survive a broken connection, and the one place that owns ``requests``.
 
 A download grows in ``<target>.part``. Whatever ends it early, the part stays, and the next run asks for the
-rest with a Range request; the sha256 of the whole decides, and only then the file gets its name. A part that
+rest with a Range request; the published sums of the whole decide, and only then the file gets its name. A part that
 proves to be wrong is thrown away and fetched once more from the start.
 """
 
@@ -21,7 +21,7 @@ from requests.utils import get_auth_from_url
 from urllib3.util.retry import Retry
 
 from nlvid_cli._version import __version__
-from nlvid_cli.checkpoints.checksums import mismatch, sha256_of
+from nlvid_cli.checkpoints.checksums import Published, Sums, require_published, sums_of
 from nlvid_cli.checkpoints.sources.common import (
     Job,
     SourceError,
@@ -53,7 +53,7 @@ class Remote:
     Attributes:
         url: its address.
         name: its name, for messages.
-        sha256: the published sum; None where there is none.
+        published: its sums, as far as they are published.
         size_bytes: the published size; None where there is none.
         https_only: refuse plain http, also after a redirection, except from this machine.
         auth: user name and password.
@@ -61,7 +61,7 @@ class Remote:
 
     url: str
     name: str
-    sha256: str | None
+    published: Published
     size_bytes: int | None
     https_only: bool = False
     auth: tuple[str, str] | None = None
@@ -107,8 +107,11 @@ def credentials_in(url: str) -> tuple[str, str] | None:
     return (user, password) if user or password else None
 
 
-def download(session: requests.Session, remote: Remote, target: Path, job: Job) -> None:
+def download(session: requests.Session, remote: Remote, target: Path, job: Job) -> str:
     """Bring a file to ``target``, whole and checked.
+
+    Returns:
+        Its sha256, published or not.
 
     Raises:
         SourceError: it cannot be had from there; what came so far is kept for the next run.
@@ -116,17 +119,18 @@ def download(session: requests.Session, remote: Remote, target: Path, job: Job) 
         OSError: the cache folder cannot be written.
     """
     part = target.with_name(target.name + ".part")
-    if remote.sha256 is None:
+    if not remote.published:
         part.unlink(missing_ok=True)  # without a sum, nothing tells whether an old part fits the new rest
-    digest, pieced = _receive(session, remote, part, job)
-    if pieced and digest != remote.sha256 is not None:
+    sums, pieced = _receive(session, remote, part, job)
+    if pieced and not sums.fit(remote.published):
         part.unlink(missing_ok=True)
         job.note(f"the pieces of {remote.name} that came at different times do not fit; starting again")
-        digest, _ = _receive(session, remote, part, job)
-    if remote.sha256 not in (None, digest):
+        sums, _ = _receive(session, remote, part, job)
+    if not sums.fit(remote.published):
         part.unlink(missing_ok=True)
-        raise mismatch(remote.name, host_of(remote.url), str(remote.sha256), digest)
+    require_published(remote.name, host_of(remote.url), remote.published, sums)
     os.replace(part, target)
+    return sums.sha256
 
 
 def ask(session: requests.Session, url: str, timeout_seconds: float) -> tuple[str, bool, str]:
@@ -138,11 +142,11 @@ def ask(session: requests.Session, url: str, timeout_seconds: float) -> tuple[st
     return host_of(url), status < 400 or status == 405, f"answers (HTTP {status})"
 
 
-def _receive(session: requests.Session, remote: Remote, part: Path, job: Job) -> tuple[str, bool]:
+def _receive(session: requests.Session, remote: Remote, part: Path, job: Job) -> tuple[Sums, bool]:
     """Fill the part until it is complete, over several connections if need be.
 
     Returns:
-        Its sha256, and whether it was pieced together from what came at different times.
+        Its sums, and whether it was pieced together from what came at different times.
     """
     stalls = 0
     pieced = False
@@ -152,7 +156,7 @@ def _receive(session: requests.Session, remote: Remote, part: Path, job: Job) ->
             pieced = pieced or before > 0
             try:
                 if _is_complete(before, remote) or _one_connection(session, remote, part, job):
-                    return sha256_of(part), pieced
+                    return sums_of(part, remote.published), pieced
             except requests.RequestException as error:
                 stalls = 0 if _size(part) > before else stalls + 1
                 if stalls == MAX_STALLS:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nlvid_cli.checkpoints import cache as cache_module
-from nlvid_cli.checkpoints.cache import cache_folder, cache_key, cached_path, ready_path, usable_now
+from nlvid_cli.checkpoints.cache import cache_folder, cache_key, cached_path, slot_of, usable_now
 from nlvid_cli.checkpoints.fetch import fetch, fetch_default, open_checkpoint
 from nlvid_cli.checkpoints.model_file import write_checkpoint
 from nlvid_cli.errors import ChecksumMismatch, ModelUnavailable
@@ -184,7 +184,7 @@ def test_a_full_disk_leaves_nothing_behind(make_card, at_url, monkeypatch, cache
 )
 def test_a_bad_receipt_is_no_hit(make_card, at_url, text):
     card = make_card(at_url())
-    receipt = ready_path(card).with_suffix(".json")
+    receipt = slot_of(card).receipt
     os.makedirs(receipt.parent)
     receipt.write_text(text)
     assert cached_path(card) is None

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from nlvid_cli.checkpoints.cache import ready_path
+from nlvid_cli.checkpoints.cache import slot_of
 from nlvid_cli.checkpoints.fetch import open_checkpoint
 from nlvid_cli.checkpoints.model_file import write_checkpoint
 
@@ -89,7 +89,7 @@ def test_offline_and_not_cached(hub, fetch, server):
 def test_a_foreign_file_is_converted(hub, fetch, flax_file):
     card = hub(flax_file, format="flax-i3d")
     (result,) = fetch(card)
-    assert result["path"] == str(ready_path(card))
+    assert result["path"] == str(slot_of(card).ready)
     assert open_checkpoint(result["path"])[0] == card
 
 

@@ -5,7 +5,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from nlvid_cli.checkpoints.cache import cached_path, ready_path
+from nlvid_cli.checkpoints.cache import cached_path, slot_of
 from nlvid_cli.checkpoints.fetch import fetch, open_checkpoint
 from nlvid_cli.errors import ChecksumMismatch, ModelFileError, ModelUnavailable
 
@@ -126,7 +126,7 @@ def test_a_part_as_long_as_the_file_is_not_taken_for_it(publish, server, cache):
     length = len(server.pages[FILE].body)
     path.unlink()
     for size in (length, length + 7):
-        part = cache / "downloads" / f"{path.stem.rpartition('-')[2]}-pkg-1.0.tar.gz.part"
+        part = cache / "downloads" / f"{path.stem}-pkg-1.0.tar.gz.part"
         part.write_bytes(b"y" * size)
         fetch(card).unlink()
         assert not part.exists()
@@ -208,7 +208,7 @@ def test_indexes_are_asked_in_order_and_their_passwords_kept_secret(publish, ser
     monkeypatch.setenv("PIP_INDEX_URL", f"http://me:hunter2@{server.host}/empty/")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"file:///nowhere/simple extra={server.url}/simple/")
     assert fetch(card).is_file()
-    ready_path(card).unlink()
+    slot_of(card).ready.unlink()
     monkeypatch.delenv("PIP_EXTRA_INDEX_URL")
     with pytest.raises(ModelUnavailable) as error:
         fetch(card)
@@ -243,7 +243,7 @@ def test_two_processes_make_one_download(publish, server, tools):
     card = publish()
     children = [tools.start_child([card]) for _ in range(2)]
     ((first,), (second,)) = [tools.results(child) for child in children]
-    assert first["path"] == second["path"] == str(ready_path(card))
+    assert first["path"] == second["path"] == str(slot_of(card).ready)
     assert server.ranges(FILE) == [None]
 
 
@@ -251,6 +251,6 @@ def test_a_hit_imports_no_client(publish, tools):
     card = publish()
     fetch(card)
     (hit,) = tools.fetch_in_child(card)
-    assert hit["path"] == str(ready_path(card))
+    assert hit["path"] == str(slot_of(card).ready)
     assert hit["clients"] == []
     assert hit["progress"] == []

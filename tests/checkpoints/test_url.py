@@ -1,8 +1,10 @@
 """Files behind plain addresses."""
 
+import hashlib
+
 import pytest
 
-from nlvid_cli.checkpoints.cache import cached_path, ready_path
+from nlvid_cli.checkpoints.cache import cached_path, slot_of
 from nlvid_cli.checkpoints.fetch import fetch, open_checkpoint
 from nlvid_cli.errors import ChecksumMismatch, ModelFileError, ModelUnavailable
 
@@ -13,11 +15,10 @@ PATH = "/models/weights%20one.ckpt"
 def at_url(server, tools, make_card, flax_file):
     """Publish a file at an address and give the card for it."""
 
-    def put(data=flax_file, sha256=None, path=PATH, **fields):
+    def put(data=flax_file, sums=None, path=PATH, **fields):
         server.pages[path] = tools.Page(data)
-        sha256 = tools.sha256(data) if sha256 is None else sha256
-        source = {"kind": "url", "url": server.url + path}
-        return make_card(source | ({"sha256": sha256} if sha256 else {}), **fields)
+        sums = {"sha256": tools.sha256(data)} if sums is None else sums
+        return make_card({"kind": "url", "url": server.url + path} | sums, **fields)
 
     return put
 
@@ -32,7 +33,7 @@ def test_a_file_of_nlvid_is_kept_as_it_is(at_url, flax_file, server):
     published = fetch(at_url()).read_bytes()
     card = at_url(published, format="safetensors", name="ready.test")
     path = fetch(card)
-    assert path == ready_path(card)
+    assert path == slot_of(card).ready
     assert path.read_bytes() == published
 
 
@@ -46,13 +47,94 @@ def test_a_safetensors_file_without_a_card_is_refused(at_url, cache):
 
 def test_a_wrong_file_is_not_used(at_url, cache, server):
     with pytest.raises(ChecksumMismatch, match=server.host):
-        fetch(at_url(sha256="0" * 64))
+        fetch(at_url(sums={"sha256": "0" * 64}))
     assert [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
     assert len(server.ranges(PATH)) == 1  # a whole file that is wrong is not fetched twice
 
 
+KINDS = {
+    "sha256": ("sha256", lambda data: hashlib.sha256(data).hexdigest()),
+    "sha256_prefix": ("a sha256 that begins with", lambda data: hashlib.sha256(data).hexdigest()[:8]),
+    "sha1": ("sha1", lambda data: hashlib.sha1(data).hexdigest()),
+}
+"""Each kind of published sum: the words for it, and how it is made."""
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+def test_every_kind_of_published_sum_is_checked(at_url, server, flax_file, cache, kind):
+    words, make_sum = KINDS[kind]
+    right, wrong = make_sum(flax_file), make_sum(b"another file")
+    assert fetch(at_url(sums={kind: right})).is_file()
+    asked = len(server.ranges(PATH))
+    with pytest.raises(ChecksumMismatch, match=f"{server.host} .*expected {words} {wrong}, got {right}"):
+        fetch(at_url(sums={kind: wrong}, name="wrong.test"))
+    assert len(server.ranges(PATH)) == asked + 1
+    assert list((cache / "downloads").iterdir()) == []
+
+
+def test_all_sums_that_are_given_must_fit(at_url, flax_file):
+    sums = {name: make_sum(flax_file) for name, (_, make_sum) in KINDS.items()}
+    assert fetch(at_url(sums=sums)).is_file()
+    for name in KINDS:
+        with pytest.raises(ChecksumMismatch, match=f"expected {KINDS[name][0]} {'0' * len(sums[name])}"):
+            fetch(at_url(sums=sums | {name: "0" * len(sums[name])}, name=f"{name}.test"))
+
+
+@pytest.fixture
+def long_file(flax_file):
+    """What follows the end of the pickle is not read."""
+    return flax_file + bytes(100_000)
+
+
+def test_with_any_kind_of_sum_a_broken_off_download_goes_on(at_url, server, long_file, kind):
+    card = at_url(long_file, sums={kind: KINDS[kind][1](long_file)})
+    server.pages[PATH].faults = [("cut", 50_000)] + [("cut", 0)] * 3
+    with pytest.raises(ModelUnavailable, match="49152 bytes came and are kept"):
+        fetch(card)
+    fetch(card)
+    assert server.ranges(PATH)[-1] == "bytes=49152-"
+
+
+def test_with_any_kind_of_sum_a_wrong_part_is_fetched_again_once(at_url, server, long_file, cache, kind):
+    card = at_url(long_file, sums={kind: KINDS[kind][1](long_file)})
+    part = slot_of(card).download("weights one.ckpt.part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * 40_000)
+    notes = []
+    assert fetch(card, note=notes.append).is_file()
+    assert notes == ["the pieces of weights one.ckpt that came at different times do not fit; starting again"]
+    assert server.ranges(PATH) == ["bytes=40000-", None]
+    other = at_url(long_file, sums={kind: KINDS[kind][1](b"another file")}, name="wrong.test")
+    slot_of(other).download("weights one.ckpt.part").write_bytes(long_file[:40_000])
+    with pytest.raises(ChecksumMismatch):
+        fetch(other)
+    assert server.ranges(PATH)[2:] == ["bytes=40000-", None]
+    assert list((cache / "downloads").iterdir()) == []
+
+
+def test_models_whose_sums_differ_never_share_a_file(at_url):
+    sums = ({"sha256": "1" * 64}, {"sha256_prefix": "1" * 8}, {"sha1": "1" * 40}, {"sha1": "2" * 40}, {})
+    assert len({slot_of(at_url(sums=one)).key for one in sums}) == len(sums)
+    same = {"sha1": "1" * 40}
+    assert slot_of(at_url(sums=same)) == slot_of(at_url(sums=same, path="/mirror"))
+
+
+def test_a_file_without_a_published_sum_is_used_and_its_sum_told_once(at_url, tools, flax_file):
+    notes = []
+    card = at_url(sums={})
+    fetch(card, note=notes.append)
+    fetch(card, note=notes.append)
+    assert notes == [
+        "the authors of weights one.ckpt publish no hash of it; the sha256 of what came is " + tools.sha256(flax_file)
+    ]
+
+
 def test_without_a_sum_a_download_is_not_resumed_over_runs(at_url, server, flax_file):
-    card = at_url(flax_file * 10, sha256="")
+    card = at_url(flax_file * 10, sums={})
     server.pages[PATH].faults = [("cut", 50_000)] + [("cut", 0)] * 3
     with pytest.raises(ModelUnavailable):
         fetch(card)

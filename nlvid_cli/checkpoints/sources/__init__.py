@@ -10,7 +10,7 @@ from nlvid_cli.checkpoints.sources.common import Job, Obtained
 
 
 def obtain(source: Source, job: Job) -> Obtained:
-    """Get the file of a source, its sha256 checked against the card.
+    """Get the file of a source, checked against the sums on the card.
 
     Raises:
         SourceError: the source cannot be reached or does not have the file.

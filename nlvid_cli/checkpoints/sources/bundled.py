@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from nlvid_cli.checkpoints.cache import published_sums
 from nlvid_cli.checkpoints.card import BundledSource
-from nlvid_cli.checkpoints.checksums import mismatch, sha256_of
+from nlvid_cli.checkpoints.checksums import require_published, sums_of
 from nlvid_cli.checkpoints.manifest import weights_folder
 from nlvid_cli.checkpoints.sources.common import Job, Obtained, SourceError
 
@@ -14,6 +15,7 @@ def obtain(source: BundledSource, job: Job) -> Obtained:
     path = folder / source.path
     if not path.is_file():
         raise SourceError("the package's weights folder", f"it has no file {source.path}")
-    if source.sha256 is not None and (got := sha256_of(path)) != source.sha256:
-        raise mismatch(source.path, str(folder), source.sha256, got)
-    return Obtained(path, disposable=False, sha256=source.sha256)
+    published = published_sums(source)
+    sums = sums_of(path, published)
+    require_published(source.path, str(folder), published, sums)
+    return Obtained(path, disposable=False, sha256=sums.sha256)

@@ -9,32 +9,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.cache import Slot
 from nlvid_cli.checkpoints.progress import Progress
 
 
 @dataclass(frozen=True)
 class Job:
-    """One model to be fetched, and whom to tell about it."""
+    """One model to be fetched.
 
-    card: Card
+    Attributes:
+        slot: its name, and where its files go.
+        progress: is told of the bytes of downloads.
+        note: is told, in a sentence each, of what the user may want to know meanwhile.
+    """
+
+    slot: Slot
     progress: Progress
     note: Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Obtained:
-    """A file of the card's format whose sha256 has been checked.
+    """A file that has the sums that are published of it.
 
     Attributes:
         path: where it lies.
         disposable: whether it belongs to nlvid's cache and is to be removed after use.
-        sha256: what was checked; None where the card has none.
+        sha256: of the file, or of the archive that it came out of.
     """
 
     path: Path
     disposable: bool
-    sha256: str | None
+    sha256: str
 
 
 class SourceError(Exception):

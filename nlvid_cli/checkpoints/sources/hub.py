@@ -28,8 +28,9 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import get_session, tqdm  # type: ignore[attr-defined]
 
 from nlvid_cli._version import __version__
+from nlvid_cli.checkpoints.cache import published_sums
 from nlvid_cli.checkpoints.card import HubSource
-from nlvid_cli.checkpoints.checksums import mismatch, sha256_of
+from nlvid_cli.checkpoints.checksums import require_published, sums_of
 from nlvid_cli.checkpoints.progress import Progress
 from nlvid_cli.checkpoints.sources.common import (
     Job,
@@ -46,19 +47,27 @@ ATTEMPTS = 2
 
 def obtain(source: HubSource, job: Job) -> Obtained:
     """The file in the Hub's cache, downloaded if need be; a wrong one is removed from that cache."""
-    cached = try_to_load_from_cache(source.repo, source.path, revision=source.revision)
-    if isinstance(cached, str):
-        if _fits(Path(cached), source):
-            return Obtained(Path(cached), disposable=False, sha256=source.sha256)
+    published = published_sums(source)
+    cached = cached_file(source)
+    if cached is not None:
+        sums = sums_of(cached, published)
+        if sums.fit(published):
+            return Obtained(cached, disposable=False, sha256=sums.sha256)
         job.note(f"{source.path} of {source.repo} in the Hub's cache is not the published file; fetching it again")
-        _remove(Path(cached))
+        _remove(cached)
     _require_answer(source)
     path = _download(source, job.progress)
-    if not _fits(path, source):
-        got = sha256_of(path)
+    sums = sums_of(path, published)
+    if not sums.fit(published):
         _remove(path)
-        raise mismatch(f"{source.path} of {source.repo}", host_of(constants.ENDPOINT), str(source.sha256), got)
-    return Obtained(path, disposable=False, sha256=source.sha256)
+    require_published(f"{source.path} of {source.repo}", host_of(constants.ENDPOINT), published, sums)
+    return Obtained(path, disposable=False, sha256=sums.sha256)
+
+
+def cached_file(source: HubSource) -> Path | None:
+    """The file in the Hub's cache, if it is there."""
+    cached = try_to_load_from_cache(source.repo, source.path, revision=source.revision)
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def _require_answer(source: HubSource) -> None:
@@ -120,10 +129,6 @@ def _reason(error: BaseException, source: HubSource) -> str:
         login = "; HF_TOKEN is missing or not accepted" if status == 401 else ""
         return status_reason(status, source.repo) + login
     return network_reason(error)
-
-
-def _fits(path: Path, source: HubSource) -> bool:
-    return source.sha256 is None or sha256_of(path) == source.sha256
 
 
 def _remove(path: Path) -> None:

