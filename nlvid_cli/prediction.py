@@ -7,6 +7,7 @@ key for key, in every command.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from nlvid_cli.errors import NlvidError
 
@@ -66,6 +67,8 @@ class Prediction:
         height: pixels, as displayed.
         rotation_degrees: clockwise turn that was applied to show the frames upright: 0, 90, 180 or 270.
         views: the views that were scored.
+        label_kind: ``single``: the scores are of classes that exclude each other; ``multi``: any number of them may
+            be true.
         predictions: best labels of the whole video, best first.
         unsure: whether even the best label stayed below the minimum score.
         clips: the same per clip, in order of time.
@@ -85,6 +88,7 @@ class Prediction:
     height: int
     rotation_degrees: int
     views: Views
+    label_kind: Literal["single", "multi"]
     predictions: tuple[LabelScore, ...]
     unsure: bool
     clips: tuple[ClipPrediction, ...]

@@ -21,6 +21,7 @@ from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.fetch import fetch, fetch_default, open_checkpoint
 from nlvid_cli.checkpoints.manifest import find_card, label_names, load_manifest
 from nlvid_cli.checkpoints.progress import Progress
+from nlvid_cli.combine import combination
 from nlvid_cli.errors import UsageError, did_you_mean
 from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Result, Views
 from nlvid_cli.video.info import VideoInfo
@@ -39,12 +40,14 @@ class Answer:
     """What is told of the scores.
 
     Attributes:
-        top_k: number of labels, of the video and of each clip.
+        top_k: number of labels at most, of the video and of each clip; None: all.
+        threshold: labels that score less are not told, even if none is left.
         labels: shell patterns; only labels that match one of them (in any case) are told. None: all.
         min_score: if the best label scores less, the answer is "unsure".
     """
 
-    top_k: int = 5
+    top_k: int | None = 5
+    threshold: float = 0.0
     labels: tuple[str, ...] | None = None
     min_score: float = 0.0
 
@@ -80,6 +83,7 @@ class Recognizer:
         self.card = card
         self.backend = backend
         self._labels = label_names(card)
+        self._combination = combination(card.labels)
 
     def classify(self, path: Path_, answer: Answer | None = None) -> Prediction:
         """Name the actions in the video at ``path``.
@@ -140,8 +144,9 @@ class Recognizer:
         return _Decoded(info, plan, read.frames, places, info.warnings + plan.warnings + read.warnings)
 
     def _predict(self, video: str, decoded: _Decoded, answer: Answer) -> Prediction:
-        scores = self._score_clips(decoded.frames)[decoded.clip_places]  # (clips, crops, classes)
-        best = self._best(combine(scores.reshape(-1, scores.shape[-1]), self.card.labels.kind), answer)
+        combine = self._combination.combine
+        views = self._look_at(decoded.frames)[decoded.clip_places]  # (clips, crops, classes)
+        scores = combine(views.reshape(-1, views.shape[-1]))
         info, plan = decoded.info, decoded.plan
         return Prediction(
             video=video,
@@ -156,15 +161,12 @@ class Recognizer:
             height=info.height,
             rotation_degrees=info.rotation_degrees,
             views=self._views(),
-            predictions=best,
-            unsure=best[0].score < answer.min_score,
+            label_kind=self.card.labels.kind,
+            predictions=self._best(scores, answer),
+            unsure=bool(scores[self._among(answer)].max() < answer.min_score),
             clips=tuple(
-                ClipPrediction(
-                    round(float(start), 6),
-                    round(float(end), 6),
-                    self._best(combine(clip, self.card.labels.kind), answer),
-                )
-                for start, end, clip in zip(plan.start_seconds, plan.end_seconds, scores, strict=True)
+                ClipPrediction(round(float(start), 6), round(float(end), 6), self._best(combine(clip), answer))
+                for start, end, clip in zip(plan.start_seconds, plan.end_seconds, views, strict=True)
             ),
             warnings=decoded.warnings,
         )
@@ -173,38 +175,34 @@ class Recognizer:
         sampling = self.card.sampling
         return Views(sampling.clips, self.card.preprocess.crops, sampling.frames, sampling.step, sampling.frame_rate)
 
-    def _score_clips(self, frames: NDArray[np.uint8]) -> Array:
-        """(clips, T, H, W, 3) -> (clips, crops, classes); float32 clips exist only a batch at a time."""
+    def _look_at(self, frames: NDArray[np.uint8]) -> Array:
+        """Scores or logits of all views, as the rule needs: (clips, T, H, W, 3) -> (clips, crops, classes).
+
+        The float32 views exist only a batch at a time.
+        """
+        run = self.backend.logits if self._combination.of == "logits" else self.backend.scores
         crops = self.card.preprocess.crops
         at_once = max(1, self.backend.views_per_batch // crops)
-        scores = [
-            self.backend.scores(preprocess(frames[i : i + at_once], self.card.preprocess))
-            for i in range(0, len(frames), at_once)
-        ]
-        return np.concatenate(scores).reshape(len(frames), crops, -1)
+        views = [run(preprocess(frames[i : i + at_once], self.card.preprocess)) for i in range(0, len(frames), at_once)]
+        return np.concatenate(views).reshape(len(frames), crops, -1)
 
     def _best(self, scores: Array, answer: Answer) -> tuple[LabelScore, ...]:
-        among = np.arange(len(scores)) if answer.labels is None else self.matching_labels(answer.labels)
+        among = self._among(answer)
         order = among[np.argsort(-scores[among], kind="stable")[: answer.top_k]]
-        return tuple(LabelScore(self._labels[i], int(i), float(scores[i])) for i in order)
+        return tuple(
+            LabelScore(self._labels[i], int(i), float(scores[i])) for i in order if scores[i] >= answer.threshold
+        )
+
+    def _among(self, answer: Answer) -> NDArray[np.int64]:
+        return np.arange(len(self._labels)) if answer.labels is None else self.matching_labels(answer.labels)
 
     def _checked(self, answer: Answer | None) -> Answer:
         answer = answer or Answer()
-        if answer.top_k < 1:
+        if answer.top_k is not None and answer.top_k < 1:
             raise UsageError(f"top-k must be at least 1, not {answer.top_k}")
         if answer.labels is not None:
             self.matching_labels(answer.labels)
         return answer
-
-
-def combine(scores: Array, kind: Literal["single", "multi"]) -> Array:
-    """Scores of all views, (views, classes), to those of the video, (classes,).
-
-    Single-label: the mean over views ("Non-local Neural Networks", section 4.1, averages softmax scores).
-    Multi-label: the maximum over views, as published for Charades.
-    """
-    result: Array = scores.mean(axis=0) if kind == "single" else scores.max(axis=0)
-    return result
 
 
 def load(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import nlvid_cli
 from nlvid_cli.errors import CheckpointMismatch, ModelFileError, UnknownName, UsageError, VideoNotFound
 from nlvid_cli.prediction import Failure, Prediction
-from nlvid_cli.recognizer import Answer, Recognizer, combine
+from nlvid_cli.recognizer import Answer, Recognizer
 from nlvid_cli.video.preprocess import preprocess
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
@@ -139,10 +140,32 @@ def test_three_crops_are_averaged_per_clip(model_file: Path, clip: Path) -> None
     assert result.clips[1].predictions[0].score == pytest.approx(scores[1].mean(axis=0).max(), rel=1e-5)
 
 
-def test_combine_by_hand() -> None:
-    scores = np.array([[0.2, 0.8], [0.6, 0.4]], dtype=np.float32)
-    np.testing.assert_allclose(combine(scores, "single"), [0.4, 0.6])
-    np.testing.assert_allclose(combine(scores, "multi"), [0.6, 0.8])
+def test_a_threshold_leaves_out_labels(recognizer: Recognizer, clip: Path) -> None:
+    everything = recognizer.classify(clip, Answer(top_k=None)).predictions
+    assert len(everything) == 5
+    third = everything[2].score
+    assert recognizer.classify(clip, Answer(top_k=None, threshold=third)).predictions == everything[:3]
+    assert recognizer.classify(clip, Answer(top_k=1, threshold=third)).predictions == everything[:1]
+    nothing = recognizer.classify(clip, Answer(threshold=1.0, min_score=0.99))
+    assert nothing.predictions == nothing.clips[0].predictions == ()
+    assert nothing.unsure
+
+
+@pytest.mark.parametrize("rule", ["maximum", "softmax_of_mean_logits"])
+def test_views_are_combined_as_the_card_says(recognizer: Recognizer, clip: Path, rule: str) -> None:
+    labels = replace(recognizer.card.labels, combine=rule)
+    other = Recognizer(replace(recognizer.card, labels=labels), recognizer.backend)
+    by_index = sorted(other.classify(clip, Answer(top_k=None)).predictions, key=lambda p: p.index)
+    info = probe(clip)
+    plan = sample(info, other.card.sampling)
+    frames = read_frames(info, plan.frame_numbers, other.card.preprocess.short_side).frames
+    views = preprocess(frames, other.card.preprocess)
+    if rule == "maximum":
+        expected = recognizer.scores(views).max(axis=0)
+    else:
+        powers = np.exp(recognizer.logits(views).mean(axis=0, dtype=np.float64))
+        expected = powers / powers.sum()
+    np.testing.assert_allclose([p.score for p in by_index], expected, rtol=1e-5)
 
 
 def test_models_that_cannot_be(tmp_path: Path, model_file: Path) -> None:

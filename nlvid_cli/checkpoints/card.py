@@ -96,7 +96,7 @@ class Sampling:
         frames: frames of a clip.
         step: distance between them, in frames.
         clips: clips of a video.
-        clip_starts: rule for where clips begin, a name of ``video.sample.CLIP_STARTS``.
+        clip_starts: rule for where clips begin, a name of ``video.clip_rules.CLIP_STARTS``.
         short_video: rule for frames beyond the end of the video, a name of ``video.sample.SHORT_VIDEO``.
         frame_rate: frames per second that ``step`` counts in; None means the video's own frames.
     """
@@ -147,7 +147,7 @@ class Labels:
         count: of classes.
         file: name of a file in ``weights/labels/``.
         names: the class names themselves, where there is no such file.
-        combine: how views make the video's scores, a name of ``recognizer.COMBINE``; None: the mean of their scores
+        combine: how views make the video's scores, a name of ``combine.COMBINE``; None: the mean of their scores
             for a single label, the maximum for several.
     """
 

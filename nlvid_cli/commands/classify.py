@@ -19,7 +19,13 @@ def classify(
         typer.Argument(metavar="VIDEO", help="Files, folders, @list.txt, or - for a list on stdin."),
     ],
     model: Model = None,
-    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Number of labels to show.")] = 5,
+    top_k: Annotated[
+        int | None,
+        typer.Option("--top-k", "-k", min=1, help="Labels to show at most. Default: 5, or all above --threshold."),
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", min=0.0, max=1.0, help="Show the labels that score at least this.")
+    ] = None,
     timeline: Annotated[bool, typer.Option("--timeline", help="Also the top label of each clip.")] = False,
     labels: Annotated[
         list[str] | None,
@@ -73,7 +79,12 @@ def classify(
         step=step,
         progress=DownloadBar(),
     )
-    answer = Answer(top_k, tuple(labels) if labels else None, min_score)
+    answer = Answer(
+        top_k=5 if top_k is None and threshold is None else top_k,
+        threshold=threshold or 0.0,
+        labels=tuple(labels) if labels else None,
+        min_score=min_score,
+    )
     failures = 0
     with (
         open_report(format_, output, ReportOptions(timeline, is_one_video(videos))) as report,

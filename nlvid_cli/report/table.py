@@ -35,7 +35,9 @@ class TableRenderer:
         """Nothing comes after the last table."""
 
     def _tables(self, result: Prediction, elapsed_seconds: float) -> RenderableType:
-        parts: list[RenderableType] = [_title(result), _best_labels(result)]
+        parts: list[RenderableType] = [_title(result)]
+        if result.predictions:
+            parts.append(_best_labels(result))
         if self._timeline:
             parts.append(_timeline(result))
         parts.append(Text(_how(result, elapsed_seconds), style="dim"))
@@ -53,6 +55,8 @@ def _title(result: Prediction) -> Text:
     title = Text(printable(result.video), style="bold")
     if result.unsure:
         title.append("  unsure: no label reaches the minimum score", style="yellow")
+    if not result.predictions:
+        title.append("  no label reaches the threshold", style="yellow")
     return title
 
 
@@ -76,8 +80,8 @@ def _timeline(result: Prediction) -> Table:
     table.add_column("label", overflow="fold")
     table.add_column("score", justify="right")
     for clip in result.clips:
-        best = clip.predictions[0]
-        table.add_row(_time(clip.start_seconds), _time(clip.end_seconds), escape(best.label), f"{best.score:.3f}")
+        best = [(escape(best.label), f"{best.score:.3f}") for best in clip.predictions[:1]]
+        table.add_row(_time(clip.start_seconds), _time(clip.end_seconds), *(best[0] if best else ("", "")))
     return table
 
 
@@ -85,8 +89,9 @@ def _how(result: Prediction, elapsed_seconds: float) -> str:
     views = result.views
     clips = "1 clip" if views.clips == 1 else f"{views.clips} clips"
     crops = f" x {views.crops} crops" if views.crops > 1 else ""
+    kind = " (multi-label: any number of labels may be true)" if result.label_kind == "multi" else ""
     return (
-        f"{result.model}, {clips}{crops} of {views.frames} frames, {_spacing(views)}; "
+        f"{result.model}{kind}, {clips}{crops} of {views.frames} frames, {_spacing(views)}; "
         f"{result.backend} {result.precision} on {result.device}; {elapsed_seconds:.1f} s"
     )
 

@@ -21,6 +21,7 @@ PREDICTION = Prediction(
     height=256,
     rotation_degrees=0,
     views=Views(2, 1, 64, 1, 25.0),
+    label_kind="single",
     predictions=(WRESTLING, MASSAGE),
     unsure=False,
     clips=(ClipPrediction(0.0, 2.5, (WRESTLING,)), ClipPrediction(7.5, 3671.25, (MASSAGE,))),

@@ -47,3 +47,12 @@ def test_names_that_no_terminal_can_show() -> None:
     assert printable(b"caf\xe9.mp4".decode("utf-8", "surrogateescape")) == "caf\ufffd.mp4"
     assert printable("a\x1b[31mb\n.mp4") == "a\ufffd[31mb\ufffd.mp4"
     assert printable("видео 1.mp4") == "видео 1.mp4"
+
+
+def test_several_labels_may_be_true_and_none_may_reach_the_threshold() -> None:
+    assert "multi-label" not in _text()
+    assert "k400 (multi-label: any number of labels may be true), 2 clips" in _text(label_kind="multi")
+    clips = (replace(PREDICTION.clips[0], predictions=()), PREDICTION.clips[1])
+    text = _text(timeline=True, predictions=(), clips=clips)
+    assert "no label reaches the threshold" in text
+    assert "0:02.50" in text
