@@ -28,6 +28,16 @@ def acquire(card: Card, progress: Progress | None, note: Callable[[str], None] |
         return cached_path(card) or _from_first_source(card, job)
 
 
+def convert_file(path: Path, card: Card, ready: Path) -> None:
+    """Write the weights of another program's file as nlvid's own, with the card inside.
+
+    Raises:
+        UnsafeFile: the file asks for something that nlvid does not execute.
+        ModelError: it is damaged, or is not of the card's network.
+    """
+    write_checkpoint(ready, card, read_foreign(card.format, path))
+
+
 def _from_first_source(card: Card, job: Job) -> Path:
     """The first source that gives the right file; an error that tells of all of them if none does."""
     if not card.sources:
@@ -52,7 +62,7 @@ def _keep(obtained: Obtained, card: Card, job: Job) -> Path:
     ready = job.slot.ready
     try:
         if card.format != READY_FORMAT:
-            write_checkpoint(ready, card, read_foreign(card.format, obtained.path))
+            convert_file(obtained.path, card, ready)
             return ready
         read_card(obtained.path)  # a file without a card must fail now, not at every use
         if not obtained.disposable:

@@ -64,6 +64,11 @@ def find_card(name: str) -> Card:
     raise did_you_mean("model", name, names, "`nlvid models list` shows them all")
 
 
+def is_known(name: str) -> bool:
+    """Whether a model has this very name or alias."""
+    return any(name in (card.name, *card.aliases) for card in load_manifest().models)
+
+
 def label_names(card: Card) -> tuple[str, ...]:
     """The class names of a model, in the order of its scores.
 

@@ -21,6 +21,10 @@ VERSION_KEY = "nlvid_version"
 """Key of the version of nlvid that wrote the file, in the metadata."""
 
 
+class NoCard(ModelFileError):
+    """A safetensors file that somebody else wrote."""
+
+
 def open_checkpoint(path: str | os.PathLike[str]) -> tuple[Card, dict[str, np.ndarray]]:
     """Read a model file that nlvid wrote.
 
@@ -84,7 +88,7 @@ def write_checkpoint(path: Path, card: Card, tensors: dict[str, np.ndarray]) -> 
 def _card_of(metadata: dict[str, str] | None, where: str) -> Card:
     text = (metadata or {}).get(CARD_KEY)
     if text is None:
-        raise ModelFileError(
+        raise NoCard(
             f"{where}: the file has no model card ({CARD_KEY} in its metadata); give a file that nlvid wrote"
         )
     return card_from_json(text, where)

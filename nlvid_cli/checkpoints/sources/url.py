@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
-
 from nlvid_cli.checkpoints.cache import published_sums
 from nlvid_cli.checkpoints.card import UrlSource
 from nlvid_cli.checkpoints.download import Remote, ask, download, new_session
+from nlvid_cli.checkpoints.reference import file_name_of
 from nlvid_cli.checkpoints.sources.common import Job, Obtained, host_of
 
 
@@ -22,11 +20,6 @@ def obtain(source: UrlSource, job: Job) -> Obtained:
     if not published:
         job.note(f"the authors of {name} publish no hash of it; the sha256 of what came is {sha256}")
     return Obtained(target, disposable=True, sha256=sha256)
-
-
-def file_name_of(url: str) -> str:
-    """The last part of the path of an address."""
-    return PurePosixPath(unquote(urlsplit(url).path)).name or "file"
 
 
 def reach(urls: list[str], timeout_seconds: float) -> list[tuple[str, bool, str]]:

@@ -1,0 +1,239 @@
+"""A model by whatever a user names it by, ready to use; see :mod:`nlvid_cli.checkpoints.reference`.
+
+nlvid's own files bring their card. For any other file the user says, ``as_name``, which model of the manifest has
+its network, its labels and its protocol; it is converted into the cache once. What comes from the Hub or an address is
+not trusted: it names no file here, and nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from nlvid_cli.checkpoints.cache import Slot, key_of, published_sums, safe_name
+from nlvid_cli.checkpoints.card import Card, HubSource, UrlSource, card_to_json
+from nlvid_cli.checkpoints.checksums import Published, sha256_of, sums_of
+from nlvid_cli.checkpoints.fetch import fetch
+from nlvid_cli.checkpoints.manifest import find_card, load_manifest
+from nlvid_cli.checkpoints.model_file import NoCard, read_card
+from nlvid_cli.checkpoints.progress import NoProgress, Progress
+from nlvid_cli.checkpoints.reference import (
+    Reference,
+    file_name_of,
+    kind_of,
+    parse_hub_reference,
+    without_secrets,
+)
+from nlvid_cli.errors import ModelFileError, ModelUnavailable, UnsafeFile, UsageError
+
+if TYPE_CHECKING:
+    from nlvid_cli.checkpoints.sources.common import Job
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A file that somebody else may have made.
+
+    Attributes:
+        shown: how messages name it.
+        name: its own name.
+        path: where it lies.
+    """
+
+    shown: str
+    name: str
+    path: Path
+
+
+def find_model(
+    reference: Reference, as_name: str | None = None, progress: Progress | None = None, note: Note | None = None
+) -> tuple[Card, Path]:
+    """The card and the ready file of a model, whatever it is named by; see the top of this file.
+
+    Args:
+        reference: as the user gave it; a path object always means a file.
+        as_name: for a file without a card: name or alias of the model whose network, labels and protocol it has.
+        progress: told of the bytes of downloads.
+        note: told, in a sentence each, of what the user may want to know meanwhile.
+
+    Raises:
+        UnknownName: no model has that name.
+        UsageError: ``as_name`` is missing where it is needed, or given where a card is there already.
+        ModelError: the file cannot be had, is damaged, or does not fit the network of ``as_name``.
+    """
+    kind = kind_of(reference)
+    if kind == "name":
+        card = find_model_card(reference, as_name)
+        return card, fetch(card, progress, note)
+    entry = None if as_name is None else find_card(as_name)
+    text = os.fspath(reference)
+    _refuse_onnx(text)
+    progress, note = progress or NoProgress(), note or (lambda _: None)
+    if kind == "url":
+        return _use_address(text, entry, progress, note)
+    found = _local_file(text) if kind == "file" else _hub_file(text, progress, note)
+    return _use_file(found, entry, note)
+
+
+def find_model_card(
+    reference: Reference, as_name: str | None = None, progress: Progress | None = None, note: Note | None = None
+) -> Card:
+    """The card alone, as :func:`find_model` finds it; a model that has a name is not fetched for it."""
+    if kind_of(reference) != "name":
+        return find_model(reference, as_name, progress, note)[0]
+    card = find_card(os.fspath(reference))
+    if as_name is not None:
+        raise UsageError(f"{card.name} is a model with a card of its own; --as is for files that have none")
+    return card
+
+
+def adopt(entry: Card, file_name: str, path: Path) -> Card:
+    """The card for somebody's file that has the network of ``entry``.
+
+    A file that has a sum published for the entry is that very model. Of any other, nobody knows how accurate it is;
+    the licence of the entry stays on it, since its weights may come from there.
+
+    Args:
+        entry: the model whose network, labels and protocol the file has.
+        file_name: its name.
+        path: where it lies.
+    """
+    for source in entry.sources:
+        published = Published(source.member_sha256) if source.kind == "index" else published_sums(source)
+        if published and sums_of(path, published).fit(published):
+            return entry
+    return replace(
+        entry,
+        name=_stem(file_name),
+        aliases=(),
+        summary=f"{safe_name(file_name)}, read as {entry.name}",
+        origin=f"a file with the sha256 {sha256_of(path)}, its network, labels and protocol given as {entry.name}",
+        sources=(),
+        accuracy=(),
+    )
+
+
+def _use_file(found: _Found, entry: Card | None, note: Note) -> tuple[Card, Path]:
+    """Card and ready file of a file on this machine, which stays where it is."""
+    card = _own_card(found, entry)
+    if card is not None:
+        return card, found.path
+    entry = _required(entry, found)
+    slot = Slot(_stem(found.name), key_of(sha256_of(found.path), card_to_json(entry)))
+    return _converted(found, entry, slot, note)
+
+
+def _use_address(url: str, entry: Card | None, progress: Progress, note: Note) -> tuple[Card, Path]:
+    """Card and ready file of what is behind an address; what came stays until it has been made ready."""
+    from nlvid_cli.checkpoints.lock import hold
+    from nlvid_cli.checkpoints.sources.common import Job
+
+    name = file_name_of(url)
+    arrival = Slot(_stem(name), key_of(url))
+    slot = arrival if entry is None else Slot(arrival.name, key_of(url, card_to_json(entry)))
+    if not slot.ready.is_file():
+        with hold(arrival, note):
+            found = _Found(without_secrets(url), name, _arrived(url, name, Job(arrival, progress, note)))
+            try:
+                if _own_card(found, entry) is None:
+                    _converted(found, _required(entry, found), slot, note)
+                else:
+                    os.replace(found.path, slot.ready)
+            except (ModelFileError, UnsafeFile):
+                found.path.unlink(missing_ok=True)
+                raise
+            found.path.unlink(missing_ok=True)
+    return read_card(slot.ready), slot.ready
+
+
+def _arrived(url: str, name: str, job: Job) -> Path:
+    """The file behind an address, downloaded if it is not here from an earlier call."""
+    path = job.slot.download(name)
+    return path if path.is_file() else _obtained(UrlSource("url", url), without_secrets(url), job)
+
+
+def _hub_file(text: str, progress: Progress, note: Note) -> _Found:
+    from nlvid_cli.checkpoints.sources.common import Job
+
+    source = parse_hub_reference(text)
+    name = PurePosixPath(source.path).name
+    return _Found(text, name, _obtained(source, text, Job(Slot(_stem(name), key_of(text)), progress, note)))
+
+
+def _obtained(source: HubSource | UrlSource, shown: str, job: Job) -> Path:
+    from nlvid_cli.checkpoints.sources import obtain
+    from nlvid_cli.checkpoints.sources.common import SourceError
+
+    try:
+        return obtain(source, job).path
+    except SourceError as error:
+        raise ModelUnavailable(f"{shown}: {error}") from error
+
+
+def _local_file(text: str) -> _Found:
+    path = Path(text)
+    if path.is_dir():
+        raise ModelFileError(f"{text}: a folder, not a model file; name the file in it")
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        raise ModelFileError(f"{text}: no such model file") from None
+    except OSError as error:
+        raise ModelFileError(f"{text}: the model file cannot be read ({error.strerror})") from None
+    return _Found(text, path.name, path)
+
+
+def _own_card(found: _Found, entry: Card | None) -> Card | None:
+    """The card in a file that nlvid wrote; None: it is a file of somebody else."""
+    if not found.name.endswith(".safetensors") and not _looks_like_safetensors(found.path):
+        return None
+    try:
+        card = read_card(found.path)
+    except NoCard:
+        return None
+    if entry is not None:
+        raise UsageError(f"{found.shown}: the file brings a model card of its own ({card.name}); leave --as out")
+    return card
+
+
+def _looks_like_safetensors(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"  # the length of the header in 8 bytes, and the header, which is JSON
+
+
+def _required(entry: Card | None, found: _Found) -> Card:
+    if entry is not None:
+        return entry
+    names = [card.name for card in load_manifest().models]
+    raise UsageError(
+        f"{found.shown}: a checkpoint without a model card; say whose network it has with --as NAME "
+        f"(for example --as {names[0]}; `nlvid models list` shows all)"
+    )
+
+
+def _converted(found: _Found, entry: Card, slot: Slot, note: Note) -> tuple[Card, Path]:
+    """The file in nlvid's own form, in the cache; it is converted there once."""
+    from nlvid_cli.checkpoints.acquire import convert_file
+    from nlvid_cli.checkpoints.lock import hold
+
+    if not slot.ready.is_file():
+        with hold(slot, note):
+            if not slot.ready.is_file():
+                convert_file(found.path, adopt(entry, found.name, found.path), slot.ready)
+    return read_card(slot.ready), slot.ready
+
+
+def _refuse_onnx(text: str) -> None:
+    if text.lower().endswith(".onnx"):
+        raise ModelFileError(
+            f"{text}: this version of nlvid does not run ONNX files; give the file that it was exported from"
+        )
+
+
+def _stem(file_name: str) -> str:
+    return safe_name(PurePosixPath(file_name).stem)
