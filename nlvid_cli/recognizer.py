@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from nlvid_cli.backends import BACKENDS, Array, Backend, Precision
 from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.checkpoints.fetch import fetch, fetch_default, open_checkpoint
-from nlvid_cli.checkpoints.manifest import find_card, label_names, load_manifest
+from nlvid_cli.checkpoints.fetch import fetch_default, open_checkpoint
+from nlvid_cli.checkpoints.find import find_model
+from nlvid_cli.checkpoints.manifest import label_names, load_manifest
 from nlvid_cli.checkpoints.progress import Progress
 from nlvid_cli.combine import combination
 from nlvid_cli.errors import UsageError, did_you_mean
@@ -208,6 +209,7 @@ class Recognizer:
 def load(
     model: Path_ | None = None,
     *,
+    as_name: str | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     clips: int | None = None,
@@ -218,8 +220,9 @@ def load(
     """Make a model ready, and download it if it is not here yet.
 
     Args:
-        model: a name or an alias from :func:`list_models`, or a ``.safetensors`` file that nlvid wrote; None
-            means the first model of the manifest's default list that can be had.
+        model: a name or an alias from :func:`list_models`, a file, ``hf://owner/repo/path`` or an https address;
+            None means the first model of the manifest's default list that can be had.
+        as_name: for a file without a model card: the model whose network, labels and protocol it has.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         clips: clips per video, instead of what the card says.
@@ -229,10 +232,11 @@ def load(
 
     Raises:
         UnknownName: if there is no such model.
+        UsageError: if ``as_name`` is needed and missing, or given and not needed.
         ModelError: if the model cannot be had or does not load.
         DeviceError: if the device or the precision is not available.
     """
-    card, tensors = _open(model, progress)
+    card, tensors = _open(model, as_name, progress)
     card = card.with_views(clips, crops, step)
     return Recognizer(card, BACKENDS["torch"](card, tensors, device, precision))
 
@@ -242,11 +246,11 @@ def list_models() -> tuple[Card, ...]:
     return load_manifest().models
 
 
-def _open(model: Path_ | None, progress: Progress | None) -> tuple[Card, dict[str, Array]]:
-    if model is None:
+def _open(model: Path_ | None, as_name: str | None, progress: Progress | None) -> tuple[Card, dict[str, Array]]:
+    if model is not None:
+        card, file = find_model(model, as_name, progress, log.info)
+    elif as_name is None:
         card, file = fetch_default(progress=progress, note=log.info)
-        return card, open_checkpoint(file)[1]
-    if fspath(model).endswith(".safetensors"):
-        return open_checkpoint(Path(model))
-    card = find_card(fspath(model))
-    return card, open_checkpoint(fetch(card, progress=progress, note=log.info))[1]
+    else:
+        raise UsageError(f"--as {as_name} says what network a file has; name the file with --model")
+    return card, open_checkpoint(file)[1]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nlvid_cli.commands.options import Model, Output, Quiet, Verbose
+from nlvid_cli.commands.options import As, Model, Output, Quiet, Verbose
 
 CROPS: dict[str, Literal[1, 3]] = {"1": 1, "3": 3}
 
@@ -19,6 +19,7 @@ def classify(
         typer.Argument(metavar="VIDEO", help="Files, folders, @list.txt, or - for a list on stdin."),
     ],
     model: Model = None,
+    as_name: As = None,
     top_k: Annotated[
         int | None,
         typer.Option("--top-k", "-k", min=1, help="Labels to show at most. Default: 5, or all above --threshold."),
@@ -72,6 +73,7 @@ def classify(
     paths = expand_inputs(videos)
     recognizer = load(
         model,
+        as_name=as_name,
         device=device,
         precision=precision,
         clips=clips,

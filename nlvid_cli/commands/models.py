@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nlvid_cli.commands.options import AsJson, Quiet, Verbose
+from nlvid_cli.commands.options import As, AsJson, Quiet, Verbose
 
 if TYPE_CHECKING:
     from nlvid_cli.checkpoints.card import Card
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Models that nlvid knows by name.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="Name or alias, as `nlvid models list` shows it.")]
+Name = Annotated[str, typer.Argument(help="Name or alias (see `nlvid models list`), file, hf:// or https address.")]
 
 
 @app.command("list")
@@ -40,7 +40,8 @@ def list_(as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = Fals
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name or alias, or a .safetensors file of nlvid's.")],
+    name: Name,
+    as_name: As = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -54,11 +55,12 @@ def show(
       nlvid models show runs/mine/model.safetensors --json
     """
     from nlvid_cli.checkpoints.card import card_to_json
-    from nlvid_cli.checkpoints.manifest import find_card
-    from nlvid_cli.checkpoints.model_file import read_card
+    from nlvid_cli.checkpoints.find import find_model_card
+    from nlvid_cli.commands.options import log
+    from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.network.summary import summarise
 
-    card = read_card(name) if name.endswith(".safetensors") else find_card(name)
+    card = find_model_card(name, as_name, DownloadBar(), log.info)
     summary = summarise(card)
     if as_json:
         print(json.dumps({**json.loads(card_to_json(card)), "network": asdict(summary)}, indent=2))
@@ -67,28 +69,26 @@ def show(
 
 
 @app.command()
-def pull(name: Name, quiet: Quiet = False, verbose: Verbose = False) -> None:
+def pull(name: Name, as_name: As = None, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Download a model now, so that it works without a network later; prints the path of its file.
 
     Examples:
 
       nlvid models pull i3d
 
-      NLVID_CACHE=/data/models nlvid models pull i3d
+      NLVID_CACHE=/data/models nlvid models pull hf://me/my-model/model.safetensors
     """
-    from nlvid_cli.checkpoints.fetch import fetch
-    from nlvid_cli.checkpoints.manifest import find_card
+    from nlvid_cli.checkpoints.find import find_model
     from nlvid_cli.commands.options import log
     from nlvid_cli.commands.progress import DownloadBar
 
-    card = find_card(name)
-    path = fetch(card, progress=DownloadBar(), note=log.info)
+    card, path = find_model(name, as_name, DownloadBar(), log.info)
     log.info("%s is ready; licence: %s", card.name, card.licence)
     print(path)
 
 
 @app.command()
-def labels(name: Name, quiet: Quiet = False, verbose: Verbose = False) -> None:
+def labels(name: Name, as_name: As = None, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Print a model's labels, one a line, in the order of its scores.
 
     Examples:
@@ -97,9 +97,12 @@ def labels(name: Name, quiet: Quiet = False, verbose: Verbose = False) -> None:
 
       nlvid models labels i3d | grep swim
     """
-    from nlvid_cli.checkpoints.manifest import find_card, label_names
+    from nlvid_cli.checkpoints.find import find_model_card
+    from nlvid_cli.checkpoints.manifest import label_names
+    from nlvid_cli.commands.options import log
+    from nlvid_cli.commands.progress import DownloadBar
 
-    print("\n".join(label_names(find_card(name))))
+    print("\n".join(label_names(find_model_card(name, as_name, DownloadBar(), log.info))))
 
 
 def _row(card: Card) -> dict[str, Any]:

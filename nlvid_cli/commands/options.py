@@ -46,8 +46,17 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="Name or alias (see `nlvid models list`), or a .safetensors file of nlvid's. "
+        help="Name or alias (see `nlvid models list`), file, hf://owner/repo/file or https address. "
         "Default: the first that can be had.",
+        show_default=False,
+    ),
+]
+As = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="NAME",
+        help="For a file without a model card: the model whose network, labels and protocol it has.",
         show_default=False,
     ),
 ]
