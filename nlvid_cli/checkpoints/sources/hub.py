@@ -6,7 +6,8 @@ are the library's own affair. A file that is in its cache is used without a requ
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from huggingface_hub import (
@@ -49,7 +50,7 @@ def obtain(source: HubSource, job: Job) -> Obtained:
     """The file in the Hub's cache, downloaded if need be; a wrong one is removed from that cache."""
     published = published_sums(source)
     cached = cached_file(source)
-    if cached is not None:
+    if cached is not None and (published or _is_newest(cached, source, job)):
         sums = sums_of(cached, published)
         if sums.fit(published):
             return Obtained(cached, disposable=False, sha256=sums.sha256)
@@ -68,6 +69,21 @@ def cached_file(source: HubSource) -> Path | None:
     """The file in the Hub's cache, if it is there."""
     cached = try_to_load_from_cache(source.repo, source.path, revision=source.revision)
     return Path(cached) if isinstance(cached, str) else None
+
+
+def _is_newest(cached: Path, source: HubSource, job: Job) -> bool:
+    """Whether a branch or a tag still stands where it stood when the file came; where nobody can tell, it does."""
+    if re.fullmatch(r"[0-9a-f]{40}", source.revision):
+        return True
+    commit = cached.parents[len(PurePosixPath(source.path).parts) - 1].name  # snapshots/<commit>/<path>
+    url = hf_hub_url(source.repo, source.path, revision=source.revision)
+    try:
+        return bool(get_hf_file_metadata(url).commit_hash == commit)
+    except OfflineModeIsEnabled:
+        return True
+    except Exception as error:  # the types of its HTTP client differ between versions
+        job.note(f"using {source.path} of {source.repo} from the Hub's cache, newer or not ({_reason(error, source)})")
+        return True
 
 
 def _require_answer(source: HubSource) -> None:
