@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlvid_cli.video.clip_rules import CLIP_STARTS, Timeline, clip_span
 from nlvid_cli.video.info import Numbers, Times, VideoInfo
 
 if TYPE_CHECKING:
@@ -41,45 +43,37 @@ class FramePlan:
     warnings: tuple[str, ...] = ()
 
 
-def ends(positions: int, span: int, clips: int) -> Numbers:
-    """First clip at the start, last clip at the end, the others evenly between; a single clip in the centre.
-
-    ::
-
-        positions  0 . . . . . . . . . . . . . 14      15 positions, span 7, 3 clips
-        clip 0     ^-----------^                       start round(0 * 8 / 2) = 0
-        clip 1             ^-----------^               start round(1 * 8 / 2) = 4
-        clip 2                     ^-----------^       start round(2 * 8 / 2) = 8
-
-    Halves are rounded to even, as numpy does. A video shorter than the span has all its clips at 0.
-
-    Args:
-        positions: length of the video.
-        span: positions from the first frame of a clip to its last, both included: (frames - 1) * step + 1.
-        clips: number of clips.
-
-    Returns:
-        (clips,) int64 positions of the clips' first frames.
-    """
-    free = max(positions - span, 0)
-    if clips == 1:
-        return np.array([np.round(free / 2)]).astype(np.int64)
-    return np.round(np.arange(clips) * free / (clips - 1)).astype(np.int64)
-
-
 def loop(indices: Numbers, positions: int) -> Numbers:
     """Start again at the first position after the last one."""
     return indices % positions
 
 
+def hold(indices: Numbers, positions: int) -> Numbers:
+    """Stay at the last position after it, and at the first one before it."""
+    return np.clip(indices, 0, positions - 1)
+
+
 SAME_SECONDS = 1e-6
 """Differences in time below this are rounding, and no reason to prefer a frame."""
 
-CLIP_STARTS: dict[str, Callable[[int, int, int], Numbers]] = {"ends": ends}
-"""(positions, span, clips) -> (clips,) positions at which clips start."""
+SHORT_VIDEO: dict[str, Callable[[Numbers, int], Numbers]] = {"loop": loop, "hold": hold}
+"""(indices, positions) -> the same indices, brought into [0, positions) where a clip sticks out of the video."""
 
-SHORT_VIDEO: dict[str, Callable[[Numbers, int], Numbers]] = {"loop": loop}
-"""(indices, positions) -> the same indices, brought into [0, positions) where the video is shorter than a clip."""
+WHEN_SHORT = {
+    "loop": "its frames are repeated",
+    "hold": "its last frame is held",
+    "ends_strided": "its last frame is held",
+    "wrapped": "its frames are repeated",
+    "timed_windows": "its frames are taken closer together",
+    "centred_segments": "its first and last frames are held",
+}
+"""What happens in a video that is shorter than a clip: by the clip rule, or where that leaves it open, by the other."""
+
+NTSC = Fraction(1000, 1001)
+"""Rates of 24000/1001, 30000/1001 and 60000/1001 frames a second are whole numbers times this."""
+
+STAMP_SECONDS = 0.002
+"""Error of a duration whose time stamps are whole milliseconds, as in Matroska and WebM."""
 
 
 def sample(info: VideoInfo, sampling: Sampling) -> FramePlan:
@@ -89,35 +83,48 @@ def sample(info: VideoInfo, sampling: Sampling) -> FramePlan:
         info: of which only the times, the duration, the frame rate and its constancy matter.
         sampling: the card's rules.
     """
-    to_frame = _timeline(info, sampling.frame_rate)
-    span = (sampling.frames - 1) * sampling.step + 1
-    starts = CLIP_STARTS[sampling.clip_starts](len(to_frame), span, sampling.clips)
-    indices = starts[:, None] + sampling.step * np.arange(sampling.frames)  # (clips, frames)
-    indices = SHORT_VIDEO[sampling.short_video](indices, len(to_frame))
-    frame_numbers = to_frame[indices]
+    to_frame, timeline = _timeline(info, sampling.frame_rate)
+    positions = CLIP_STARTS[sampling.clip_starts](timeline, sampling)
+    frame_numbers = to_frame[SHORT_VIDEO[sampling.short_video](positions, len(to_frame))]  # (clips, frames)
     frame_ends = np.append(info.times_seconds[1:], info.duration_seconds)
     return FramePlan(
         frame_numbers,
         tuple(info.times_seconds[frame_numbers.min(axis=1)].tolist()),
         tuple(frame_ends[frame_numbers.max(axis=1)].tolist()),
-        _warnings(len(to_frame), span),
+        _warnings(timeline, sampling),
     )
 
 
-def _warnings(positions: int, span: int) -> tuple[str, ...]:
-    if positions >= span:
+def _warnings(timeline: Timeline, sampling: Sampling) -> tuple[str, ...]:
+    span = clip_span(timeline, sampling)
+    if timeline.positions >= span:
         return ()
-    return (f"the video is shorter than one clip ({positions} of {span} frames): its frames are repeated",)
+    what = WHEN_SHORT.get(sampling.clip_starts) or WHEN_SHORT[sampling.short_video]
+    return (f"the video is shorter than one clip ({timeline.positions} of {span} frames): {what}",)
 
 
-def _timeline(info: VideoInfo, frame_rate: float | None) -> Numbers:
-    """Frame number at each position."""
-    if frame_rate is None:
-        if not info.variable_frame_rate:
-            return np.arange(len(info.times_seconds))
-        frame_rate = info.frame_rate
+def _timeline(info: VideoInfo, frame_rate: float | None) -> tuple[Numbers, Timeline]:
+    """Frame number at each position, and how the positions lie in time."""
+    if frame_rate is None and not info.variable_frame_rate:
+        frames = len(info.times_seconds)
+        return np.arange(frames), Timeline(frames, exact_rate(frames, info.duration_seconds))
+    frame_rate = frame_rate or info.frame_rate
     positions = max(1, round(info.duration_seconds * frame_rate))
-    return nearest_frames(info.times_seconds, np.arange(positions) / frame_rate)
+    to_frame = nearest_frames(info.times_seconds, np.arange(positions) / frame_rate)
+    return to_frame, Timeline(positions, Fraction(frame_rate).limit_denominator(1001) or Fraction(frame_rate))
+
+
+def exact_rate(frames: int, duration_seconds: float) -> Fraction:
+    """Frames per second, before time stamps were rounded.
+
+    A whole number, or one times 1000/1001, if that explains the duration; else the quotient.
+    """
+    rate = frames / duration_seconds
+    nominal = [Fraction(round(rate)), round(rate / NTSC) * NTSC]
+    errors = {abs(float(frames / likely) - duration_seconds): likely for likely in nominal if likely > 0}
+    if errors and min(errors) <= STAMP_SECONDS:
+        return errors[min(errors)]
+    return Fraction(rate).limit_denominator(1001) or Fraction(rate)
 
 
 def nearest_frames(times_seconds: Times, wanted_seconds: NDArray[np.float64]) -> Numbers:

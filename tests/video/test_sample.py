@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlvid_cli.checkpoints.card import Sampling
+from nlvid_cli.video.clip_rules import Timeline, ends
 from nlvid_cli.video.info import VideoInfo
-from nlvid_cli.video.sample import CLIP_STARTS, SHORT_VIDEO, ends, loop, nearest_frames, sample
+from nlvid_cli.video.sample import exact_rate, hold, loop, nearest_frames, sample
 
 
 def video(times: list[float], duration: float | None = None, uneven: bool = False) -> VideoInfo:
@@ -28,28 +32,59 @@ def rules(clips: int, frames: int, step: int, rate: float | None = None) -> Samp
     return Sampling(frames=frames, step=step, clips=clips, clip_starts="ends", short_video="loop", frame_rate=rate)
 
 
-def test_rules_have_the_names_that_cards_use() -> None:
-    assert set(CLIP_STARTS) == {"ends"}
-    assert set(SHORT_VIDEO) == {"loop"}
+def test_short_videos_are_held() -> None:
+    assert hold(np.arange(-2, 5), 3).tolist() == [0, 0, 0, 1, 2, 2, 2]
 
 
 @pytest.mark.parametrize(
-    ("positions", "span", "clips", "expected"),
+    ("rule", "short", "span", "what"),
     [
-        (15, 7, 3, [0, 4, 8]),
-        (300, 63, 10, [0, 26, 53, 79, 105, 132, 158, 184, 211, 237]),  # 237 / 9 = 26.33
-        (12, 7, 3, [0, 2, 5]),  # 2.5 goes to the even 2
-        (14, 7, 3, [0, 4, 7]),  # 3.5 goes to the even 4
-        (7, 7, 4, [0, 0, 0, 0]),
-        (3, 7, 2, [0, 0]),
-        (100, 63, 1, [18]),  # 18.5 goes to the even 18
-        (102, 63, 1, [20]),  # 19.5 goes to the even 20
-        (10, 63, 1, [0]),
-        (1, 1, 2, [0, 0]),
+        ("ends", "loop", 57, "its frames are repeated"),
+        ("ends_truncated", "hold", 57, "its last frame is held"),
+        ("ends_strided", "loop", 57, "its last frame is held"),
+        ("wrapped", "hold", 57, "its frames are repeated"),
+        ("scaled_windows", "hold", 64, "its last frame is held"),
+        ("timed_windows", "hold", 64, "its frames are taken closer together"),
+        ("centred_segments", "loop", 57, "its first and last frames are held"),
     ],
 )
-def test_clip_starts(positions: int, span: int, clips: int, expected: list[int]) -> None:
-    assert ends(positions, span, clips).tolist() == expected
+def test_what_is_told_of_short_videos(rule: Any, short: Any, span: int, what: str) -> None:
+    sampling = Sampling(8, 8, 10, rule, short)
+    assert sample(even(span, 30.0), sampling).warnings == ()
+    message = f"the video is shorter than one clip ({span - 1} of {span} frames): {what}"
+    assert sample(even(span - 1, 30.0), sampling).warnings == (message,)
+
+
+def test_windows_in_seconds_follow_the_rate() -> None:
+    """64 / 30 seconds, of the frames as they are, of a grid over uneven frames, and of a grid at the card's rate."""
+    sampling = Sampling(8, 8, 2, "scaled_windows", "hold")
+    assert sample(even(300, 60.0), sampling).frame_numbers[0].tolist() == [0, 18, 36, 54, 72, 90, 108, 127]
+    expected = [0, 9, 18, 27, 36, 45, 54, 63]
+    assert sample(even(300, 30.0), sampling).frame_numbers[0].tolist() == expected
+    uneven = video((np.arange(300) / 30).tolist(), 10.0, uneven=True)
+    assert sample(uneven, sampling).frame_numbers[0].tolist() == expected
+    # 60 frames a second looked at 30 times a second: every other frame
+    doubled = sample(even(600, 60.0), replace(sampling, frame_rate=30.0)).frame_numbers[0]
+    assert doubled.tolist() == [2 * number for number in expected]
+
+
+@pytest.mark.parametrize(
+    ("frames", "duration", "expected"),
+    [
+        (300, 10.0, Fraction(30)),
+        (300, 10.01, Fraction(30000, 1001)),
+        (30, 1.001, Fraction(30000, 1001)),
+        (240, 10.01, Fraction(24000, 1001)),
+        (301, 10.034, Fraction(30)),  # 10.0333 s in whole milliseconds: 10.000 + 0.034
+        (301, 10.043, Fraction(30000, 1001)),  # 10.0434 s: 10.010 + 0.033
+        (125, 10.0, Fraction(25, 2)),
+        (3, 9.0, Fraction(1, 3)),
+        (1, 0.04, Fraction(25)),
+        (3, 30000.0, Fraction(3, 30000)),
+    ],
+)
+def test_exact_rate(frames: int, duration: float, expected: Fraction) -> None:
+    assert exact_rate(frames, duration) == pytest.approx(expected, rel=1e-12)
 
 
 def test_short_videos_start_again() -> None:
@@ -119,10 +154,10 @@ def test_what_always_holds(info: VideoInfo, sampling: Sampling) -> None:
         assert 0 <= start < end <= info.duration_seconds + 1e-9
 
 
-@given(st.integers(1, 5000), st.integers(1, 300), st.integers(1, 30))
-def test_clips_lie_inside_and_in_order(positions: int, span: int, clips: int) -> None:
-    starts = ends(positions, span, clips)
-    assert starts.shape == (clips,)
+@given(st.integers(1, 5000), st.integers(1, 60), st.integers(1, 9), st.integers(1, 30))
+def test_clips_lie_inside_and_in_order(positions: int, frames: int, step: int, clips: int) -> None:
+    starts = ends(Timeline(positions, Fraction(25)), rules(clips, frames, step))[:, 0]
+    span = (frames - 1) * step + 1
     assert (np.diff(starts) >= 0).all()
     assert starts.min() >= 0
     if positions >= span:

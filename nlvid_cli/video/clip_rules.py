@@ -1,0 +1,228 @@
+"""Where the clips of a video lie: the rules of the published test protocols, one function each.
+
+A rule works on a :class:`Timeline` and gives the *positions* (see :mod:`nlvid_cli.video.sample`) of all frames of all
+clips, as (clips, frames) int64. In a video that is shorter than a clip they may lie behind its end; the card's rule for
+short videos brings them back.
+
+With one clip, each rule puts it in the centre of the places that it chooses from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nlvid_cli.video.info import Numbers
+
+if TYPE_CHECKING:
+    from nlvid_cli.checkpoints.card import Sampling
+
+TARGET_RATE = 30
+"""Frames per second in which PySlowFast and PyTorchVideo count the step of a clip, whatever the video's rate."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Equal steps in time, at position / rate seconds.
+
+    Attributes:
+        positions: number of them, at least 1.
+        rate: positions per second; exact, because whether a clip begins at 7.8666... or a hair later decides which
+            frames it gets.
+    """
+
+    positions: int
+    rate: Fraction
+
+    @property
+    def duration_seconds(self) -> Fraction:
+        """From the first position to the end of the last one."""
+        return self.positions / self.rate
+
+
+def ends(timeline: Timeline, sampling: Sampling) -> Numbers:
+    """First clip at the start, last clip at the end, the others evenly between (MMAction2, "uniform").
+
+    ::
+
+        positions  0 . . . . . . . . . . . . . 14      15 positions, 3 clips of 4 frames with step 2
+        clip 0     ^---^---^---^                       start round(0 * 8 / 2) = 0
+        clip 1             ^---^---^---^               start round(1 * 8 / 2) = 4
+        clip 2                     ^---^---^---^       start round(2 * 8 / 2) = 8
+
+    Halves are rounded to even, as numpy does. A video that is shorter than a clip has all its clips at 0.
+    """
+    free = max(timeline.positions - _reach(sampling), 0)
+    if sampling.clips == 1:
+        return _steps_from(np.round(np.array([free / 2])), sampling)
+    return _steps_from(np.round(np.arange(sampling.clips) * free / (sampling.clips - 1)), sampling)
+
+
+def ends_truncated(timeline: Timeline, sampling: Sampling) -> Numbers:
+    """As :func:`ends`, but a clip takes up frames x step positions, and starts are rounded down (MMAction2, "dense").
+
+    ::
+
+        positions  0 . . . . . . . . . . . . . 14      15 positions, 3 clips of 4 frames with step 2
+        clip 0     ^---^---^---^--                     start floor(0 * 7 / 2) = 0
+        clip 1           ^---^---^---^--               start floor(1 * 7 / 2) = 3
+        clip 2                   ^---^---^---^--       start floor(2 * 7 / 2) = 7
+    """
+    free = max(timeline.positions - sampling.frames * sampling.step, 0)
+    if sampling.clips == 1:
+        return _steps_from(np.array([free // 2]), sampling)
+    return _steps_from(np.linspace(0, free, sampling.clips, dtype=np.int64), sampling)
+
+
+def ends_strided(timeline: Timeline, sampling: Sampling) -> Numbers:
+    """Every step-th frame of the whole video makes a list, and clips are runs of that list (GluonCV).
+
+    ::
+
+        positions  0 . . . . . . . . . . 11            12 positions, 3 clips of 3 frames with step 2
+        list       0   1   2   3   4   5               n = 6
+        clip 0     ^   ^   ^                           start int(0 * (6 - 3) / 2) = 0
+        clip 1         ^   ^   ^                       start int(1 * (6 - 3) / 2) = 1
+        clip 2                 ^   ^   ^               start int(2 * (6 - 3) / 2) = 3
+
+    All clips therefore begin at multiples of the step. A list shorter than a clip has its last entry repeated.
+    """
+    listed = ceil(timeline.positions / sampling.step)
+    free = max(listed - sampling.frames, 0)
+    starts = np.array([free // 2])
+    if sampling.clips > 1:
+        starts = (np.arange(sampling.clips) * (free / (sampling.clips - 1))).astype(np.int64)
+    places: Numbers = starts[:, None] + np.arange(sampling.frames)  # (clips, frames)
+    return sampling.step * np.minimum(places, listed - 1)
+
+
+def wrapped(timeline: Timeline, sampling: Sampling) -> Numbers:
+    """Clips begin at equal distances, and what sticks out at the end comes from the start (FAIR, video-nonlocal-net).
+
+    ::
+
+        positions  0 . . . . . . . . 9                 10 positions, 2 clips of 4 frames with step 2
+        clip 0     ^---^---^---^                       start int(0 * 10 / 2) = 0
+        clip 1     --^       ^---^---^                 start int(1 * 10 / 2) = 5: frames 5, 7, 9, 1
+
+    The start is computed in single precision, as in the original.
+    """
+    if sampling.clips == 1:
+        return (
+            _steps_from(np.array([max(timeline.positions - _reach(sampling), 0) // 2]), sampling) % timeline.positions
+        )
+    gap = np.float32(timeline.positions) / np.float32(sampling.clips)
+    starts = (gap * np.arange(sampling.clips, dtype=np.float32)).astype(np.int64)
+    return _steps_from(starts, sampling) % timeline.positions
+
+
+def scaled_windows(timeline: Timeline, sampling: Sampling) -> Numbers:
+    """Clips last frames x step thirtieths of a second, and their frames are spread over that (PySlowFast).
+
+    ::
+
+        positions  0 . . . . . . . . . . . . . . 15    16 positions at 60 per second, 2 clips of 4 frames with step 1
+        clip 0     [             ]                     a window of 4 * 60 / 30 = 8 positions, start (16 - 8) * 0 / 2
+        clip 1             [             ]             start (16 - 8) * 1 / 2 = 4, last position 4 + 8 - 1 = 11
+        frames             ^   ^   ^     ^             linspace(4, 11, 4) = 4, 6.33, 8.67, 11, rounded down
+
+    Start k of n is k / n of the way, so that no clip lies at the end.
+    """
+    window = max(Fraction(1), _window_seconds(sampling) * timeline.rate)
+    free = max(timeline.positions - window, Fraction(0))
+    starts = [free / 2] if sampling.clips == 1 else [free * k / sampling.clips for k in range(sampling.clips)]
+    return np.stack([truncated_linspace(start, start + window - 1, sampling.frames) for start in starts])
+
+
+def timed_windows(timeline: Timeline, sampling: Sampling) -> Numbers:
+    """Clips are stretches of time, and their frames are spread over what is shown within (PyTorchVideo).
+
+    ::
+
+        seconds    0        .        .        0.4      12 positions at 30 per second, 2 clips of 3 frames with step 2
+        positions  0 . . . . . . . . . . 11
+        clip 0     [           )                       3 * 2 / 30 = 0.2 s: positions 0 to 5
+        clip 1                 [           )           start (0.4 - 0.2) * 1 / 1 s: positions 6 to 11
+        frames                 ^   ^     ^             6 + linspace(0, 5, 3) = 6, 8.5, 11, rounded down
+
+    A stretch includes its first moment and not its last. A video that is shorter has its frames closer together.
+    """
+    window = _window_seconds(sampling)
+    free = max(timeline.duration_seconds - window, Fraction(0))
+    starts = [free / 2] if sampling.clips == 1 else [free * k / (sampling.clips - 1) for k in range(sampling.clips)]
+    clips = []
+    for start in starts:
+        first = min(ceil(start * timeline.rate), timeline.positions - 1)
+        inside = max(1, min(ceil((start + window) * timeline.rate), timeline.positions) - first)
+        clips.append(first + truncated_linspace(0, inside - 1, sampling.frames))
+    return np.stack(clips)
+
+
+def centred_segments(timeline: Timeline, sampling: Sampling) -> Numbers:
+    """Equal segments, as many as there are clips, and a clip around the middle of each (LFB, long-term feature banks).
+
+    ::
+
+        positions         0 . . . . . . . . 9          10 positions, 2 clips of 4 frames with step 2
+        clip 0      ^---^---^---^--                    centre round(10 / 2 * 0.5) = 2 (half to even), from 2 - 4 = -2
+        clip 1                ^---^---^---^--          centre round(10 / 2 * 1.5) = 8, from 8 - 4 = 4
+
+    The first and the last clips may stick out of the video, also of a long one: the first and the last frame are held,
+    so that clip 0 takes frames 0, 0, 2, 4.
+    """
+    centres = np.round(timeline.positions / sampling.clips * (np.arange(sampling.clips) + 0.5))
+    clips = _steps_from(centres - sampling.frames * sampling.step // 2, sampling)
+    return np.clip(clips, 0, timeline.positions - 1)
+
+
+CLIP_STARTS: dict[str, Callable[[Timeline, Sampling], Numbers]] = {
+    "ends": ends,
+    "ends_truncated": ends_truncated,
+    "ends_strided": ends_strided,
+    "wrapped": wrapped,
+    "scaled_windows": scaled_windows,
+    "timed_windows": timed_windows,
+    "centred_segments": centred_segments,
+}
+"""Name in a card -> (clips, frames) positions, before the rule for short videos."""
+
+
+def clip_span(timeline: Timeline, sampling: Sampling) -> int:
+    """Positions that a video must have for a clip to lie in it as the protocol means it."""
+    if sampling.clip_starts in ("scaled_windows", "timed_windows"):
+        return max(1, floor(_window_seconds(sampling) * timeline.rate))
+    return _reach(sampling)
+
+
+def truncated_linspace(start: float | Fraction, stop: float | Fraction, count: int) -> Numbers:
+    """``torch.linspace(start, stop, count).long()``: where a fraction is close to a whole number, the very same.
+
+    torch counts in single precision, upwards from ``start`` in the first half and downwards from ``stop`` in the other,
+    and rounds once per value (a fused multiply and add, on every processor that has one).
+    """
+    first, last = np.float32(float(start)), np.float32(float(stop))
+    if count == 1:
+        return np.array([first]).astype(np.int64)
+    step = np.float64((last - first) / np.float32(count - 1))
+    place = np.arange(count)
+    values = np.where(place < count // 2, first + step * place, last - step * (count - 1 - place))
+    return values.astype(np.float32).astype(np.int64)
+
+
+def _reach(sampling: Sampling) -> int:
+    """Positions from the first frame of a clip to its last, both included."""
+    return (sampling.frames - 1) * sampling.step + 1
+
+
+def _window_seconds(sampling: Sampling) -> Fraction:
+    return Fraction(sampling.frames * sampling.step, TARGET_RATE)
+
+
+def _steps_from(starts: np.ndarray, sampling: Sampling) -> Numbers:
+    """(clips,) whole numbers -> (clips, frames)."""
+    return starts.astype(np.int64)[:, None] + sampling.step * np.arange(sampling.frames)
