@@ -16,7 +16,9 @@
     │   ├── ChecksumMismatch            a file arrived that is not the published one
     │   ├── UnsafeFile                  a file asks for something that nlvid does not execute
     │   ├── ModelFileError              a model file that is damaged, or of no known format
-    │   └── CheckpointMismatch          weights and network do not fit each other
+    │   ├── CheckpointMismatch          weights and network do not fit each other
+    │   └── ReferenceMismatch           a model does not compute here what it should
+    ├── PublishError                3   a model could not be put on the Hub
     ├── InputShapeError             1   a clip too short or too small for the network
     ├── DeviceError                 3   the device or the precision asked for is not there
     └── OutputError                 1   results cannot be written
@@ -114,6 +116,16 @@ class ModelFileError(ModelError):
 
 class CheckpointMismatch(ModelError):
     """The tensors of a checkpoint do not fit the network of its card."""
+
+
+class ReferenceMismatch(ModelError):
+    """What a model computes here is not what it computes elsewhere."""
+
+
+class PublishError(NlvidError):
+    """A model could not be put on the Hub."""
+
+    exit_status = 3
 
 
 class InputShapeError(NlvidError):

@@ -17,7 +17,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("network",),
     ("video", "backends", "checkpoints"),
     ("combine",),
-    ("recognizer",),
+    ("recognizer", "verification"),
     ("report",),
     ("commands",),
     ("app",),

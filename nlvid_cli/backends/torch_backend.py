@@ -49,6 +49,8 @@ class TorchBackend:
         self._dtype = DTYPES[self.precision]
         self._network = inference_form(network, self._device, self._dtype)
         self._scores = SCORES[card.architecture.head.scores]
+        if self._device.type == "cuda" and self.precision == "fp32":
+            torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: TF32 rounds to 10 bits
         self.views_per_batch = VIEWS_PER_BATCH[self._device.type]
 
     def scores(self, clips: Array) -> Array:
@@ -84,6 +86,18 @@ class TorchBackend:
         batch = batch.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last_3d)
         result: Array = finish(self._network(batch)).float().cpu().numpy()
         return result
+
+
+@torch.inference_mode()
+def outputs_as_written(card: Card, tensors: Mapping[str, Array], clips: Array) -> tuple[Array, Array]:
+    """Logits and scores, both (views, classes), of the network before anything is done to make it fast.
+
+    On the CPU, in fp32; the yardstick for everything else.
+    """
+    network = build_network(card)
+    load_weights(network, {name: torch.from_numpy(array) for name, array in tensors.items()}, card.name)
+    outputs = torch.cat([network(torch.from_numpy(clips[i : i + 1])) for i in range(len(clips))])
+    return mean_logits(outputs).numpy(), SCORES[card.architecture.head.scores](outputs).numpy()
 
 
 def choose_device(name: str) -> torch.device:

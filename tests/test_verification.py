@@ -1,0 +1,153 @@
+"""Reference inputs replayed, and what is said where the outputs differ."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlvid_cli.app import main
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.manifest import find_card, weights_folder
+from nlvid_cli.checkpoints.model_file import write_checkpoint
+from nlvid_cli.errors import UsageError
+from nlvid_cli.verification import Reference, compare, make_clips, read_references, verify
+
+Tensors = dict[str, np.ndarray]
+TAG = "1x3x8x64x64"
+
+
+def _write(path: Path, card: Card, tensors: Tensors, **changes: object) -> Path:
+    """A file of references for the test's model, made with torch."""
+    from nlvid_cli.backends.torch_backend import outputs_as_written
+
+    logits, scores = outputs_as_written(card, tensors, make_clips((1, 3, 8, 64, 64), 7))
+    values: dict[str, object] = {"seed": 7, f"logits_{TAG}": logits, f"scores_{TAG}": scores}
+    np.savez(path, **{name: value for name, value in (values | changes).items() if value is not None})  # type: ignore[arg-type]
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nlvid", "models", "verify", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as end:
+            return int(end.code or 0), *capfd.readouterr()
+        return 0, *capfd.readouterr()
+
+    return call
+
+
+def test_inputs_are_the_same_on_every_machine() -> None:
+    """Literals, so that a change of the generator or of the order of axes shows."""
+    clips = make_clips((1, 3, 2, 2, 2), 1234)
+    np.testing.assert_allclose(clips[0, 0, 0], [[0.471435, -1.190976], [1.432707, -0.312652]], atol=1e-6)
+    other = make_clips((1, 3, 2, 2, 2), 1234, axes="NTHWC", scale=2.0)
+    np.testing.assert_allclose(other[0, :, 0, 0, 0], [0.942870, -2.381951, 2.865414], atol=1e-5)
+    assert other.flags.c_contiguous
+
+
+def test_without_a_stored_reference_the_plain_network_is_the_yardstick(card: Card, random_tensors: Tensors) -> None:
+    rows = verify(card, random_tensors, "cpu")
+    assert [(row.backend, row.precision) for row in rows] == [("torch", "fp32"), ("torch", "bf16")]
+    assert all(row.passed and row.shape == (1, 3, 8, 64, 64) for row in rows)
+    assert 0 < rows[0].relative_difference < 1e-5 < rows[1].relative_difference
+    assert rows[0].same_top5
+    assert rows[0].reference == "network as written, fp32"
+
+
+def test_a_single_wrong_bias_is_noticed(card: Card, random_tensors: Tensors, tmp_path: Path) -> None:
+    path = _write(tmp_path / "reference.npz", card, random_tensors)
+    (good,) = verify(card, random_tensors, "cpu", ["fp32"], path)
+    assert good.passed
+    assert good.scores_difference is not None
+    assert good.scores_difference < 1e-5
+    bias = random_tensors["mixed_5c.branch0.norm.bias"].copy()
+    bias[0] += 1.0
+    (bad,) = verify(card, random_tensors | {"mixed_5c.branch0.norm.bias": bias}, "cpu", ["fp32"], path)
+    assert not bad.passed
+
+
+def test_compare_by_hand() -> None:
+    reference = Reference("test", make_clips((1, 3, 1, 1, 1), 1), np.array([[4.0, -8.0, 1.0]]), None)
+    row = compare(reference, "torch", "cpu", "fp32", np.array([[4.0, -8.0, 1.0004]]), np.zeros((1, 3)))
+    assert row.logits_difference == pytest.approx(4e-4)
+    assert row.relative_difference == pytest.approx(5e-5)
+    assert row.passed
+    assert row.scores_difference is None
+    assert not compare(reference, "torch", "cpu", "fp32", np.full((1, 3), np.nan), np.zeros((1, 3))).passed
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": None}, "not a file of references"),
+        ({f"logits_{TAG}": None}, "has no logits_SHAPE"),
+        ({"axes": "NCTHX"}, "not an order of NCTHW"),
+        ({"logits_1x3x8": np.zeros((1, 5))}, "not named by a shape"),
+        ({"logits_999x3x9999x9999x9999": np.zeros((1, 5))}, "values; at most"),
+        ({f"logits_{TAG}": np.zeros((1, 6))}, r"is \(1, 6\), but i3d-inception-8x2.test-made gives \(1, 5\)"),
+        ({f"scores_{TAG}": np.zeros((2, 5))}, r"is \(2, 5\), but"),
+        ({f"logits_{TAG}": np.array([{}], dtype=object)}, "not a file of references"),
+    ],
+)
+def test_files_that_are_no_references(
+    card: Card, random_tensors: Tensors, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    path = _write(tmp_path / "bad.npz", card, random_tensors, **changes)
+    with pytest.raises(UsageError, match=message):
+        read_references(path, card, "test")
+
+
+def test_other_files_are_no_references_either(card: Card, tmp_path: Path) -> None:
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "noise.npz").write_bytes(b"noise" * 100)
+    for name in ("array.npy", "noise.npz", "none.npz"):
+        with pytest.raises(UsageError, match=f"{name}: not a file of references"):
+            read_references(tmp_path / name, card, "test")
+
+
+def test_the_command_says_by_how_much(run, model_file: Path, tmp_path: Path) -> None:
+    status, out, err = run(model_file, "--device", "cpu")
+    assert (status, err) == (0, "")
+    assert [line.split()[-1] for line in out.splitlines()[1:]] == ["good", "good"]
+    status, out, _ = run(model_file, "--device", "cpu", "--precision", "fp32", "--json")
+    (row,) = json.loads(out)
+    assert row["passed"]
+    assert row["relative_difference"] == row["logits_difference"] / row["largest_logit"] < 1e-5
+
+
+def test_the_command_fails_where_outputs_differ(
+    run, model_file: Path, card: Card, random_tensors: Tensors, tmp_path: Path
+) -> None:
+    path = _write(tmp_path / "reference.npz", card, random_tensors)
+    changed = {name: array * 1.01 if name.startswith("head") else array for name, array in random_tensors.items()}
+    write_checkpoint(tmp_path / "changed.safetensors", card, changed)
+    status, out, err = run(
+        tmp_path / "changed.safetensors", "--device", "cpu", "--precision", "fp32", "--against", path
+    )
+    assert status == 3
+    assert "over 1e-04" in out
+    assert "i3d-inception-8x2.test-made: 1 of 1 comparisons are out of tolerance; in fp32, logits differ by 0.01" in err
+    assert run(model_file, "--device", "cpu", "--precision", "fp32", "--against", path)[0] == 0
+
+
+def test_stored_references_belong_to_models() -> None:
+    for path in (weights_folder() / "references").iterdir():
+        card = find_card(path.stem)
+        assert card.name == path.stem
+        assert read_references(path, card, "test")
+
+
+@pytest.mark.network
+def test_the_real_i3d_computes_what_the_original_implementation_did(run) -> None:
+    status, out, _ = run("i3d", "--precision", "fp32", "--device", "cpu", "--json")
+    rows = json.loads(out)
+    assert status == 0
+    assert [row["shape"] for row in rows] == [[1, 3, 16, 224, 224], [1, 3, 24, 224, 288]]
+    assert all(row["reference"] == "original implementation" and row["same_top5"] for row in rows)
