@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlvid_cli.checkpoints.card import Sampling
+from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.sample import sample
@@ -84,7 +85,7 @@ def compare(long: Path, short: Path, repeats: int) -> None:
     print(f"peak memory: {peak_mib(long):.0f} MiB for 10 minutes, {peak_mib(short):.0f} MiB for 1 minute")
 
 
-def read_by_nlvid(path: Path) -> NDArray[np.uint8]:
+def read_by_nlvid(path: Path) -> Pixels:
     """The whole way from a path to frames."""
     info = probe(path)
     return read_frames(info, sample(info, SAMPLING).frame_numbers, SHORT_SIDE).frames

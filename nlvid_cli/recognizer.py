@@ -25,7 +25,7 @@ from nlvid_cli.checkpoints.progress import Progress
 from nlvid_cli.combine import combination
 from nlvid_cli.errors import UsageError, did_you_mean
 from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Result, Views
-from nlvid_cli.video.info import VideoInfo
+from nlvid_cli.video.info import Pixels, VideoInfo
 from nlvid_cli.video.preprocess import preprocess
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
@@ -60,14 +60,14 @@ class _Decoded:
     Attributes:
         info: what it is.
         plan: which frames were chosen.
-        frames: (different clips, T, H, W, 3) uint8; the clips of a short video are all the same one.
+        frames: (different clips, T, H, W, 3); the clips of a short video are all the same one.
         clip_places: (clips,) where in ``frames`` each clip of the plan lies.
         warnings: what was odd about it.
     """
 
     info: VideoInfo
     plan: FramePlan
-    frames: NDArray[np.uint8]
+    frames: Pixels
     clip_places: NDArray[np.int64]
     warnings: tuple[str, ...]
 
@@ -141,7 +141,8 @@ class Recognizer:
         info = probe(path)
         plan = sample(info, self.card.sampling)
         different, places = np.unique(plan.frame_numbers, axis=0, return_inverse=True)
-        read = read_frames(info, different, self.card.preprocess.short_side, self.card.preprocess.resize)
+        rules = self.card.preprocess
+        read = read_frames(info, different, rules.short_side, rules.resize, rules.size)
         return _Decoded(info, plan, read.frames, places, info.warnings + plan.warnings + read.warnings)
 
     def _predict(self, video: str, decoded: _Decoded, answer: Answer) -> Prediction:
@@ -176,7 +177,7 @@ class Recognizer:
         sampling = self.card.sampling
         return Views(sampling.clips, self.card.preprocess.crops, sampling.frames, sampling.step, sampling.frame_rate)
 
-    def _look_at(self, frames: NDArray[np.uint8]) -> Array:
+    def _look_at(self, frames: Pixels) -> Array:
         """Scores or logits of all views, as the rule needs: (clips, T, H, W, 3) -> (clips, crops, classes).
 
         The float32 views exist only a batch at a time.

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Times = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
+Pixels = NDArray[np.uint8 | np.float32]
+"""R, G, B in [0, 255] along the last axis: whole numbers, or float32 where the rule for resizing does not round."""
+
 
 @dataclass(frozen=True)
 class Orientation:

@@ -1,30 +1,76 @@
-"""From a decoded frame to an upright RGB picture: one swscale pass, one copy."""
+"""From a decoded frame to an upright RGB picture of the wanted size, as soon as it is decoded."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from math import floor
+from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from nlvid_cli.video.info import Orientation
+from nlvid_cli.video.info import Orientation, Pixels
+from nlvid_cli.video.resize import float_bilinear, opencv_bilinear
 
-Picture = NDArray[np.uint8]
+EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+"""swscale's flags for exact rounding and no processor-specific short cuts: the same numbers on every machine."""
 
-RESIZE = {
-    "swscale_bilinear": Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.BITEXACT,
+RESIZE: dict[str, Interpolation | Callable[[NDArray[np.uint8], NDArray[Any]], None]] = {
+    "swscale_bilinear": Interpolation.BILINEAR | EXACT,
+    "swscale_bicubic": Interpolation.BICUBIC | EXACT,
+    "opencv_bilinear": opencv_bilinear,
+    "float_bilinear": float_bilinear,
 }
-"""swscale's flags by the name of the resize rule. Exact rounding and no processor-specific short cuts: the same numbers
-on every machine. (Bilinear in swscale widens its triangle when it shrinks a picture, so that nothing aliases.)"""
+"""How pixels are interpolated: by swscale with these flags, in one pass with the conversion to RGB (it widens its
+kernels when it shrinks a picture, so that nothing aliases), or from the upright RGB picture of full size by a function
+that fills the new one."""
 
 
-def resized(width: int, height: int, short_side: int | None) -> tuple[int, int]:
-    """Size with the shorter side brought to ``short_side`` pixels, the longer one in proportion, rounded half up."""
-    if short_side is None or min(width, height) == short_side:
+def pixel_type(rule: str) -> type[np.uint8 | np.float32]:
+    """What the pixels of a resize rule are: whole numbers, or fractions between them; in [0, 255] both."""
+    return np.float32 if rule == "float_bilinear" else np.uint8
+
+
+def half_up(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """The longer side in proportion, rounded half up (MMAction2)."""
+    if width <= height:
+        return short_side, int(height * short_side / width + 0.5)
+    return int(width * short_side / height + 0.5), short_side
+
+
+def floored(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """The longer side in proportion, rounded down (PySlowFast, PyTorchVideo, LFB)."""
+    if min(width, height) == short_side:
         return width, height
     if width <= height:
-        return short_side, max(1, int(height * short_side / width + 0.5))
-    return max(1, int(width * short_side / height + 0.5)), short_side
+        return short_side, floor(height / width * short_side)
+    return floor(width / height * short_side), short_side
+
+
+def float32_floored(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Both sides times a ratio in single precision, rounded down (FAIR, video-nonlocal-net).
+
+    For some sizes this makes the shorter side a pixel too short for the crop (255 of 256); here it is never shorter
+    than ``short_side``.
+    """
+    ratio = np.float32(short_side) / np.float32(min(width, height))
+    return max(short_side, int(np.float32(width) * ratio)), max(short_side, int(np.float32(height) * ratio))
+
+
+def stretched_340x256(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """340 wide and 256 high, whatever the shape was (GluonCV)."""
+    return 340, 256
+
+
+SIZES: dict[str, Callable[[int, int, int], tuple[int, int]]] = {
+    "half_up": half_up,
+    "floor": floored,
+    "float32_floor": float32_floored,
+    "stretched_340x256": stretched_340x256,
+}
+"""(width, height, short side) of the upright picture -> its new width and height."""
 
 
 class PictureMaker:
@@ -34,28 +80,33 @@ class PictureMaker:
     is dropped. It holds one swscale context and reuses it for every frame, so it belongs to one thread.
     """
 
-    def __init__(self, width: int, height: int, orientation: Orientation, rule: str) -> None:
-        """Prepare for pictures that are ``width`` x ``height`` before they are turned upright."""
-        self._width = width
-        self._height = height
+    def __init__(self, orientation: Orientation, rule: str) -> None:
+        """Prepare for frames that ``orientation`` turns upright, and for a rule of :data:`RESIZE`."""
         self._orientation = orientation
-        self._flags = RESIZE[rule]
+        self._rule = RESIZE[rule]
         self._reformatter = VideoReformatter()
 
-    def make(self, frame: VideoFrame, out: Picture) -> None:
+    def make(self, frame: VideoFrame, out: Pixels) -> None:
         """Write the upright picture of ``frame`` to ``out``, (height, width, 3) as displayed."""
-        same_size = (frame.width, frame.height) == (self._width, self._height)
+        if isinstance(self._rule, Interpolation):
+            # exchanged twice is unchanged: the size before the picture is turned
+            width, height = self._orientation.displayed(out.shape[1], out.shape[0])
+            out[...] = self._orientation.apply(self._convert(frame, width, height, self._rule))
+        else:
+            self._rule(self._orientation.apply(self._convert(frame, frame.width, frame.height, EXACT)), out)
+
+    def _convert(self, frame: VideoFrame, width: int, height: int, flags: Interpolation) -> NDArray[np.uint8]:
+        """(height, width, 3) RGB, not turned."""
+        same_size = (frame.width, frame.height) == (width, height)
         rgb = self._reformatter.reformat(
             frame,
-            self._width,
-            self._height,
+            width,
+            height,
             "rgb24",
             # without resizing, the plain conversion that every tool built on FFmpeg gives
-            interpolation=Interpolation.BILINEAR if same_size else self._flags,
+            interpolation=Interpolation.BILINEAR if same_size else flags,
             threads=1,
         )
         plane = rgb.planes[0]
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
-            : self._height, : self._width * 3
-        ]
-        out[...] = self._orientation.apply(rows.reshape(self._height, self._width, 3))
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, : width * 3]
+        return rows.reshape(height, width, 3)  # (H, W*3) -> (H, W, 3)

@@ -9,33 +9,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlvid_cli.errors import InputShapeError
+from nlvid_cli.video.info import Pixels
 
 if TYPE_CHECKING:
     from nlvid_cli.checkpoints.card import Preprocess
 
-Frames = NDArray[np.uint8]
 Views = NDArray[np.float32]
 
 
-def centre_crop(free: int) -> list[int]:
-    """One crop, in the middle of the longer side; an odd pixel goes to the end."""
-    return [free // 2]
-
-
-def three_crops(free: int) -> list[int]:
-    """Three crops: at the start, in the middle and at the end of the longer side."""
+def centre_down(free: int) -> list[int]:
+    """Start, centre, end; an odd pixel lies after the centre (GluonCV)."""
     return [0, free // 2, free]
 
 
-CROPS: dict[int, Callable[[int], list[int]]] = {1: centre_crop, 3: three_crops}
-"""By number of crops: pixels that are free along the longer side -> where the crops start. Across, all are centred."""
+def centre_up(free: int) -> list[int]:
+    """Start, centre, end; an odd pixel lies before the centre (PySlowFast, PyTorchVideo, LFB)."""
+    return [0, (free + 1) // 2, free]
 
 
-def preprocess(frames: Frames, rules: Preprocess) -> Views:
+def even(free: int) -> list[int]:
+    """Equal distances of whole pixels, so that the last crop may end a pixel early (FAIR, video-nonlocal-net)."""
+    return [0, free // 2, 2 * (free // 2)]
+
+
+def even_centre_last(free: int) -> list[int]:
+    """The same places, but start, end, centre (MMAction2, "ThreeCrop")."""
+    return [0, 2 * (free // 2), free // 2]
+
+
+CROPS: dict[str, Callable[[int], list[int]]] = {
+    "centre_down": centre_down,
+    "centre_up": centre_up,
+    "even": even,
+    "even_centre_last": even_centre_last,
+}
+"""Pixels that are free along a side -> where three crops start, in the order in which they are looked at."""
+
+
+def preprocess(frames: Pixels, rules: Preprocess) -> Views:
     """Crop and normalise: (value - mean) / std in fp32, for each of R, G, B.
 
     Args:
-        frames: (clips, frames, height, width, 3) uint8 RGB, upright, the shorter side already resized.
+        frames: (clips, frames, height, width, 3) RGB, uint8 or float32 in [0, 255], upright, already resized.
         rules: the card's.
 
     Returns:
@@ -55,19 +70,28 @@ def preprocess(frames: Frames, rules: Preprocess) -> Views:
 
 
 def crop_corners(height: int, width: int, rules: Preprocess) -> list[tuple[int, int]]:
-    """(top, left) of each crop, in order."""
+    """(top, left) of each crop, in order: along the longer side by the card's rule, across it in the centre."""
     free_y, free_x = height - rules.crop, width - rules.crop
     if min(free_y, free_x) < 0:
         raise InputShapeError(
             f"frames of {width} x {height} pixels are smaller than the model's crop of {rules.crop} "
             f"(the card resizes the shorter side to {rules.short_side})"
         )
+    starts = CROPS[rules.crop_positions]
+    along = starts(max(free_x, free_y))
+    if rules.crops == 1:
+        along = [centre(along)]
     if width >= height:
-        return [(free_y // 2, left) for left in CROPS[rules.crops](free_x)]
-    return [(top, free_x // 2) for top in CROPS[rules.crops](free_y)]
+        return [(centre(starts(free_y)), left) for left in along]
+    return [(top, centre(starts(free_x))) for top in along]
 
 
-def _normalise(crop: Frames, rules: Preprocess, out: Views) -> None:
+def centre(starts: list[int]) -> int:
+    """The middle one of three crops, in whatever order they are."""
+    return sorted(starts)[1]
+
+
+def _normalise(crop: Pixels, rules: Preprocess, out: Views) -> None:
     """(T, H, W, 3) -> (3, T, H, W), frame by frame, so that all steps on a plane find it in the processor's cache."""
     mean, std = np.array(rules.mean, np.float32), np.array(rules.std, np.float32)
     for time, picture in enumerate(crop):

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.video.container import open_video
@@ -33,8 +32,8 @@ from nlvid_cli.video.decode import (
     decode_stretch,
     use_threads,
 )
-from nlvid_cli.video.info import Numbers, VideoInfo
-from nlvid_cli.video.picture import PictureMaker, resized
+from nlvid_cli.video.info import Numbers, Pixels, VideoInfo
+from nlvid_cli.video.picture import SIZES, PictureMaker, pixel_type
 
 MIN_SEEK_FRAMES = 16
 """Frames that a seek must save; below, decoding on is as fast."""
@@ -48,11 +47,11 @@ class FramesRead:
     """Pictures of clips.
 
     Attributes:
-        frames: (clips, frames, height, width, 3) uint8, RGB, upright.
+        frames: (clips, frames, height, width, 3) RGB, upright; uint8, or float32 in [0, 255] by ``float_bilinear``.
         warnings: what was odd about the file, in sentences.
     """
 
-    frames: NDArray[np.uint8]
+    frames: Pixels
     warnings: tuple[str, ...] = ()
 
 
@@ -61,6 +60,7 @@ def read_frames(
     frame_numbers: Numbers,
     short_side: int | None,
     resize: str = "swscale_bilinear",
+    size: str = "half_up",
     threads: int | None = None,
 ) -> FramesRead:
     """Decode the frames with the given numbers.
@@ -71,7 +71,8 @@ def read_frames(
         info: of the video, from :func:`nlvid_cli.video.probe.probe`.
         frame_numbers: (clips, frames) int64, in [0, number of frames); repetitions are fine.
         short_side: pixels of the shorter side of the result; None keeps the size.
-        resize: rule for resizing, a name of :data:`nlvid_cli.video.picture.RESIZE`.
+        resize: how pixels are interpolated, a name of :data:`nlvid_cli.video.picture.RESIZE`.
+        size: which size that makes, a name of :data:`nlvid_cli.video.picture.SIZES`.
         threads: to decode with; None takes all processors that this process may use.
 
     Returns:
@@ -86,7 +87,11 @@ def read_frames(
     """
     if frame_numbers.size == 0 or frame_numbers.min() < 0 or frame_numbers.max() >= len(info.times_seconds):
         raise IndexError(f"frame numbers must lie in [0, {len(info.times_seconds)}), and there must be some")
-    sink = _Sink(info, frame_numbers, short_side, resize)
+    width, height = info.width, info.height
+    if short_side is not None:
+        width, height = SIZES[size](width, height, short_side)
+    pictures = np.empty((frame_numbers.size, height, width, 3), pixel_type(resize))
+    sink = _Sink(info, frame_numbers, pictures, resize)
     warnings: tuple[str, ...] = ()
     try:
         _read_stretches(sink, threads or _processors())
@@ -98,21 +103,18 @@ def read_frames(
 class _Sink:
     """Where pictures go: (clips * frames, height, width, 3), each to all the places that want its number."""
 
-    def __init__(self, info: VideoInfo, frame_numbers: Numbers, short_side: int | None, rule: str) -> None:
+    def __init__(self, info: VideoInfo, frame_numbers: Numbers, pictures: Pixels, rule: str) -> None:
         self.info = info
-        flat = frame_numbers.ravel()
+        self.pictures = pictures
+        self._rule = rule
         self._places: dict[int, list[int]] = {}
-        for place, number in enumerate(flat.tolist()):
+        for place, number in enumerate(frame_numbers.ravel().tolist()):
             self._places.setdefault(number, []).append(place)
         self.wanted = sorted(self._places)
-        self._rule = rule
-        self._width, self._height = resized(info.width, info.height, short_side)
-        self.pictures = np.empty((len(flat), self._height, self._width, 3), np.uint8)
 
     def maker(self) -> PictureMaker:
-        """A converter for one thread, to the size of the result before it is turned (exchanged twice is unchanged)."""
-        width, height = self.info.orientation.displayed(self._width, self._height)
-        return PictureMaker(width, height, self.info.orientation, self._rule)
+        """A converter for one thread."""
+        return PictureMaker(self.info.orientation, self._rule)
 
     def put(self, maker: PictureMaker, number: int, frame: VideoFrame) -> None:
         """Convert ``frame`` and store it as frame ``number``."""

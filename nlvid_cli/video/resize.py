@@ -1,0 +1,171 @@
+"""Bilinear interpolation of RGB pictures as OpenCV and torch compute it, without either.
+
+Both take, for each new pixel, the two nearest rows and the two nearest columns, however much the picture shrinks (no
+antialiasing), with pixel centres at halves::
+
+    4 pixels   |  0  |  1  |  2  |  3  |          new pixel i lies at (i + 0.5) * 4 / 3 - 0.5
+    3 pixels   |   0   |   1   |   2   |          = 0.17, 1.5, 2.83
+
+Only rows that are needed are touched: first they are interpolated across, then pairs of them down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+COEFFICIENT_BITS = 11
+"""OpenCV's weights of 8-bit pictures are whole multiples of 1 / 2048."""
+
+
+def opencv_bilinear(picture: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Resize as ``cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)`` does, bit for bit.
+
+    Where both sides shrink to exactly one half, OpenCV takes the mean of 2 x 2 pixels instead.
+
+    Args:
+        picture: (height, width, 3) of the full size, upright: the order of the two directions shows in the rounding.
+        out: (height, width, 3) to be filled.
+    """
+    if picture.shape == out.shape:
+        out[...] = picture
+        return
+    if picture.shape[:2] == (2 * out.shape[0], 2 * out.shape[1]):
+        out[...] = _halved(picture)
+        return
+    plan = _plan(*picture.shape[:2], *out.shape[:2], _fixed_point_taps)
+    rows = _across(picture, plan)  # 8 + 11 bits; the shifts are those of OpenCV's vector instructions
+    rows >>= 4
+    upper, lower = rows[plan.above], rows[plan.below]
+    upper *= plan.upper_weights
+    upper >>= 16
+    lower *= plan.lower_weights
+    lower >>= 16
+    upper += lower
+    upper += 2
+    upper >>= 2
+    out[...] = upper.reshape(out.shape)  # (h, w*3) -> (h, w, 3)
+
+
+def float_bilinear(picture: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+    """Resize as ``torch.nn.functional.interpolate(mode="bilinear", align_corners=False)``, up to the order of sums.
+
+    Args:
+        picture: (height, width, 3) of the full size.
+        out: (height, width, 3) to be filled with values in [0, 255], not rounded.
+    """
+    if picture.shape == out.shape:
+        out[...] = picture
+        return
+    plan = _plan(*picture.shape[:2], *out.shape[:2], _float_taps)
+    rows = _across(picture, plan)
+    upper, lower = rows[plan.above], rows[plan.below]
+    upper *= plan.upper_weights
+    lower *= plan.lower_weights
+    upper += lower
+    out[...] = upper.reshape(out.shape)  # (h, w*3) -> (h, w, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class _Taps:
+    """Along one side: which two old samples make each new one, and their weights; all (new length,)."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    first_weights: NDArray[Any]
+    second_weights: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """Index and weight tables from one size to another.
+
+    Attributes:
+        rows: (rows,) old rows that are needed, ascending.
+        above: (h,) place in ``rows`` of the upper row of each new one.
+        below: (h,) and of the lower one.
+        upper_weights: (h, 1).
+        lower_weights: (h, 1).
+        left: (w * 3,) place in an old row, (W * 3,), of the left sample of each new one.
+        right: (w * 3,) and of the right one.
+        left_weights: (w * 3,).
+        right_weights: (w * 3,).
+    """
+
+    rows: NDArray[np.int64]
+    above: NDArray[np.int64]
+    below: NDArray[np.int64]
+    upper_weights: NDArray[Any]
+    lower_weights: NDArray[Any]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    left_weights: NDArray[Any]
+    right_weights: NDArray[Any]
+
+
+def _across(picture: NDArray[np.uint8], plan: _Plan) -> NDArray[Any]:
+    """(H, W, 3) -> (rows, w * 3): the needed rows in their new width, of the weights' type."""
+    rows = picture[plan.rows].reshape(len(plan.rows), -1)  # (rows, W, 3) -> (rows, W*3)
+    left = rows.take(plan.left, axis=1).astype(plan.left_weights.dtype)
+    right = rows.take(plan.right, axis=1).astype(plan.right_weights.dtype)
+    left *= plan.left_weights
+    right *= plan.right_weights
+    left += right
+    return left
+
+
+def _halved(picture: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Means of 2 x 2 pixels, halves rounded up."""
+    wide = picture.astype(np.uint16)
+    rows = wide[0::2] + wide[1::2]
+    means = rows[:, 0::2] + rows[:, 1::2]
+    means += 2
+    means >>= 2
+    return means
+
+
+@lru_cache(maxsize=32)
+def _plan(height: int, width: int, new_height: int, new_width: int, taps: Callable[[int, int], _Taps]) -> _Plan:
+    """Made once per video: all its frames share it."""
+    down, across = taps(height, new_height), taps(width, new_width)
+    rows, places = np.unique(np.concatenate([down.first, down.second]), return_inverse=True)
+    channels = np.arange(3)
+    return _Plan(
+        rows,
+        places[:new_height],
+        places[new_height:],
+        down.first_weights[:, None],
+        down.second_weights[:, None],
+        (3 * across.first[:, None] + channels).ravel(),  # (w, 3) -> (w*3,)
+        (3 * across.second[:, None] + channels).ravel(),
+        across.first_weights.repeat(3),
+        across.second_weights.repeat(3),
+    )
+
+
+def _fixed_point_taps(length: int, new_length: int) -> _Taps:
+    """OpenCV's: places in single precision, weights rounded half to even, ends repeated."""
+    place = ((np.arange(new_length) + 0.5) * (1 / (new_length / length)) - 0.5).astype(np.float32)
+    first = np.floor(place)
+    fraction = place - first
+    unit = np.float32(1 << COEFFICIENT_BITS)
+    return _Taps(
+        np.clip(first, 0, length - 1).astype(np.int64),
+        np.clip(first + 1, 0, length - 1).astype(np.int64),
+        np.round((np.float32(1) - fraction) * unit).astype(np.int32),
+        np.round(fraction * unit).astype(np.int32),
+    )
+
+
+def _float_taps(length: int, new_length: int) -> _Taps:
+    """torch's: all in single precision, places before the first sample moved onto it."""
+    scale = np.float32(length) / np.float32(new_length)
+    place = np.maximum(scale * (np.arange(new_length, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5), 0)
+    first = np.minimum(place.astype(np.int64), length - 1)
+    fraction = np.clip(place - first.astype(np.float32), 0, 1)
+    return _Taps(first, np.minimum(first + 1, length - 1), np.float32(1) - fraction, fraction)
