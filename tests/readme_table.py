@@ -1,0 +1,50 @@
+"""The table of models in the README, computed from the manifest: ``python -m tests.readme_table`` prints it."""
+
+from __future__ import annotations
+
+import torch
+
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.manifest import load_manifest
+from nlvid_cli.network import build_network
+from nlvid_cli.network.summary import summarise
+
+HEADER = """\
+| name (alias) | data set | published top-1 / top-5, or mAP (%) | views, frames x step | GFLOPs per view | MB | licence |
+|---|---|---|---|---|---|---|"""
+
+
+def table() -> str:
+    """The whole table in Markdown."""
+    return "\n".join([HEADER, *map(_row, load_manifest().models)])
+
+
+def _row(card: Card) -> str:
+    values = " / ".join(f"{figure.value:.2f}".removesuffix("0") for figure in card.accuracy)
+    metrics = "" if card.accuracy[0].metric == "top-1" else f"{card.accuracy[0].metric} "
+    cells = [
+        f"`{card.name}`" + "".join(f" (`{alias}`)" for alias in card.aliases),
+        "Charades" if card.labels.kind == "multi" else "Kinetics-400",
+        metrics + values,
+        _views(card),
+        f"{summarise(card).multiply_adds / 1e9:.1f}",
+        f"{_size_bytes(card) / 1e6:.0f}",
+        card.licence.partition(" (")[0] + ("" if card.commercial_use else ", non-commercial"),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _views(card: Card) -> str:
+    protocol = card.accuracy[0].protocol
+    views = protocol.partition(" of ")[0] if protocol.startswith("10 clips x") else "10 clips x 1 crop"
+    return f"{views}, {card.sampling.frames} x {card.sampling.step}"
+
+
+def _size_bytes(card: Card) -> int:
+    with torch.device("meta"):
+        tensors = build_network(card).state_dict()
+    return sum(4 * tensor.numel() for name, tensor in tensors.items() if not name.endswith("num_batches_tracked"))
+
+
+if __name__ == "__main__":
+    print(table())
