@@ -64,7 +64,7 @@ def host_of(url: str) -> str:
 
 def network_reason(error: BaseException) -> str:
     """Why a request failed, in words, from the chain of causes of any HTTP client's exception."""
-    chain = list(_causes(error))
+    chain = list(causes(error))
     if any("ProxyError" in type(cause).__name__ for cause in chain):
         return "the proxy does not answer or refuses (see HTTPS_PROXY and NO_PROXY)"
     for cause in chain:
@@ -117,7 +117,8 @@ def status_reason(status: int, what: str) -> str:
     return f"{what}: the server {'has a problem' if status >= 500 else 'refuses'} (HTTP {status})"
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception, the one behind it, and so on."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
