@@ -10,7 +10,7 @@ from nlvid_cli.network import build_network
 from nlvid_cli.network.summary import summarise
 
 HEADER = """\
-| name (alias) | data set | published top-1 / top-5, or mAP (%) | views, frames x step | GFLOPs per view | MB | licence |
+| name (alias) | data set | top-1 / top-5 or mAP (%) | views, frames x step | GFLOPs per view | MB | licence |
 |---|---|---|---|---|---|---|"""
 
 
