@@ -26,7 +26,7 @@ LAYERS: list[tuple[str, ...]] = [
 """From the ground up. A module may import from its own line and from those above it in this list."""
 
 OWNERS: dict[str, tuple[str, ...]] = {
-    "torch": ("network", "backends.torch_backend"),
+    "torch": ("network", "backends.torch_backend", "checkpoints.convert", "checkpoints.formats.torch_file"),
     "av": ("video",),
     "huggingface_hub": ("checkpoints.sources.hub",),
     "pypi_simple": ("checkpoints.sources.index",),

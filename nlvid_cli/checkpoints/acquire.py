@@ -8,9 +8,8 @@ from pathlib import Path
 
 from nlvid_cli.checkpoints.cache import READY_FORMAT, cached_path, slot_of, write_receipt
 from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.checkpoints.formats import read_foreign
 from nlvid_cli.checkpoints.lock import hold
-from nlvid_cli.checkpoints.model_file import read_card, write_checkpoint
+from nlvid_cli.checkpoints.model_file import read_card
 from nlvid_cli.checkpoints.progress import NoProgress, Progress
 from nlvid_cli.checkpoints.sources import obtain
 from nlvid_cli.checkpoints.sources.common import Job, Obtained, SourceError
@@ -35,7 +34,9 @@ def convert_file(path: Path, card: Card, ready: Path) -> None:
         UnsafeFile: the file asks for something that nlvid does not execute.
         ModelError: it is damaged, or is not of the card's network.
     """
-    write_checkpoint(ready, card, read_foreign(card.format, path))
+    from nlvid_cli.checkpoints.convert import convert
+
+    convert(path, card, ready)
 
 
 def _from_first_source(card: Card, job: Job) -> Path:

@@ -1,12 +1,13 @@
 """nlvid's own model files: safetensors with the card as JSON in the metadata.
 
-The metadata also has ``format = "pt"``, which other tools look for, and the version of nlvid that wrote the
-file.
+The metadata also has ``format = "pt"``, which other tools look for, the version of nlvid that wrote the file, and the
+sha256 of another program's file where it was converted from one.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from nlvid_cli.errors import ModelFileError
 
 VERSION_KEY = "nlvid_version"
 """Key of the version of nlvid that wrote the file, in the metadata."""
+
+SOURCE_KEY = "source_sha256"
+"""Key of the sha256 of the file that the tensors came from, in the metadata."""
 
 
 class NoCard(ModelFileError):
@@ -58,19 +62,22 @@ def read_card(path: str | os.PathLike[str]) -> Card:
         raise _unreadable(where, error) from None
 
 
-def write_checkpoint(path: Path, card: Card, tensors: dict[str, np.ndarray]) -> None:
-    """Write a model file, whole or not at all: to ``<path>.tmp`` first, which is then renamed.
+def write_checkpoint(path: Path, card: Card, tensors: dict[str, np.ndarray], source_sha256: str | None = None) -> None:
+    """Write a model file, whole or not at all: under a temporary name beside it first.
 
     Args:
         path: where the file shall be; one that is there is replaced.
         card: travels in the metadata.
-        tensors: arrays by name, any memory layout.
+        tensors: arrays by name, any memory layout; those that are not contiguous are copied.
+        source_sha256: of the file that they came from; travels in the metadata.
 
     Raises:
         OSError: the folder cannot be written, or the disk is full.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     metadata = {"format": "pt", VERSION_KEY: __version__, CARD_KEY: card_to_json(card)}
+    if source_sha256 is not None:
+        metadata[SOURCE_KEY] = source_sha256
     try:
         temporary.touch()
         mode = temporary.stat().st_mode  # as the user's umask has it; safetensors makes files private
@@ -88,9 +95,7 @@ def write_checkpoint(path: Path, card: Card, tensors: dict[str, np.ndarray]) -> 
 def _card_of(metadata: dict[str, str] | None, where: str) -> Card:
     text = (metadata or {}).get(CARD_KEY)
     if text is None:
-        raise NoCard(
-            f"{where}: the file has no model card ({CARD_KEY} in its metadata); give a file that nlvid wrote"
-        )
+        raise NoCard(f"{where}: the file has no model card ({CARD_KEY} in its metadata); give a file that nlvid wrote")
     return card_from_json(text, where)
 
 

@@ -8,34 +8,64 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nlvid_cli.commands.convert import convert
 from nlvid_cli.commands.options import As, AsJson, Quiet, Verbose
+from nlvid_cli.commands.push import push
+from nlvid_cli.commands.remove import remove
+from nlvid_cli.commands.verify import verify
 
 if TYPE_CHECKING:
     from nlvid_cli.checkpoints.card import Card
     from nlvid_cli.network.summary import NetworkSummary
 
 app = typer.Typer(help="Models that nlvid knows by name.", no_args_is_help=True)
+app.command("convert")(convert)
+app.command("verify")(verify)
+app.command("push")(push)
+app.command("remove")(remove)
 
 Name = Annotated[str, typer.Argument(help="Name or alias (see `nlvid models list`), file, hf:// or https address.")]
 
 
 @app.command("list")
-def list_(as_json: AsJson = False, quiet: Quiet = False, verbose: Verbose = False) -> None:
+def list_(
+    cached: Annotated[bool, typer.Option("--cached", help="Only those on this machine, with size and path.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
     """List all models.
 
     Examples:
 
       nlvid models list
 
-      nlvid models list --json
+      nlvid models list --cached --json
     """
     from nlvid_cli.checkpoints.manifest import load_manifest
 
-    manifest = load_manifest()
-    if as_json:
-        print(json.dumps([_row(card) for card in manifest.models], indent=2))
+    if cached:
+        _list_cached(as_json)
+    elif as_json:
+        print(json.dumps([_row(card) for card in load_manifest().models], indent=2))
     else:
-        _print_list(manifest.models)
+        _print_list(load_manifest().models)
+
+
+def _list_cached(as_json: bool) -> None:
+    from rich.markup import escape
+
+    from nlvid_cli.checkpoints.removal import models_here
+    from nlvid_cli.report.table import plain_table, stdout_console
+
+    here = models_here()
+    if as_json:
+        print(json.dumps([asdict(model) | {"path": str(model.path)} for model in here], indent=2))
+        return
+    table = plain_table("name", "size", "path")
+    for model in here:
+        table.add_row(escape(model.name), f"{model.size_bytes / 1e6:.1f} MB", escape(str(model.path)))
+    stdout_console().print(table)
 
 
 @app.command()

@@ -38,19 +38,24 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], where: str) 
     Raises:
         CheckpointMismatch: if a tensor is missing, is not known, or has another shape.
     """
-    wanted = _without_counters(network.state_dict())
     given = _without_counters(tensors)
-    faults = [f"missing {name}" for name in sorted(wanted.keys() - given.keys())]
-    faults += [f"unexpected {name}" for name in sorted(given.keys() - wanted.keys())]
+    require_fit(network, {name: tuple(tensor.shape) for name, tensor in given.items()}, where)
+    network.load_state_dict(given, strict=False)
+
+
+def require_fit(network: nn.Module, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Check that tensors of these names and shapes are exactly those of the network; errors as for load_weights."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in _without_counters(network.state_dict()).items()}
+    faults = [f"missing {name}" for name in sorted(wanted.keys() - shapes.keys())]
+    faults += [f"unexpected {name}" for name in sorted(shapes.keys() - wanted.keys())]
     faults += [
-        f"{name} is {tuple(given[name].shape)}, the network needs {tuple(wanted[name].shape)}"
-        for name in sorted(wanted.keys() & given.keys())
-        if given[name].shape != wanted[name].shape
+        f"{name} is {shapes[name]}, the network needs {wanted[name]}"
+        for name in sorted(wanted.keys() & shapes.keys())
+        if shapes[name] != wanted[name]
     ]
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise CheckpointMismatch(f"{where}: weights and network do not fit: {'; '.join(faults[:5])}{more}")
-    network.load_state_dict(given, strict=False)
 
 
 def _without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,7 +6,6 @@ by t. A video of t equal frames then gives what the two-dimensional network give
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
@@ -15,17 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nlvid_cli.errors import CheckpointMismatch, ModelFileError, ModelUnavailable
-
-RENAMES: tuple[tuple[str, str], ...] = (
-    (r"^conv1\.", "stem.conv."),
-    (r"^bn1\.", "stem.norm."),
-    (r"^layer(\d)\.(\d+)\.conv(\d)\.", r"res{stage}.\2.conv\3.conv."),
-    (r"^layer(\d)\.(\d+)\.bn(\d)\.", r"res{stage}.\2.conv\3.norm."),
-    (r"^layer(\d)\.(\d+)\.downsample\.0\.", r"res{stage}.\2.shortcut.conv."),
-    (r"^layer(\d)\.(\d+)\.downsample\.1\.", r"res{stage}.\2.shortcut.norm."),
-    (r"^fc\.", "head.classifier."),
-)
-"""From torchvision's names to nlvid's; layer 1 is res2, and so on."""
+from nlvid_cli.network.names import TORCHVISION
 
 
 def inflate(image_tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
@@ -43,7 +32,7 @@ def inflate(image_tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str
         CheckpointMismatch: a tensor has no place in the network, or does not fit, or one of the backbone is missing.
     """
     tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    given = {to_video_name(name): tensor for name, tensor in image_tensors.items()}
+    given = {TORCHVISION.translate(name) or name: tensor for name, tensor in image_tensors.items()}
     for name, tensor in given.items():
         if name not in tensors:
             raise CheckpointMismatch(f"inflation: the video network has no {name}; are depth and block the same?")
@@ -57,16 +46,6 @@ def inflate(image_tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str
     if missing:
         raise CheckpointMismatch(f"inflation: the image weights lack {sorted(missing)[0]} and {len(missing) - 1} more")
     return tensors
-
-
-def to_video_name(name: str) -> str:
-    """Name in nlvid's networks of a tensor that torchvision's ResNets call ``name``."""
-    for pattern, replacement in RENAMES:
-        match = re.match(pattern, name)
-        if match:
-            stage = str(int(match[1]) + 1) if match.groups() else ""
-            return re.sub(pattern, replacement.replace("{stage}", stage), name)
-    return name
 
 
 def _inflated(name: str, tensor: Tensor, like: Tensor) -> Tensor:

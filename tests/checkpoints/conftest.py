@@ -10,10 +10,11 @@ import struct
 import subprocess
 import sys
 import tarfile
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import numpy as np
 import pytest
@@ -25,13 +26,17 @@ from nlvid_cli.checkpoints.formats.flax_i3d import UNITS
 USERS_ENVIRONMENT = dict(os.environ)
 
 
+DRIP_SECONDS = 0.02
+STALL_SECONDS = 30.0
+
+
 @dataclass
 class Page:
     """What the server answers at one path.
 
     ``faults`` are used up one per GET: a number is a status instead of the answer, ("cut", n) closes the connection
-    after n bytes and ("reset", n) breaks it, "whole" ignores the Range header, "shifted" answers it
-    from the wrong byte.
+    after n bytes and ("reset", n) breaks it, ("stall", n) says nothing more after n bytes, ("drip", n) sends n bytes at
+    a time with a pause after each, "whole" ignores the Range header, "shifted" answers it from the wrong byte.
     """
 
     body: bytes = b""
@@ -49,6 +54,7 @@ class LocalServer:
     def __init__(self):
         self.pages: dict[str, Page] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.ended = Event()
         self._http = _QuietServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
         self.host = f"127.0.0.1:{self._http.server_address[1]}"
@@ -57,6 +63,7 @@ class LocalServer:
         self._thread.start()
 
     def close(self):
+        self.ended.set()
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
@@ -104,8 +111,15 @@ def _handler(server):
             if self.command == "HEAD":
                 return
             kind, count = fault if isinstance(fault, tuple) else ("", len(body))
+            if kind == "drip":
+                for start in range(0, len(body), count):
+                    self.wfile.write(body[start : start + count])
+                    time.sleep(DRIP_SECONDS)
+                return
             self.wfile.write(body[:count])
             self.wfile.flush()
+            if kind == "stall":
+                server.ended.wait(STALL_SECONDS)
             if kind == "reset":  # linger 0 makes close() send RST
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             if kind:
@@ -150,8 +164,9 @@ def cache(tmp_path):
 
 @pytest.fixture
 def make_card():
-    """Build a card from sources; other fields as given, the real I3D's else."""
+    """Build a card from sources; other fields as given, else those of a small network, and the real I3D's."""
     real = json.loads(card_to_json(manifest.find_card("i3d")))
+    real |= {"architecture": json.loads(SMALL_NETWORK), "labels": {"kind": "single", "count": 3, "names": list("abc")}}
 
     def make(*sources, **fields):
         changes = {"name": "small.test", "aliases": [], "sources": list(sources)} | fields
@@ -198,18 +213,38 @@ def flax_tree():
     return tree
 
 
+SMALL_NETWORK = """{
+    "kind": "resnet", "block": "basic", "blocks": [1, 1, 1, 1], "width": 2,
+    "stem": {"kernel": [1, 7, 7], "stride": [1, 2, 2], "padding": [0, 3, 3]},
+    "pool1": {"kernel": [1, 3, 3], "stride": [1, 2, 2]},
+    "head": {"pool": null, "scores": "softmax_of_mean"}
+}"""
+
+
 @pytest.fixture(scope="session")
-def flax_file(flax_tree):
-    """The pickle of :func:`flax_tree`."""
-    return pickle.dumps(flax_tree, protocol=4)
+def small_tensors():
+    """Weights of the network that the cards of ``make_card`` have."""
+    from nlvid_cli.checkpoints.architecture import Head, ResNetArchitecture, Window
+    from nlvid_cli.network.resnet3d import ResNet3d
+
+    stem, pool = Window((1, 7, 7), (1, 2, 2), (0, 3, 3)), Window((1, 3, 3), (1, 2, 2))
+    head = Head(None, "softmax_of_mean")
+    network = ResNet3d(ResNetArchitecture("resnet", (1, 1, 1, 1), stem, pool, head, "basic", width=2), 3)
+    return {name: tensor.numpy() for name, tensor in network.state_dict().items() if tensor.ndim}
+
+
+@pytest.fixture(scope="session")
+def foreign_file(small_tensors):
+    """A pickle of them."""
+    return pickle.dumps(small_tensors, protocol=4)
 
 
 @pytest.fixture
-def publish(server, make_card, flax_file):
+def publish(server, make_card, foreign_file):
     """Put a release on the server's index and give the card for it; the index is chosen by PIP_INDEX_URL."""
 
     def put(data=None, member="pkg-1.0/weights.ckpt", name="pkg-1.0.tar.gz", sha256=None, **fields):
-        data = tar_of({"filler": FILLER, member: flax_file}) if data is None else data
+        data = tar_of({"filler": FILLER, member: foreign_file}) if data is None else data
         link = f'<html><body><a href="/files/{name}">{name}</a></body></html>'
         server.pages["/simple/pkg/"] = Page(link.encode(), headers={"Content-Type": "text/html"})
         server.pages[f"/files/{name}"] = Page(data, headers={"ETag": '"one"'})

@@ -27,10 +27,10 @@ def bundle(weights, make_card):
 
 
 @pytest.fixture
-def at_url(server, tools, flax_file):
+def at_url(server, tools, foreign_file):
     def put(path="/w.ckpt"):
-        server.pages[path] = tools.Page(flax_file)
-        return {"kind": "url", "url": server.url + path, "sha256": tools.sha256(flax_file)}
+        server.pages[path] = tools.Page(foreign_file)
+        return {"kind": "url", "url": server.url + path, "sha256": tools.sha256(foreign_file)}
 
     return put
 
@@ -50,10 +50,10 @@ def test_a_bundled_file_that_is_not_there_is_named(weights, make_card):
         fetch(make_card({"kind": "bundled", "path": "none.safetensors"}))
 
 
-def test_a_bundled_file_of_another_format_is_checked_and_converted(weights, make_card, flax_file, tools):
-    (weights() / "w.ckpt").write_bytes(flax_file)
+def test_a_bundled_file_of_another_format_is_checked_and_converted(weights, make_card, foreign_file, tools):
+    (weights() / "w.ckpt").write_bytes(foreign_file)
     source = {"kind": "bundled", "path": "w.ckpt"}
-    assert fetch(make_card(source | {"sha256": tools.sha256(flax_file)})).is_file()
+    assert fetch(make_card(source | {"sha256": tools.sha256(foreign_file)})).is_file()
     with pytest.raises(ChecksumMismatch, match=r"w\.ckpt from .*weights"):
         fetch(make_card(source | {"sha256": "0" * 64}))
     assert (weights() / "w.ckpt").is_file()

@@ -86,8 +86,8 @@ def test_offline_and_not_cached(hub, fetch, server):
     assert server.requests == []
 
 
-def test_a_foreign_file_is_converted(hub, fetch, flax_file):
-    card = hub(flax_file, format="flax-i3d")
+def test_a_foreign_file_is_converted(hub, fetch, foreign_file):
+    card = hub(foreign_file, format="flax-i3d")
     (result,) = fetch(card)
     assert result["path"] == str(slot_of(card).ready)
     assert open_checkpoint(result["path"])[0] == card

@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-import numpy as np
-
+import nlvid_cli.checkpoints.formats.caffe2 as caffe2
+import nlvid_cli.checkpoints.formats.flax_i3d as flax_i3d
+import nlvid_cli.checkpoints.formats.gluoncv as gluoncv
+import nlvid_cli.checkpoints.formats.mmaction2 as mmaction2
+import nlvid_cli.checkpoints.formats.own as own
+import nlvid_cli.checkpoints.formats.pyslowfast as pyslowfast
+import nlvid_cli.checkpoints.formats.pytorch_resnet3d as pytorch_resnet3d
+import nlvid_cli.checkpoints.formats.pytorchvideo as pytorchvideo
+import nlvid_cli.checkpoints.formats.torchvision as torchvision
+from nlvid_cli.checkpoints.formats.common import Tensors
+from nlvid_cli.checkpoints.formats.opening import open_file
 from nlvid_cli.errors import ModelFileError
 
-Tensors = dict[str, np.ndarray]
+FORMATS: dict[str, tuple[Callable[[Collection[str]], bool], Callable[[Tensors, str], Tensors]]] = {
+    "caffe2": (caffe2.matches, caffe2.read),
+    "pyslowfast": (pyslowfast.matches, pyslowfast.read),
+    "pytorchvideo": (pytorchvideo.matches, pytorchvideo.read),
+    "mmaction2": (mmaction2.matches, mmaction2.read),
+    "gluoncv": (gluoncv.matches, gluoncv.read),
+    "pytorch-resnet3d": (pytorch_resnet3d.matches, pytorch_resnet3d.read),
+    "torchvision": (torchvision.matches, torchvision.read),
+    "flax-i3d": (flax_i3d.matches, flax_i3d.read),
+    "nlvid": (own.matches, own.read),
+}
+"""By family: whether tensors of such names are its own, and how they become nlvid's. The first that matches counts."""
 
 
-def read_foreign(name: str, path: Path) -> Tensors:
-    """Read a file of another program.
+def read_foreign(path: Path) -> tuple[str, Tensors]:
+    """Read a checkpoint of any program that nlvid knows; what is in the file says which one that is.
 
     Args:
-        name: a key of :data:`FORMATS`.
         path: the file.
 
     Returns:
-        Its arrays under nlvid's tensor names, in nlvid's axis order.
+        The key of :data:`FORMATS`, and the tensors as float32 arrays (some are views of the file) under nlvid's names.
 
     Raises:
-        ModelFileError: the format is not known, or the file is damaged or incomplete.
         UnsafeFile: the file asks for something that nlvid does not execute.
+        ModelFileError: there is no such file, it is damaged, of no known family, or holds a tensor that has no place.
     """
-    if name not in FORMATS:
-        raise ModelFileError(f"{path}: no reader for the format {name!r}; known are {', '.join(FORMATS)}")
-    return FORMATS[name](path)
-
-
-def _flax_i3d(path: Path) -> Tensors:
-    from nlvid_cli.checkpoints.formats import flax_i3d
-
-    return flax_i3d.read(path)
-
-
-FORMATS: dict[str, Callable[[Path], Tensors]] = {
-    "flax-i3d": _flax_i3d,
-}
+    tensors = open_file(path)
+    for name, (matches, read) in FORMATS.items():
+        if matches(tensors):
+            return name, read(tensors, path.name)
+    held = f"tensors of a network that nlvid does not know, such as {min(tensors)}" if tensors else "no tensors"
+    raise ModelFileError(f"{path.name}: the file holds {held}; known are those of {', '.join(FORMATS)}")

@@ -2,16 +2,16 @@
 
 Nested dicts, ``{"params": ..., "batch_stats": ...}``; a key such as ``"Branch_0/Conv3d_0a_1x1"`` is one key.
 Kernels are (T, H, W, in, out), statistics (1, 1, 1, 1, C). The batch norms have no gamma, so their weights
-are ones.
+are ones. Here the keys on the way to an array are joined by ``|``.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Collection
 
 import numpy as np
 
-from nlvid_cli.checkpoints.formats.safe_pickle import read_arrays
+from nlvid_cli.checkpoints.formats.common import Tensors
 from nlvid_cli.errors import ModelFileError
 
 Keys = tuple[str, ...]
@@ -37,8 +37,13 @@ UNITS: dict[str, Keys] = {
 _HEAD = ("params", "Logits/Conv3d_0c_1x1", "Conv_0")
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """Read the checkpoint; every array of the file is used, and none may be missing.
+def matches(keys: Collection[str]) -> bool:
+    """Whether arrays of these names are of this family."""
+    return any(key.startswith("params|Conv3d_1a_7x7|") for key in keys)
+
+
+def read(tensors: Tensors, where: str) -> Tensors:
+    """Turn the arrays into nlvid's; every one of them is used, and none may be missing.
 
     Returns:
         float32 arrays under nlvid's names: ``<unit>.conv.weight`` (out, in, T, H, W), ``<unit>.norm.weight``,
@@ -46,32 +51,31 @@ def read(path: Path) -> dict[str, np.ndarray]:
         (classes, in, 1, 1, 1) and ``head.classifier.bias`` (classes,).
 
     Raises:
-        UnsafeFile: the pickle asks for something that nlvid does not execute.
-        ModelFileError: it is damaged, lacks an array, or has one too many.
+        ModelFileError: an array is missing, or of another shape, or there is one too many.
     """
-    source = _Source(read_arrays(path), path.name)
-    tensors: dict[str, np.ndarray] = {}
+    source = _Source(tensors, where)
+    done: Tensors = {}
     for unit, keys in UNITS.items():
         weight = source.kernel(("params", *keys, "Conv_0", "kernel"))
         channels = weight.shape[0]
-        tensors[f"{unit}.conv.weight"] = weight
-        tensors[f"{unit}.norm.weight"] = np.ones(channels, np.float32)
-        tensors[f"{unit}.norm.bias"] = source.vector(("params", *keys, "BatchNorm_0", "bias"), channels)
+        done[f"{unit}.conv.weight"] = weight
+        done[f"{unit}.norm.weight"] = np.ones(channels, np.float32)
+        done[f"{unit}.norm.bias"] = source.vector(("params", *keys, "BatchNorm_0", "bias"), channels)
         statistics = ("batch_stats", *keys, "BatchNorm_0")
-        tensors[f"{unit}.norm.running_mean"] = source.vector((*statistics, "mean"), channels)
-        tensors[f"{unit}.norm.running_var"] = source.vector((*statistics, "var"), channels)
+        done[f"{unit}.norm.running_mean"] = source.vector((*statistics, "mean"), channels)
+        done[f"{unit}.norm.running_var"] = source.vector((*statistics, "var"), channels)
     weight = source.kernel((*_HEAD, "kernel"))
-    tensors["head.classifier.weight"] = weight
-    tensors["head.classifier.bias"] = source.vector((*_HEAD, "bias"), weight.shape[0])
+    done["head.classifier.weight"] = weight
+    done["head.classifier.bias"] = source.vector((*_HEAD, "bias"), weight.shape[0])
     source.require_all_used()
-    return tensors
+    return done
 
 
 class _Source:
     """The arrays of the file, handed out once each."""
 
-    def __init__(self, arrays: dict[Keys, np.ndarray], name: str) -> None:
-        self._arrays = arrays
+    def __init__(self, arrays: Tensors, name: str) -> None:
+        self._arrays = dict(arrays)
         self._name = name
 
     def kernel(self, keys: Keys) -> np.ndarray:
@@ -88,12 +92,12 @@ class _Source:
 
     def require_all_used(self) -> None:
         if self._arrays:
-            names = ", ".join("|".join(keys) for keys in list(self._arrays)[:3])
+            names = ", ".join(list(self._arrays)[:3])
             raise ModelFileError(f"{self._name}: {len(self._arrays)} arrays are not of an I3D network: {names}, ...")
 
     def _take(self, keys: Keys) -> np.ndarray:
         try:
-            array = self._arrays.pop(keys)
+            array = self._arrays.pop("|".join(keys))
         except KeyError:
             raise ModelFileError(
                 f"{self._name}: the array {'|'.join(keys)} is missing; not an I3D checkpoint"

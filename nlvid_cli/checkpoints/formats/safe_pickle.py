@@ -4,8 +4,8 @@ A pickle is a program. This reader runs it with hands tied:
 
 1. the opcodes are read first, without acting on them: only those that build plain data are allowed, and none
    may reserve memory that the file does not fill;
-2. of all Python globals only three may be named, those of numpy's arrays, and what the pickle gets for them
-   are stand-ins of this file, not numpy's own functions;
+2. of all Python globals only four may be named, those of numpy's arrays and of byte strings, and what the pickle gets
+   for them are stand-ins of this file, not the functions themselves;
 3. an array comes into being here, from bytes whose number fits a plain number type and the shape.
 
 Whatever else a pickle names is refused with :class:`~nlvid_cli.errors.UnsafeFile`, which names it.
@@ -14,14 +14,17 @@ Whatever else a pickle names is refused with :class:`~nlvid_cli.errors.UnsafeFil
 from __future__ import annotations
 
 import math
+import mmap
+import os
 import pickle
-import pickletools
-from io import BytesIO
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
+from nlvid_cli.checkpoints.formats.operations import global_of, operations
 from nlvid_cli.errors import ModelFileError, NlvidError, UnsafeFile
 
 # fmt: off
@@ -40,12 +43,11 @@ MAX_DEPTH = 16
 MAX_ARRAYS = 100_000
 
 
-def read_arrays(path: Path, encoding: str = "ASCII") -> dict[tuple[str, ...], np.ndarray]:
-    """Read a pickle of nested dicts with arrays as leaves.
+def read_arrays(path: Path) -> dict[tuple[str, ...], np.ndarray]:
+    """Read a pickle of nested dicts with arrays as leaves, written by Python 2 or 3.
 
     Args:
-        path: the file.
-        encoding: of byte strings that Python 2 wrote: ``"latin1"`` where arrays are among them.
+        path: the file. Beside the arrays that come out of it, only the largest of them is in memory a second time.
 
     Returns:
         The arrays (read-only) by their path of keys. Leaves that are no arrays are left out.
@@ -54,33 +56,40 @@ def read_arrays(path: Path, encoding: str = "ASCII") -> dict[tuple[str, ...], np
         UnsafeFile: the pickle asks for a global or an operation beside those of plain arrays.
         ModelFileError: it is damaged, truncated, or not nested dicts.
     """
-    data = path.read_bytes()
-    _scan(data, path.name)
-    try:
-        tree = _ArrayUnpickler(BytesIO(data), encoding=encoding).load()
-    except NlvidError as error:
-        raise type(error)(f"{path.name}: {error}") from None
-    except Exception as error:  # the pickle documentation: any exception may come out of a damaged one
-        raise ModelFileError(f"{path.name}: the pickle is damaged ({error}); fetch the file again") from error
+    with open(path, "rb") as file:
+        with mapped(file) as data:
+            _scan(data, path.name)
+        try:
+            # Python 2 wrote names and the bytes of arrays alike, as byte strings: so both come as bytes
+            tree = _ArrayUnpickler(file, encoding="bytes").load()
+        except NlvidError as error:
+            raise type(error)(f"{path.name}: {error}") from None
+        except Exception as error:  # the pickle documentation: any exception may come out of a damaged one
+            raise ModelFileError(f"{path.name}: the pickle is damaged ({error}); fetch the file again") from error
     arrays: dict[tuple[str, ...], np.ndarray] = {}
     _collect(tree, (), arrays, path.name)
     return arrays
 
 
-def _scan(data: bytes, name: str) -> None:
-    """Go through the opcodes without acting on them; see point 1 at the top of the file."""
-    count = 0
-    try:
-        for opcode, argument, _ in pickletools.genops(data):
-            count += 1
-            if opcode.name not in ALLOWED_OPCODES:
-                what = f"{opcode.name} {argument}" if opcode.name == "INST" else opcode.name
-                raise UnsafeFile(f"{name}: the pickle holds the operation {what}, which nlvid does not execute")
-            # a memo number far beyond the number of entries makes Python reserve a table of that size
-            if opcode.name in ("BINPUT", "LONG_BINPUT") and int(argument or 0) > count:
-                raise UnsafeFile(f"{name}: the pickle reserves memory that it does not use")
-    except (ValueError, IndexError, OverflowError, MemoryError) as error:
-        raise ModelFileError(f"{name}: the pickle is damaged or cut off ({error}); fetch the file again") from error
+@contextmanager
+def mapped(file: BinaryIO) -> Iterator[memoryview]:
+    """The bytes of an open file, without reading them into memory; none of an empty file."""
+    if not os.fstat(file.fileno()).st_size:
+        yield memoryview(b"")
+        return
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapping, memoryview(mapping) as data:
+        yield data
+
+
+def _scan(data: memoryview, name: str) -> None:
+    """Go through the operations without acting on them; see point 1 at the top of the file."""
+    for count, operation in enumerate(operations(data, name), 1):
+        if operation.name not in ALLOWED_OPCODES:
+            what = f"INST {global_of(operation)}" if operation.name == "INST" else operation.name
+            raise UnsafeFile(f"{name}: the pickle holds the operation {what}, which nlvid does not execute")
+        # a memo number far beyond the number of entries makes Python reserve a table of that size
+        if operation.name in ("BINPUT", "LONG_BINPUT") and int.from_bytes(operation.argument, "little") > count:
+            raise UnsafeFile(f"{name}: the pickle reserves memory that it does not use")
 
 
 def _collect(tree: Any, keys: tuple[str, ...], arrays: dict[tuple[str, ...], np.ndarray], name: str) -> None:
@@ -90,6 +99,7 @@ def _collect(tree: Any, keys: tuple[str, ...], arrays: dict[tuple[str, ...], np.
         if len(keys) == MAX_DEPTH or len(arrays) > MAX_ARRAYS:
             raise ModelFileError(f"{name}: the pickle is nested too deep or too large; not used")
         for key, value in tree.items():
+            key = _text(key)
             if not isinstance(key, str):
                 raise ModelFileError(f"{name}: the pickle has a key that is no text; not a checkpoint that nlvid knows")
             _collect(value, (*keys, key), arrays, name)
@@ -137,10 +147,22 @@ class _DtypeMaker(_StandIn):
     __slots__ = ()
 
     def __call__(self, *arguments: Any) -> _Dtype:
-        code = arguments[0] if arguments else None
+        code = _text(arguments[0]) if arguments else None
         if code not in NUMBER_TYPES:
             raise UnsafeFile(f"the pickle has an array of the type {str(code)[:40]!r}, not of plain numbers")
         return _Dtype(code)
+
+
+class _Encode(_StandIn):
+    """``_codecs.encode(text, "latin1")``: how Python 3 puts byte strings into pickles that Python 2 can read."""
+
+    __slots__ = ()
+
+    def __call__(self, *arguments: Any) -> bytes:
+        text, encoding = arguments
+        if not isinstance(text, str) or encoding != "latin1":
+            raise UnsafeFile("the pickle calls _codecs.encode for something else than a byte string")
+        return text.encode("latin1")
 
 
 class _Dtype:
@@ -152,7 +174,7 @@ class _Dtype:
 
     def __setstate__(self, state: Any) -> None:
         # (version, byte order, subarray, names, fields, item size, alignment, flags)
-        order = state[1]
+        order = _text(state[1])
         if order not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
             raise UnsafeFile("the pickle has an array of records, not of plain numbers")
         self._order = order
@@ -169,8 +191,6 @@ class _Array:
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, is_fortran, raw = state  # (version, shape, dtype, Fortran order?, bytes)
-        if isinstance(raw, str):
-            raw = raw.encode("latin1")
         if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes):
             raise UnsafeFile("the pickle has an array whose contents are objects, not numbers")
         kind = dtype.numpy()
@@ -194,4 +214,10 @@ _GLOBALS: dict[tuple[str, str], _StandIn] = {
     ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,  # numpy 2 and later
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): _DtypeMaker(),
+    ("_codecs", "encode"): _Encode(),
 }
+
+
+def _text(value: Any) -> Any:
+    """Byte strings of Python 2 as text; anything else as it is."""
+    return value.decode("latin1") if isinstance(value, bytes) else value

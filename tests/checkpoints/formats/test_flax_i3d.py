@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nlvid_cli.checkpoints.fetch import fetch, open_checkpoint
-from nlvid_cli.checkpoints.formats.flax_i3d import read
+from nlvid_cli.checkpoints.formats import read_foreign
 from nlvid_cli.checkpoints.manifest import find_card
 from nlvid_cli.errors import ModelFileError
 
@@ -25,7 +25,9 @@ def read_tree(tmp_path):
     def read_it(tree):
         path = tmp_path / "weights.ckpt"
         path.write_bytes(pickle.dumps(tree, 4))
-        return read(path)
+        family, tensors = read_foreign(path)
+        assert family == "flax-i3d"
+        return tensors
 
     return read_it
 

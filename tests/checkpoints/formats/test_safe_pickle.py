@@ -40,10 +40,10 @@ def canary(tmp_path):
 
 @pytest.fixture
 def read(tmp_path):
-    def read_bytes(data, **options):
+    def read_bytes(data):
         path = tmp_path / "weights.ckpt"
         path.write_bytes(data)
-        return read_arrays(path, **options)
+        return read_arrays(path)
 
     return read_bytes
 
@@ -136,7 +136,7 @@ def test_both_spellings_of_numpy_are_read(read):
         np.testing.assert_array_equal(read(spelling)["a",], np.ones(3))
 
 
-def test_python_2_files_are_read_with_their_encoding(read):
+def test_python_2_files_are_read(read):
     dtype = b"cnumpy\ndtype\nS'f4'\nK\x00K\x01\x87R(K\x03S'<'\nNNNK\xffK\xffK\x00tb"
     raw = np.float32([1.5, -200]).tobytes()
     array = RECONSTRUCT + NDARRAY + b"K\x00\x85S'b'\n\x87R(K\x01K\x02\x85" + dtype + b"I00\n"
@@ -144,7 +144,7 @@ def test_python_2_files_are_read_with_their_encoding(read):
     program = b"\x80\x02}U\x01a" + array.replace(b"S'f4'\n", b"U\x02f4").replace(b"S'b'\n", b"U\x01b") + b"s."
     program = program.replace(b"S'<'\n", b"U\x01<")
     pickletools.dis(program, io.StringIO())  # the program itself is a valid one
-    np.testing.assert_array_equal(read(program, encoding="latin1")["a",], [1.5, -200])
+    np.testing.assert_array_equal(read(program)["a",], [1.5, -200])
 
 
 def test_a_shape_that_does_not_fit_the_bytes_is_an_error(read):

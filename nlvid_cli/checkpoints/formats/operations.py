@@ -1,0 +1,97 @@
+"""The operations of a pickle, read without carrying any of them out."""
+
+from __future__ import annotations
+
+import pickletools
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from nlvid_cli.errors import ModelFileError, UnsafeFile
+
+MAX_OPERATIONS = 2_000_000
+"""The published checkpoints have up to some ten thousands; each may take a hundred bytes of memory."""
+MAX_LINE = 4096
+"""Bytes; the lines are names of modules and functions."""
+
+_LENGTHS = {
+    pickletools.TAKEN_FROM_ARGUMENT1: struct.Struct("<B"),
+    pickletools.TAKEN_FROM_ARGUMENT4: struct.Struct("<i"),
+    pickletools.TAKEN_FROM_ARGUMENT4U: struct.Struct("<I"),
+    pickletools.TAKEN_FROM_ARGUMENT8U: struct.Struct("<Q"),
+}
+_CODES = {ord(opcode.code): opcode for opcode in pickletools.opcodes}
+_TWO_LINES = ("GLOBAL", "INST")
+
+
+class Operation(NamedTuple):
+    """One operation.
+
+    Attributes:
+        name: as ``pickletools`` calls it.
+        argument: its bytes, where they are few: numbers, or lines without their last line break; else empty.
+        end: place in the data of what follows it.
+    """
+
+    name: str
+    argument: bytes
+    end: int
+
+
+def operations(data: memoryview, name: str, start: int = 0) -> Iterator[Operation]:
+    """Go through a pickle up to its end (the operation STOP); what follows that is not looked at.
+
+    Args:
+        data: bytes with the pickle in them.
+        name: of the file, for messages.
+        start: where in ``data`` the pickle begins.
+
+    Raises:
+        ModelFileError: an operation is not known, or is cut off by the end of the data.
+        UnsafeFile: there are more than :data:`MAX_OPERATIONS`.
+    """
+    end = start
+    for _ in range(MAX_OPERATIONS):
+        opcode = _CODES.get(data[end]) if end < len(data) else None
+        if opcode is None:
+            raise _damaged(name, "it ends without STOP" if end >= len(data) else f"operation {data[end]}")
+        size = 0 if opcode.arg is None else opcode.arg.n
+        begin = end + 1
+        if size == pickletools.UP_TO_NEWLINE:
+            end = _end_of_lines(data, begin, 2 if opcode.name in _TWO_LINES else 1, name)
+        elif size < 0:
+            prefix = _LENGTHS[size]
+            length = prefix.unpack(data[begin : begin + prefix.size])[0] if begin + prefix.size <= len(data) else -1
+            if not 0 <= length <= len(data) - begin - prefix.size:
+                raise _damaged(name, f"{opcode.name} of {length} bytes")
+            begin = end = begin + prefix.size + length
+        else:
+            end = begin + size
+        if end > len(data):
+            raise _damaged(name, f"{opcode.name} is cut off")
+        yield Operation(opcode.name, bytes(data[begin:end]), end)
+        if opcode.name == "STOP":
+            return
+    raise UnsafeFile(f"{name}: the pickle has more than {MAX_OPERATIONS} operations, far more than a checkpoint")
+
+
+def global_of(operation: Operation) -> str:
+    """``module.name`` of a GLOBAL or an INST, in the spelling of Python 3."""
+    module, _, attribute = operation.argument.decode("utf-8", "replace").rstrip("\n").partition("\n")
+    return f"{_PYTHON_3.get(module, module)}.{attribute}"
+
+
+_PYTHON_3 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+
+
+def _end_of_lines(data: memoryview, start: int, count: int, name: str) -> int:
+    for _ in range(count):
+        length = bytes(data[start : start + MAX_LINE]).find(b"\n")
+        if length < 0:
+            raise _damaged(name, "a line without an end")
+        start += length + 1
+    return start
+
+
+def _damaged(name: str, what: str) -> ModelFileError:
+    return ModelFileError(f"{name}: the pickle is damaged or cut off ({what}); fetch the file again")
