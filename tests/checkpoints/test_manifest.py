@@ -103,10 +103,10 @@ def test_a_name_that_is_like_none_gets_the_way_to_the_list():
     ("old", "new", "message"),
     [
         ("default =", "defaults =", "'defaults' is an unknown key|'default' is a missing key"),
-        ('default = ["i3d-', 'default = ["j3d-', "default names 'j3d-inception"),
+        ('default = ["nl-', 'default = ["ml-', "default names 'ml-i3d"),
         ("default = [", "default = [[[", "cannot be read"),
         ("default = [", "default = [5, ", "'default' must be a list of names"),
-        ("frames = 64", "frames = 64\nframe = 1", "model 1: .*sampling.frame: unexpected"),
+        ("frames = 64", "frames = 64\nframe = 1", "i3d-inception.*: .*sampling.frame: unexpected"),
         ("frames = 64", "frames = 0", "sampling.frames: .*greater than 0"),
         ("step = 1\n", "", "sampling.step: .*required"),
         ('kind = "index"', 'kind = "ftp"', "sources.0: .*'ftp'"),
