@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -209,11 +210,25 @@ def _looks_like_safetensors(path: Path) -> bool:
 def _required(entry: Card | None, found: _Found) -> Card:
     if entry is not None:
         return entry
-    names = [card.name for card in load_manifest().models]
+    from nlvid_cli.checkpoints.formats import read_foreign
+
+    family, _ = read_foreign(found.path)
     raise UsageError(
-        f"{found.shown}: a checkpoint without a model card; say whose network it has with --as NAME "
-        f"(for example --as {names[0]}; `nlvid models list` shows all)"
+        f"{found.shown}: a {family} checkpoint without a model card; say whose network it has with --as NAME "
+        f"(for example --as {_likely(found.name, family)}; `nlvid models list` shows all)"
     )
+
+
+def _likely(file_name: str, family: str) -> str:
+    """The model that publishes a file of this name, or else one whose file is of this family."""
+    models = load_manifest().models
+    named = (card for card in models if file_name in _published_names(card))
+    alike = (card for card in models if card.format == family)
+    return next(chain(named, alike, models)).name
+
+
+def _published_names(card: Card) -> list[str]:
+    return [file_name_of(source.url) for source in card.sources if source.kind == "url"]
 
 
 def _converted(found: _Found, entry: Card, slot: Slot, note: Note) -> tuple[Card, Path]:
