@@ -28,7 +28,7 @@ LAYERS: list[tuple[str, ...]] = [
 OWNERS: dict[str, tuple[str, ...]] = {
     "torch": ("network", "backends.torch_backend", "checkpoints.convert", "checkpoints.formats.torch_file"),
     "av": ("video",),
-    "huggingface_hub": ("checkpoints.sources.hub",),
+    "huggingface_hub": ("checkpoints.sources.hub", "checkpoints.publish"),
     "pypi_simple": ("checkpoints.sources.index",),
     "requests": ("checkpoints.download",),
     "typer": ("app", "commands"),
