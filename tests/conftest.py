@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nlvid_cli.app import main
 from nlvid_cli.checkpoints.architecture import Head, InceptionArchitecture
 from nlvid_cli.checkpoints.card import Card, Labels, Preprocess, Sampling
 
@@ -71,3 +75,32 @@ def model_file(card: Card, random_tensors: dict[str, np.ndarray], tmp_path_facto
     path = tmp_path_factory.mktemp("model") / "random.safetensors"
     write_checkpoint(path, card, random_tensors)
     return path
+
+
+@dataclass
+class Outcome:
+    """What a command line gave."""
+
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command line in this process."""
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["nlvid", *map(str, arguments)])
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        captured = capfd.readouterr()
+        return Outcome(status, captured.out, captured.err)
+
+    return call
