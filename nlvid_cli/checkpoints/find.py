@@ -214,8 +214,8 @@ def _required(entry: Card | None, found: _Found) -> Card:
 
     family, _ = read_foreign(found.path)
     raise UsageError(
-        f"{found.shown}: a checkpoint in the form of {family}, without a model card; say whose network it has with --as NAME "
-        f"(for example --as {_likely(found.name, family)}; `nlvid models list` shows all)"
+        f"{found.shown}: a checkpoint in the form of {family}, without a model card; say whose network it has with "
+        f"--as NAME (for example --as {_likely(found.name, family)}; `nlvid models list` shows all)"
     )
 
 

@@ -50,6 +50,5 @@ def _tell_what_is_left(removed: Removed) -> None:
         if repository is None:
             log.info("%s comes with nlvid and stays: %s", removed.name, path)
         else:
-            log.info(
-                "%s is in the Hub's cache, which is not nlvid's; `hf cache rm model/%s` empties it", path, repository
-            )
+            command = f"hf cache rm model/{repository}"
+            log.info("%s lies in the Hub's cache, which is not nlvid's; `%s` deletes it", path, command)
