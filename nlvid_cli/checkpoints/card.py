@@ -130,7 +130,7 @@ class Preprocess:
     short_side: PositiveInt
     crop: PositiveInt
     crops: Literal[1, 3]
-    resize: Literal["swscale_bilinear", "swscale_bicubic", "opencv_bilinear", "float_bilinear"]
+    resize: Literal["swscale_bilinear", "opencv_bilinear", "float_bilinear"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     size: Literal["half_up", "floor", "float32_floor", "stretched_340x256"] = "half_up"

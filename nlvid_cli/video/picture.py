@@ -19,7 +19,6 @@ EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 RESIZE: dict[str, Interpolation | Callable[[NDArray[np.uint8], NDArray[Any]], None]] = {
     "swscale_bilinear": Interpolation.BILINEAR | EXACT,
-    "swscale_bicubic": Interpolation.BICUBIC | EXACT,
     "opencv_bilinear": opencv_bilinear,
     "float_bilinear": float_bilinear,
 }

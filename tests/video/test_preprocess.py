@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from nlvid_cli.checkpoints.card import Preprocess
 from nlvid_cli.errors import InputShapeError
-from nlvid_cli.video.preprocess import crop_corners, preprocess
+from nlvid_cli.video.preprocess import CROPS, crop_corners, preprocess
 
 
 def rules(
@@ -38,6 +39,50 @@ def noise(*shape: int) -> np.ndarray:
 )
 def test_crop_corners(height: int, width: int, crops: Literal[1, 3], expected: list[tuple[int, int]]) -> None:
     assert crop_corners(height, width, rules(224, crops)) == expected
+
+
+def test_rules_are_those_that_cards_can_name() -> None:
+    assert set(CROPS) == set(get_args(get_type_hints(Preprocess)["crop_positions"]))
+
+
+@pytest.mark.parametrize(
+    ("positions", "free", "expected", "centre"),
+    [
+        ("centre_down", 84, [0, 42, 84], 42),
+        ("centre_down", 199, [0, 99, 199], 99),  # 99.5
+        ("centre_up", 84, [0, 42, 84], 42),
+        ("centre_up", 199, [0, 100, 199], 100),
+        ("even", 84, [0, 42, 84], 42),
+        ("even", 199, [0, 99, 198], 99),
+        ("even_centre_last", 84, [0, 84, 42], 42),
+        ("even_centre_last", 199, [0, 198, 99], 99),
+        ("centre_down", 1, [0, 0, 1], 0),
+        ("centre_up", 1, [0, 1, 1], 1),
+        ("even", 1, [0, 0, 0], 0),
+        ("even_centre_last", 0, [0, 0, 0], 0),
+    ],
+)
+def test_crop_positions(positions: Any, free: int, expected: list[int], centre: int) -> None:
+    wide, one = replace(rules(256, 3), crop_positions=positions), replace(rules(256, 1), crop_positions=positions)
+    assert crop_corners(256, 256 + free, wide) == [(0, left) for left in expected]
+    assert crop_corners(256 + free, 256, wide) == [(top, 0) for top in expected]
+    assert crop_corners(256, 256 + free, one) == [(0, centre)]
+    assert crop_corners(256 + free, 256, one) == [(centre, 0)]
+
+
+def test_views_follow_the_order_of_the_crops() -> None:
+    frames = noise(1, 2, 8, 13, 3)  # 5 free pixels: 0, 4, 2
+    views = preprocess(frames, replace(rules(8, 3), crop_positions="even_centre_last"))
+    for view, left in zip(views, (0, 4, 2), strict=True):
+        assert np.array_equal(view[0, 1], frames[0, 1, :, left : left + 8, 0])
+
+
+def test_float_frames() -> None:
+    frames = noise(1, 2, 8, 10, 3)
+    same = preprocess(frames.astype(np.float32), rules(8, 3, 127.5, 63.75))
+    assert np.array_equal(same, preprocess(frames, rules(8, 3, 127.5, 63.75)))
+    halves = preprocess(frames.astype(np.float32) + np.float32(0.5), rules(8, 3))
+    assert np.array_equal(halves, preprocess(frames, rules(8, 3)) + np.float32(0.5))
 
 
 def test_order_of_views_and_axes() -> None:
