@@ -160,7 +160,7 @@ def _receive(session: requests.Session, remote: Remote, part: Path, job: Job) ->
             except requests.RequestException as error:
                 stalls = 0 if _size(part) > before else stalls + 1
                 if stalls == MAX_STALLS:
-                    raise SourceError(host_of(remote.url), _broken(error, part)) from error
+                    raise SourceError(host_of(remote.url), _broken(error, remote, part)) from error
                 time.sleep(BACKOFF_SECONDS * 2**stalls)
     finally:
         job.progress.finish()
@@ -195,7 +195,7 @@ def _ask_from(start: int, session: requests.Session, remote: Remote, part: Path)
     except OSError as error:  # as in source_errors
         request = getattr(error, "request", None)
         asked = request.url if request is not None else remote.url
-        raise SourceError(host_of(asked), _broken(error, part)) from error
+        raise SourceError(host_of(asked), _broken(error, remote, part)) from error
 
 
 def _continues_at(response: requests.Response, start: int) -> bool:
@@ -237,8 +237,8 @@ def _is_complete(size: int, remote: Remote) -> bool:
     return remote.size_bytes is not None and size >= remote.size_bytes
 
 
-def _broken(error: OSError, part: Path) -> str:
-    kept = _size(part)
+def _broken(error: OSError, remote: Remote, part: Path) -> str:
+    kept = _size(part) if remote.published else 0
     rest = f" ({kept} bytes came and are kept; the next run goes on from there)" if kept else ""
     return network_reason(error) + rest
 

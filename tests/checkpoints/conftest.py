@@ -228,7 +228,7 @@ def small_tensors():
     from nlvid_cli.network.resnet3d import ResNet3d
 
     stem, pool = Window((1, 7, 7), (1, 2, 2), (0, 3, 3)), Window((1, 3, 3), (1, 2, 2))
-    head = Head(None, "softmax_of_mean")
+    head = Head("softmax_of_mean", None)
     network = ResNet3d(ResNetArchitecture("resnet", (1, 1, 1, 1), stem, pool, head, "basic", width=2), 3)
     return {name: tensor.numpy() for name, tensor in network.state_dict().items() if tensor.ndim}
 

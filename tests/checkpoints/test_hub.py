@@ -186,8 +186,8 @@ def test_of_the_two_bars_of_a_xet_download_one_is_shown():
         def finish(self):
             seen.append("finished")
 
-    bar = _bar_for(Seen())
-    written, received = bar(desc="w.bin", total=9, unit="B", position=1), bar(desc="w.bin", total=9)
+    bar = _bar_for(Seen(), "w.bin")
+    written, received = bar(desc="written", total=9, unit="B", position=1), bar(desc="received", total=9)
     received.update(4)
     written.update(9)
     received.refresh()

@@ -7,6 +7,7 @@ are the library's own affair. A file that is in its cache is used without a requ
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -42,8 +43,9 @@ from nlvid_cli.checkpoints.sources.common import (
     status_reason,
 )
 
-ATTEMPTS = 2
+ATTEMPTS = 3
 """Downloads to start; the library itself goes on after a connection that merely ended early."""
+BACKOFF_SECONDS = 0.5
 
 
 def obtain(source: HubSource, job: Job) -> Obtained:
@@ -116,13 +118,21 @@ def _download(source: HubSource, progress: Progress) -> Path:
                     revision=source.revision,
                     library_name="nlvid",
                     library_version=__version__,
-                    tqdm_class=_bar_for(progress),
+                    tqdm_class=_bar_for(progress, PurePosixPath(source.path).name),
                 )
             )
         except Exception as error:  # its HTTP client and hf_xet raise types of their own, not listed anywhere
-            if attempt == ATTEMPTS or isinstance(error, (HfHubHTTPError, EntryNotFoundError, ValueError)):
+            if attempt == ATTEMPTS or _is_final(error):
                 raise SourceError(host_of(constants.ENDPOINT), _reason(error, source)) from error
+            time.sleep(BACKOFF_SECONDS * attempt)
     raise AssertionError("unreachable")
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether another attempt would give the same."""
+    if isinstance(error, HfHubHTTPError) and (error.response.status_code >= 500 or error.response.status_code == 429):
+        return False
+    return isinstance(error, (HfHubHTTPError, EntryNotFoundError, ValueError))
 
 
 def _reason(error: BaseException, source: HubSource) -> str:
@@ -154,7 +164,7 @@ def _remove(path: Path) -> None:
     blob.unlink(missing_ok=True)
 
 
-def _bar_for(progress: Progress) -> type[Any]:
+def _bar_for(progress: Progress, name: str) -> type[Any]:
     """A class of progress bars, as the library wants it, that shows nothing itself and tells ``progress``.
 
     A download through Xet makes two bars, for bytes received and bytes written; only the first one counts.
@@ -167,7 +177,7 @@ def _bar_for(progress: Progress) -> type[Any]:
             self.leads = not bars
             bars.append(self)
             if self.leads:
-                progress.start(f"Downloading {kwargs.get('desc') or 'from the Hub'}", kwargs.get("total"))
+                progress.start(f"Downloading {name}", kwargs.get("total"))
                 progress.advance(int(kwargs.get("initial") or 0))
 
         def update(self, n: float | None = 1) -> bool | None:
