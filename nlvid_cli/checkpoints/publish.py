@@ -189,6 +189,7 @@ def _told_by(note: Note) -> Iterator[None]:
         disable_progress_bars()
     try:
         with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore", DeprecationWarning)  # between the library and its HTTP client
             warnings.simplefilter("always", UserWarning)
             yield
         for warning in caught:
@@ -226,4 +227,4 @@ def _reason(error: Exception, target: Target) -> str:
         return f"{status_reason(status, target.repo)}{said}"
     if isinstance(error, ValueError):
         return " ".join(str(error).split())
-    return network_reason(error)
+    return network_reason(error.__cause__ or error)

@@ -71,7 +71,7 @@ def _protocol(card: Card) -> str:
         ("size", f"short side {preprocess.short_side} (`{preprocess.size}`, `{preprocess.resize}`)"),
         (
             "crops of a clip",
-            f"{preprocess.crops}, {preprocess.crop} x {preprocess.crop} (`{preprocess.crop_positions}`)",
+            f"{preprocess.crops} of {preprocess.crop} x {preprocess.crop} (`{preprocess.crop_positions}`)",
         ),
         ("mean of R, G, B", ", ".join(f"{value:g}" for value in preprocess.mean) + ", of values from 0 to 255"),
         ("divided by", ", ".join(f"{value:g}" for value in preprocess.std)),

@@ -51,9 +51,12 @@ class _QuietServer(ThreadingHTTPServer):
 
 
 class LocalServer:
+    """Gives ``pages`` and keeps ``requests``; what is sent to it goes to ``take``, which makes the answer."""
+
     def __init__(self):
         self.pages: dict[str, Page] = {}
         self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.take = lambda method, path, body: Page(status=404)
         self.ended = Event()
         self._http = _QuietServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
@@ -85,6 +88,28 @@ def _handler(server):
 
         def do_GET(self):
             self._answer()
+
+        def do_POST(self):
+            self._take()
+
+        def do_PUT(self):
+            self._take()
+
+        def _take(self):
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            chunked = headers.get("transfer-encoding") == "chunked"
+            body = self._chunks() if chunked else self.rfile.read(int(headers.get("content-length", 0)))
+            server.requests.append((self.command, self.path, headers))
+            page = server.take(self.command, self.path, body)
+            self._send(page.status, page.headers, page.body, None)
+
+        def _chunks(self):
+            body = b""
+            while length := int(self.rfile.readline(), 16):
+                body += self.rfile.read(length)
+                self.rfile.readline()
+            self.rfile.readline()
+            return body
 
         def _answer(self):
             path = self.path.partition("?")[0]
