@@ -42,6 +42,7 @@ bench: $(VENV)/installed-bench $(DEMO_CLIP)
 	$(BIN)/python benchmarks/network.py --model nl-i3d-r50
 	$(BIN)/python benchmarks/nonlocal_block.py
 	$(BIN)/python benchmarks/decoding.py --cache $(CACHE)
+	$(BIN)/python benchmarks/convert.py
 
 build: $(VENV)/installed-dev
 	$(BIN)/python -m build

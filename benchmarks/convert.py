@@ -1,0 +1,157 @@
+"""How long does the conversion of a Caffe2 file take, next to reading and writing its bytes, and how much memory?
+
+    python benchmarks/convert.py [--rounds 7] [--folder DIR]
+
+The file has the tensors of the ResNet-50 I3D with 5 non-local blocks, random, and the optimiser's momentum of as many
+of them as make about 210 MB. Reading the bytes, writing them, and fsync take turns with the conversion, in one process.
+Memory is what the peak of a child process grows by after its imports: once for ``convert``, and once for reading the
+bytes alone, for comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import ClassVar
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from nlvid_cli.checkpoints.convert import convert
+from nlvid_cli.checkpoints.manifest import find_card
+from nlvid_cli.network import build_network
+
+MODEL = "nl-i3d-r50-8x8.fair-k400"
+MOMENTUM_BYTES = 68_000_000
+
+PARTS = {"weight": "s", "bias": "b", "running_mean": "rm", "running_var": "riv"}
+
+
+def caffe2_name(name: str) -> str:
+    """The blob for one of nlvid's tensors."""
+    layer, _, part = name.rpartition(".")
+    if layer.startswith(("stem", "head")):
+        return {
+            "stem.conv": "conv1_w",
+            "stem.norm": f"res_conv1_bn_{PARTS[part]}",
+            "head.classifier": f"pred_{part[0]}",
+        }[layer]
+    stage, place, *units = layer.split(".")
+    if units[0] == "nonlocal_block":
+        blob = f"nonlocal_conv{stage[3]}_{place}_"
+        return blob + (f"bn_{PARTS[part]}" if units[-1] == "norm" else f"{units[1]}_{part[0]}")
+    branch = "branch1" if units[0] == "shortcut" else f"branch2{'abc'[int(units[0][-1]) - 1]}"
+    return f"{stage}_{place}_{branch}_" + (f"bn_{PARTS[part]}" if units[1] == "norm" else "w")
+
+
+class Python2Pickler(pickle._Pickler):
+    """Writes the bytes of arrays as Python 2 did, which reads other than what Python 3 writes."""
+
+    def _save_byte_string(self, value: bytes) -> None:
+        self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)  # type: ignore[attr-defined]
+        self.memoize(value)  # type: ignore[attr-defined]
+
+    dispatch: ClassVar[dict[type, Callable[..., None]]] = {**pickle._Pickler.dispatch, bytes: _save_byte_string}
+
+
+def write_caffe2_file(path: Path) -> int:
+    """A checkpoint for :data:`MODEL`; gives its size in bytes."""
+    torch.manual_seed(0)
+    network = build_network(find_card(MODEL))
+    blobs = {caffe2_name(name): tensor.numpy() for name, tensor in network.state_dict().items() if tensor.ndim}
+    momentum = 0
+    for name, blob in list(blobs.items()):
+        if momentum < MOMENTUM_BYTES:
+            blobs[f"{name}_momentum"] = blob.copy()
+            momentum += blob.nbytes
+    blobs["lr"] = np.float32(1e-4).reshape(1)
+    with path.open("wb") as file:
+        Python2Pickler(file, protocol=2).dump({"blobs": blobs})
+    return path.stat().st_size
+
+
+def copy_bytes(source: Path, target: Path) -> None:
+    """Read it all, write it all, and have it on the disk."""
+    data = source.read_bytes()
+    with target.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def convert_file(source: Path, target: Path) -> None:
+    convert(source, find_card(MODEL), target)
+
+
+TASKS = {"read, write, fsync": copy_bytes, "convert": convert_file}
+
+
+def peak_growth_bytes(task: str, source: Path, target: Path) -> int:
+    """Growth of the peak memory of a child process that carries out the task."""
+    command = [sys.executable, __file__, "--task", task, "--folder", str(source.parent)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    target.unlink()
+    return int(done.stdout)
+
+
+def measure_growth(task: str, folder: Path) -> None:
+    """What :func:`peak_growth_bytes` runs."""
+    before = peak_bytes()
+    TASKS[task](folder / "source.pkl", folder / "target.safetensors")
+    print(peak_bytes() - before)
+
+
+def peak_bytes() -> int:
+    """The largest resident memory of this process so far; ``getrusage`` would count its parent's too."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def compare(folder: Path, rounds: int) -> None:
+    source, target = folder / "source.pkl", folder / "target.safetensors"
+    size = write_caffe2_file(source)
+    seconds: dict[str, list[float]] = {task: [] for task in TASKS}
+    for _ in range(rounds):
+        for name, task in TASKS.items():
+            started = time.perf_counter()
+            task(source, target)
+            seconds[name].append(time.perf_counter() - started)
+            target.unlink()
+    plain = seconds["read, write, fsync"]
+    table = Table(title=f"a Caffe2 file of {size / 1e6:.0f} MB")
+    for column in ("", "seconds", "times reading and writing (median, range)", "peak memory, times the file"):
+        table.add_column(column, justify="right" if column else "left")
+    for name, times in seconds.items():
+        ratios = [t / p for t, p in zip(times, plain, strict=True)]
+        growth = peak_growth_bytes(name, source, target) / size
+        span = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        table.add_row(name, f"{median(times):.3f}", span, f"{growth:.2f}")
+    Console().print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--folder", type=Path, help="where the files lie meanwhile")
+    parser.add_argument("--task", choices=TASKS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.task:
+        measure_growth(arguments.task, arguments.folder)
+        return
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        compare(Path(folder), arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
