@@ -136,7 +136,7 @@ def labels(name: Name, as_name: As = None, quiet: Quiet = False, verbose: Verbos
 
 
 def _row(card: Card) -> dict[str, Any]:
-    from nlvid_cli.checkpoints.fetch import cached_path
+    from nlvid_cli.checkpoints.cache import cached_path
 
     path = cached_path(card)
     return {
