@@ -11,13 +11,16 @@ Only rows that are needed are touched: first they are interpolated across, then 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+BLOCK_ROWS = 32
+"""New rows that are made at a time, so that what lies between old and new stays in the processor's cache."""
 
 COEFFICIENT_BITS = 11
 """OpenCV's weights of 8-bit pictures are whole multiples of 1 / 2048."""
@@ -38,18 +41,16 @@ def opencv_bilinear(picture: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     if picture.shape[:2] == (2 * out.shape[0], 2 * out.shape[1]):
         out[...] = _halved(picture)
         return
-    plan = _plan(*picture.shape[:2], *out.shape[:2], _fixed_point_taps)
-    rows = _across(picture, plan)  # 8 + 11 bits; the shifts are those of OpenCV's vector instructions
-    rows >>= 4
-    upper, lower = rows[plan.above], rows[plan.below]
-    upper *= plan.upper_weights
-    upper >>= 16
-    lower *= plan.lower_weights
-    lower >>= 16
-    upper += lower
-    upper += 2
-    upper >>= 2
-    out[...] = upper.reshape(out.shape)  # (h, w*3) -> (h, w, 3)
+    plan = _plan_for(picture, out, _fixed_point_taps)
+    for block, upper, lower in _neighbours(picture, plan):
+        for rows, weights in ((upper, plan.upper_weights), (lower, plan.lower_weights)):
+            rows >>= 4  # of 8 + 11 bits; the shifts are those of OpenCV's vector instructions
+            rows *= weights[block]
+            rows >>= 16
+        upper += lower
+        upper += 2
+        upper >>= 2
+        out[block] = upper.reshape(-1, *out.shape[1:])  # (block, w*3) -> (block, w, 3)
 
 
 def float_bilinear(picture: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
@@ -62,13 +63,12 @@ def float_bilinear(picture: NDArray[np.uint8], out: NDArray[np.float32]) -> None
     if picture.shape == out.shape:
         out[...] = picture
         return
-    plan = _plan(*picture.shape[:2], *out.shape[:2], _float_taps)
-    rows = _across(picture, plan)
-    upper, lower = rows[plan.above], rows[plan.below]
-    upper *= plan.upper_weights
-    lower *= plan.lower_weights
-    upper += lower
-    out[...] = upper.reshape(out.shape)  # (h, w*3) -> (h, w, 3)
+    plan = _plan_for(picture, out, _float_taps)
+    for block, upper, lower in _neighbours(picture, plan):
+        upper *= plan.upper_weights[block]
+        lower *= plan.lower_weights[block]
+        upper += lower
+        out[block] = upper.reshape(-1, *out.shape[1:])  # (block, w*3) -> (block, w, 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,8 @@ class _Plan:
         below: (h,) and of the lower one.
         upper_weights: (h, 1).
         lower_weights: (h, 1).
-        left: (w * 3,) place in an old row, (W * 3,), of the left sample of each new one.
+        columns: (columns,) old columns that are needed, ascending; None leaves all W of them in.
+        left: (w * 3,) place in an old row, (W * 3,) or (columns * 3,), of the left sample of each new one.
         right: (w * 3,) and of the right one.
         left_weights: (w * 3,).
         right_weights: (w * 3,).
@@ -102,17 +103,29 @@ class _Plan:
     below: NDArray[np.int64]
     upper_weights: NDArray[Any]
     lower_weights: NDArray[Any]
+    columns: NDArray[np.int64] | None
     left: NDArray[np.int64]
     right: NDArray[np.int64]
     left_weights: NDArray[Any]
     right_weights: NDArray[Any]
 
 
-def _across(picture: NDArray[np.uint8], plan: _Plan) -> NDArray[Any]:
-    """(H, W, 3) -> (rows, w * 3): the needed rows in their new width, of the weights' type."""
-    rows = picture[plan.rows].reshape(len(plan.rows), -1)  # (rows, W, 3) -> (rows, W*3)
-    left = rows.take(plan.left, axis=1).astype(plan.left_weights.dtype)
-    right = rows.take(plan.right, axis=1).astype(plan.right_weights.dtype)
+def _neighbours(picture: NDArray[np.uint8], plan: _Plan) -> Iterator[tuple[slice, NDArray[Any], NDArray[Any]]]:
+    """For each block of new rows: which they are, and the two old rows around each, (block, w * 3) in the new width."""
+    if plan.columns is not None:
+        picture = picture[:, plan.columns]
+    for start in range(0, len(plan.above), BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        first, last = plan.above[block][0], plan.below[block][-1]
+        rows = _across(picture[plan.rows[first : last + 1]], plan)
+        yield block, rows[plan.above[block] - first], rows[plan.below[block] - first]
+
+
+def _across(rows: NDArray[np.uint8], plan: _Plan) -> NDArray[Any]:
+    """(rows, W, 3) -> (rows, w * 3), of the weights' type."""
+    flat = rows.reshape(len(rows), -1)  # (rows, W, 3) -> (rows, W*3)
+    left = flat.take(plan.left, axis=1).astype(plan.left_weights.dtype)
+    right = flat.take(plan.right, axis=1).astype(plan.right_weights.dtype)
     left *= plan.left_weights
     right *= plan.right_weights
     left += right
@@ -129,23 +142,47 @@ def _halved(picture: NDArray[np.uint8]) -> NDArray[np.uint16]:
     return means
 
 
+def _plan_for(picture: NDArray[np.uint8], out: NDArray[Any], taps: Callable[[int, int], _Taps]) -> _Plan:
+    on_its_side = abs(picture.strides[0]) < abs(picture.strides[1])
+    return _plan(*picture.shape[:2], *out.shape[:2], taps, on_its_side)
+
+
 @lru_cache(maxsize=32)
-def _plan(height: int, width: int, new_height: int, new_width: int, taps: Callable[[int, int], _Taps]) -> _Plan:
-    """Made once per video: all its frames share it."""
+def _plan(
+    height: int,
+    width: int,
+    new_height: int,
+    new_width: int,
+    taps: Callable[[int, int], _Taps],
+    on_its_side: bool,
+) -> _Plan:
+    """Made once per video: all its frames share it.
+
+    Where the picture lies on its side in memory, its columns are cheap to choose from and its rows are slow to copy.
+    """
     down, across = taps(height, new_height), taps(width, new_width)
-    rows, places = np.unique(np.concatenate([down.first, down.second]), return_inverse=True)
+    rows, above, below = _needed(down)
+    columns, left, right = _needed(across) if on_its_side else (None, across.first, across.second)
     channels = np.arange(3)
     return _Plan(
         rows,
-        places[:new_height],
-        places[new_height:],
+        above,
+        below,
         down.first_weights[:, None],
         down.second_weights[:, None],
-        (3 * across.first[:, None] + channels).ravel(),  # (w, 3) -> (w*3,)
-        (3 * across.second[:, None] + channels).ravel(),
+        columns,
+        (3 * left[:, None] + channels).ravel(),  # (w, 3) -> (w*3,)
+        (3 * right[:, None] + channels).ravel(),
         across.first_weights.repeat(3),
         across.second_weights.repeat(3),
     )
+
+
+def _needed(taps: _Taps) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Old samples that are used, ascending, and the places among them of the first and the second of each new one."""
+    needed, places = np.unique(np.stack([taps.first, taps.second]), return_inverse=True)
+    first, second = places.reshape(2, -1)
+    return needed, first, second
 
 
 def _fixed_point_taps(length: int, new_length: int) -> _Taps:
