@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nlvid_cli.app import main
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.manifest import find_card, weights_folder
 from nlvid_cli.checkpoints.model_file import write_checkpoint
 from nlvid_cli.errors import UsageError
 from nlvid_cli.verification import Reference, compare, make_clips, read_references, verify
+from tests.conftest import Run
 
 Tensors = dict[str, np.ndarray]
 TAG = "1x3x8x64x64"
@@ -28,19 +27,6 @@ def _write(path: Path, card: Card, tensors: Tensors, **changes: object) -> Path:
     values: dict[str, object] = {"seed": 7, f"logits_{TAG}": logits, f"scores_{TAG}": scores}
     np.savez(path, **{name: value for name, value in (values | changes).items() if value is not None})  # type: ignore[arg-type]
     return path
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nlvid", "models", "verify", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as end:
-            return int(end.code or 0), *capfd.readouterr()
-        return 0, *capfd.readouterr()
-
-    return call
 
 
 def test_inputs_are_the_same_on_every_machine() -> None:
@@ -112,29 +98,29 @@ def test_other_files_are_no_references_either(card: Card, tmp_path: Path) -> Non
             read_references(tmp_path / name, card, "test")
 
 
-def test_the_command_says_by_how_much(run, model_file: Path, tmp_path: Path) -> None:
-    status, out, err = run(model_file, "--device", "cpu")
-    assert (status, err) == (0, "")
-    assert [line.split()[-1] for line in out.splitlines()[1:]] == ["good", "good"]
-    status, out, _ = run(model_file, "--device", "cpu", "--precision", "fp32", "--json")
-    (row,) = json.loads(out)
+FP32 = ("--device", "cpu", "--precision", "fp32")
+
+
+def test_the_command_says_by_how_much(run: Run, model_file: Path) -> None:
+    outcome = run("models", "verify", model_file, "--device", "cpu")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert [line.split()[-1] for line in outcome.out.splitlines()[1:]] == ["good", "good"]
+    (row,) = json.loads(run("models", "verify", model_file, *FP32, "--json").out)
     assert row["passed"]
     assert row["relative_difference"] == row["logits_difference"] / row["largest_logit"] < 1e-5
 
 
 def test_the_command_fails_where_outputs_differ(
-    run, model_file: Path, card: Card, random_tensors: Tensors, tmp_path: Path
+    run: Run, model_file: Path, card: Card, random_tensors: Tensors, tmp_path: Path
 ) -> None:
     path = _write(tmp_path / "reference.npz", card, random_tensors)
     changed = {name: array * 1.01 if name.startswith("head") else array for name, array in random_tensors.items()}
     write_checkpoint(tmp_path / "changed.safetensors", card, changed)
-    status, out, err = run(
-        tmp_path / "changed.safetensors", "--device", "cpu", "--precision", "fp32", "--against", path
-    )
-    assert status == 3
-    assert "over 1e-04" in out
-    assert "i3d-inception-8x2.test-made: 1 of 1 comparisons are out of tolerance; in fp32, logits differ by 0.01" in err
-    assert run(model_file, "--device", "cpu", "--precision", "fp32", "--against", path)[0] == 0
+    outcome = run("models", "verify", tmp_path / "changed.safetensors", *FP32, "--against", path)
+    assert outcome.status == 3
+    assert "over 1e-04" in outcome.out
+    assert "1 of 1 comparisons are out of tolerance; in fp32, logits differ by 0.01" in outcome.err
+    assert run("models", "verify", model_file, *FP32, "--against", path).status == 0
 
 
 def test_stored_references_belong_to_models() -> None:
@@ -145,9 +131,9 @@ def test_stored_references_belong_to_models() -> None:
 
 
 @pytest.mark.network
-def test_the_real_i3d_computes_what_the_original_implementation_did(run) -> None:
-    status, out, _ = run("i3d", "--precision", "fp32", "--device", "cpu", "--json")
-    rows = json.loads(out)
-    assert status == 0
+def test_the_real_i3d_computes_what_the_original_implementation_did(run: Run) -> None:
+    outcome = run("models", "verify", "i3d", *FP32, "--json")
+    rows = json.loads(outcome.out)
+    assert outcome.status == 0
     assert [row["shape"] for row in rows] == [[1, 3, 16, 224, 224], [1, 3, 24, 224, 288]]
     assert all(row["reference"] == "original implementation" and row["same_top5"] for row in rows)
