@@ -20,6 +20,7 @@
     │   └── ReferenceMismatch           a model does not compute here what it should
     ├── PublishError                3   a model could not be put on the Hub
     ├── InputShapeError             1   a clip too short or too small for the network
+    ├── NumericalError              1   a network's outputs are no numbers
     ├── DeviceError                 3   the device or the precision asked for is not there
     └── OutputError                 1   results cannot be written
 
@@ -130,6 +131,10 @@ class PublishError(NlvidError):
 
 class InputShapeError(NlvidError):
     """A clip is too short or too small for the strides of the network."""
+
+
+class NumericalError(NlvidError):
+    """The outputs of a network are not finite numbers."""
 
 
 class DeviceError(NlvidError):

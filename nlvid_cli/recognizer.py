@@ -23,7 +23,7 @@ from nlvid_cli.checkpoints.find import find_model
 from nlvid_cli.checkpoints.manifest import label_names, load_manifest
 from nlvid_cli.checkpoints.progress import Progress
 from nlvid_cli.combine import combination
-from nlvid_cli.errors import UsageError, did_you_mean
+from nlvid_cli.errors import InputShapeError, NumericalError, UsageError, did_you_mean
 from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Result, Views
 from nlvid_cli.video.info import Pixels, VideoInfo
 from nlvid_cli.video.preprocess import preprocess
@@ -91,6 +91,8 @@ class Recognizer:
 
         Raises:
             VideoError: if the video cannot be used; the message says why.
+            InputShapeError: if its clips are too short or too small for the network.
+            NumericalError: if the network's outputs are no numbers.
         """
         return self._predict(fspath(path), self._decode(Path(path)), self._checked(answer))
 
@@ -108,7 +110,7 @@ class Recognizer:
                 error = decoding.exception()  # waits; whatever a file does to a decoder, the others go on
                 queue += [(path, pool.submit(self._decode, Path(path))) for path in islice(waiting, 1)]
                 if error is None:
-                    yield self._predict(fspath(path), decoding.result(), answer)
+                    yield self._predict_or_fail(fspath(path), decoding.result(), answer)
                 elif isinstance(error, Exception) and os.environ.get("NLVID_DEBUG") != "1":
                     yield Failure.of(fspath(path), error)
                 else:
@@ -144,6 +146,15 @@ class Recognizer:
         rules = self.card.preprocess
         read = read_frames(info, different, rules.short_side, rules.resize, rules.size)
         return _Decoded(info, plan, read.frames, places, info.warnings + plan.warnings + read.warnings)
+
+    def _predict_or_fail(self, video: str, decoded: _Decoded, answer: Answer) -> Result:
+        """What is wrong with the model or the device concerns all videos, and is raised; the rest is a Failure."""
+        try:
+            return self._predict(video, decoded, answer)
+        except (InputShapeError, NumericalError) as error:
+            if os.environ.get("NLVID_DEBUG") == "1":
+                raise
+            return Failure.of(video, error)
 
     def _predict(self, video: str, decoded: _Decoded, answer: Answer) -> Prediction:
         combine = self._combination.combine
@@ -186,7 +197,13 @@ class Recognizer:
         crops = self.card.preprocess.crops
         at_once = max(1, self.backend.views_per_batch // crops)
         views = [run(preprocess(frames[i : i + at_once], self.card.preprocess)) for i in range(0, len(frames), at_once)]
-        return np.concatenate(views).reshape(len(frames), crops, -1)
+        outputs = np.concatenate(views)
+        if not np.isfinite(outputs).all():
+            raise NumericalError(
+                f"{self.card.name} puts out values that are no numbers, in {self.backend.precision} on "
+                f"{self.backend.device}; try --precision fp32, and `nlvid models verify` on the model"
+            )
+        return outputs.reshape(len(frames), crops, -1)
 
     def _best(self, scores: Array, answer: Answer) -> tuple[LabelScore, ...]:
         among = self._among(answer)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nlvid_cli
-from nlvid_cli.errors import CheckpointMismatch, ModelFileError, UnknownName, UsageError, VideoNotFound
+from nlvid_cli.errors import CheckpointMismatch, ModelFileError, NumericalError, UnknownName, UsageError, VideoNotFound
 from nlvid_cli.prediction import Failure, Prediction
 from nlvid_cli.recognizer import Answer, Recognizer
 from nlvid_cli.video.preprocess import preprocess
@@ -101,6 +101,17 @@ def test_the_same_clip_is_looked_at_once(
     assert len(result.clips) == 3
     assert len({c.predictions for c in result.clips}) == 1
     assert result.warnings == ("the video is shorter than one clip (5 of 15 frames): its frames are repeated",)
+
+
+def test_outputs_that_are_no_numbers_are_an_error(
+    recognizer: Recognizer, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recognizer.backend, "scores", lambda views: np.full((len(views), 5), np.nan, np.float32))
+    with pytest.raises(NumericalError, match=r"no numbers, in fp32 on cpu; try --precision fp32"):
+        recognizer.classify(clip)
+    (failure,) = recognizer.classify_many([clip])
+    assert isinstance(failure, Failure)
+    assert failure.error.type == "NumericalError"
 
 
 def test_labels_by_pattern(recognizer: Recognizer, clip: Path) -> None:
