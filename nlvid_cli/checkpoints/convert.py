@@ -113,7 +113,9 @@ def _require_fit(tensors: Tensors, card: Card, family: str, given: Tensors, wher
         names = list(_fitting(given, (other for other in load_manifest().models if other.format == family)))
         if not names:
             raise
-        raise CheckpointMismatch(f"{error}; with --as {names[0]} they do ({len(names)} models have such a network)")
+        raise CheckpointMismatch(
+            f"{error}; with --as {names[0]} they do ({len(names)} models have such a network)"
+        ) from None
 
 
 def _fitting(given: Tensors, cards: Iterable[Card]) -> Iterable[str]:

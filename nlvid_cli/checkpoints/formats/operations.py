@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickletools
 import struct
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING  # what pickle itself uses for protocols of Python 2
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -78,10 +79,9 @@ def operations(data: memoryview, name: str, start: int = 0) -> Iterator[Operatio
 def global_of(operation: Operation) -> str:
     """``module.name`` of a GLOBAL or an INST, in the spelling of Python 3."""
     module, _, attribute = operation.argument.decode("utf-8", "replace").rstrip("\n").partition("\n")
-    return f"{_PYTHON_3.get(module, module)}.{attribute}"
-
-
-_PYTHON_3 = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+    if (module, attribute) in NAME_MAPPING:
+        module, attribute = NAME_MAPPING[module, attribute]
+    return f"{IMPORT_MAPPING.get(module, module)}.{attribute}"
 
 
 def _end_of_lines(data: memoryview, start: int, count: int, name: str) -> int:

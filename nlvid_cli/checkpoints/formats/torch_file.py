@@ -37,10 +37,10 @@ LEGACY_PICKLES = 5
 """Magic number, version, machine, the object itself, and the keys of the numbers that follow."""
 
 TENSOR_GLOBALS = re.compile(
-    r"collections\.OrderedDict|_codecs\.encode"
+    r"collections\.(OrderedDict|Counter)|_codecs\.encode"
     r"|torch\._utils\._rebuild_(tensor|tensor_v2|parameter)|torch\.nn\.parameter\.Parameter"
     r"|torch\.(Size|device|(Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage)"
-    r"|torch\.storage\.UntypedStorage"
+    r"|torch\.(b?float\d+|u?int\d+|bool)"
 )
 """Dense tensors of real numbers, and dicts of them. Torch itself knows them as safe."""
 
@@ -85,7 +85,7 @@ METADATA_GLOBALS: tuple[tuple[re.Pattern[str], type], ...] = (
     (re.compile(r"argparse\.Namespace|datetime\.(date|datetime|time|timedelta|timezone)|enum\.Enum"), _Ignored),
     (re.compile(r"(pathlib|pathlib\._local)\.(Pure)?(Path|PosixPath|WindowsPath)|uuid\.UUID"), _Ignored),
     # functions and types that only name the methods and the fields of the objects above
-    (re.compile(r"builtins\.(getattr|object|list|dict|tuple|set|frozenset|slice|range|bytes|bytearray)"), _Ignored),
+    (re.compile(r"builtins\.(getattr|object|list|dict|tuple|set|frozenset|slice|range|bytes)"), _Ignored),
     (re.compile(r"builtins\.(int|float|complex|bool|str)|copyreg\._reconstructor"), _Ignored),
 )
 """Names of harmless metadata, and what stands in for them."""

@@ -33,12 +33,6 @@ class Runs:
 
 
 @pytest.fixture
-def canary(tmp_path):
-    """A file that the hostile pickles of this test would make."""
-    return tmp_path / "canary"
-
-
-@pytest.fixture
 def read(tmp_path):
     def read_bytes(data):
         path = tmp_path / "weights.ckpt"
