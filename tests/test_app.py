@@ -34,7 +34,8 @@ def test_version(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", [[], ["classify"], ["models", "list"], ["models", "show"], ["models", "pull"],
-                                     ["models", "labels"], ["doctor"]])  # fmt: skip
+                                     ["models", "labels"], ["models", "push"], ["models", "remove"],
+                                     ["doctor"]])  # fmt: skip
 def test_every_command_has_help_with_two_examples(run: Run, command: list[str]) -> None:
     outcome = run(*command, "--help")
     assert outcome.status == 0

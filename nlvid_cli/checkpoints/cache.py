@@ -5,6 +5,7 @@
     <cache>/models/<name>-<key>.safetensors      weights, ready to use
     <cache>/models/<name>-<key>.json             or a receipt: the ready file lies in the Hub's cache
     <cache>/downloads/<name>-<key>-<file>.part   what has come so far of a download that broke off
+    <cache>/downloads/<name>-<key>-<file>        a whole file that the user has not said the network of yet
     <cache>/locks/<name>-<key>.lock
 
 The key is a hash of what the weights are (sum of the published file, its format, the layout of nlvid's

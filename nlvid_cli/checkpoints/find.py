@@ -139,17 +139,23 @@ def _use_address(url: str, entry: Card | None, progress: Progress, note: Note) -
     slot = arrival if entry is None else Slot(arrival.name, key_of(url, card_to_json(entry)))
     if not slot.ready.is_file():
         with hold(arrival, note):
-            found = _Found(without_secrets(url), name, _arrived(url, name, Job(arrival, progress, note)))
-            try:
-                if _own_card(found, entry) is None:
-                    _converted(found, _required(entry, found), slot, note)
-                else:
-                    os.replace(found.path, slot.ready)
-            except (ModelFileError, UnsafeFile):
-                found.path.unlink(missing_ok=True)
-                raise
-            found.path.unlink(missing_ok=True)
+            if not slot.ready.is_file():  # another process may have brought it while this one waited
+                _make_ready(url, name, entry, slot, Job(arrival, progress, note))
     return read_card(slot.ready), slot.ready
+
+
+def _make_ready(url: str, name: str, entry: Card | None, slot: Slot, job: Job) -> None:
+    """Fetch what is behind an address, and move or convert it to its place."""
+    found = _Found(without_secrets(url), name, _arrived(url, name, job))
+    try:
+        if _own_card(found, entry) is None:
+            _converted(found, _required(entry, found), slot, job.note)
+        else:
+            os.replace(found.path, slot.ready)
+    except (ModelFileError, UnsafeFile):
+        found.path.unlink(missing_ok=True)
+        raise
+    found.path.unlink(missing_ok=True)
 
 
 def _arrived(url: str, name: str, job: Job) -> Path:

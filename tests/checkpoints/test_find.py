@@ -1,13 +1,16 @@
 """Models that are named by a file, by a file on the Hub or by an address."""
 
+import json
 import pickle
 import sys
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 from safetensors.numpy import save
 
+import nlvid_cli
 from nlvid_cli.checkpoints import acquire
 from nlvid_cli.checkpoints.cache import Slot, safe_name
 from nlvid_cli.checkpoints.find import find_model, find_model_card
@@ -20,6 +23,7 @@ from nlvid_cli.errors import (
     UnsafeFile,
     UsageError,
 )
+from tests.clips import make_clip
 
 PATH = "/models/mine.pkl"
 
@@ -308,3 +312,55 @@ def test_a_name_that_climbs_stays_in_the_cache(entry, at_address, foreign_file, 
     _, path = find_model(url, "entry")
     assert path.parent == cache / "models"
     assert {path for path in tmp_path.rglob("*") if cache not in path.parents and path != cache} == before
+
+
+def test_two_at_once_make_one_download_and_one_conversion(entry, at_address, foreign_file, server, conversions):
+    url = at_address(foreign_file)
+    server.pages[PATH].faults = [("drip", 5000)]
+    found = []
+    threads = [Thread(target=lambda: found.append(find_model(url, "entry"))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3
+    assert len({path for _, path in found}) == len(conversions) == len(server.requests) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_named(entry, foreign, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NLVID_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(ModelUnavailable, match=r"mine: the cache .*file/cache cannot be used .*NLVID_CACHE"):
+        find_model(foreign, "entry")
+
+
+def test_a_foreign_file_wherever_a_model_is_named(run, entry, foreign, tmp_path):
+    pulled = run("models", "pull", foreign, "--as", "entry")
+    assert pulled.status == 0
+    assert open_checkpoint(pulled.out.rstrip("\n"))[0].name == "mine"
+    assert run("models", "labels", foreign, "--as", "entry").out.split() == ["a", "b", "c"]
+    assert "mine.pkl, read as entry.test" in run("models", "show", foreign, "--as", "entry").out
+    clip = make_clip(tmp_path / "clip.mp4", frames=80)
+    options = ("--clips", 1, "--device", "cpu", "-f", "json")
+    outcome = run("classify", clip, "--model", foreign, "--as", "entry", *options)
+    assert outcome.status == 0, outcome.err
+    assert json.loads(outcome.out)["model"] == "mine"
+    asked = nlvid_cli.load(foreign, as_name="entry", clips=1, device="cpu")
+    assert [score.label for score in asked.classify(clip).predictions] == [
+        score["label"] for score in json.loads(outcome.out)["predictions"]
+    ]
+
+
+def test_what_is_wrong_is_told_on_stderr(run, entry, foreign):
+    for arguments, status, words in (
+        (("classify", "x.mp4", "--model", foreign), 2, "say whose network it has with --as NAME"),
+        (("classify", "x.mp4", "--as", "entry"), 2, "--as entry says what network a file has; name the file"),
+        (("classify", "x.mp4", "-m", foreign, "--as", "entri"), 2, "did you mean 'entry'"),
+        (("models", "pull", "ftp://host/x"), 2, "not ftp://"),
+        (("models", "labels", "hf://me/../x"), 2, "not a file on the Hub"),
+        (("models", "show", "none.pth"), 3, "none.pth: no such model file"),
+    ):
+        outcome = run(*arguments)
+        assert (outcome.status, outcome.out) == (status, "")
+        assert outcome.err.startswith("error: ")
+        assert words in outcome.err
