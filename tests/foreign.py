@@ -33,11 +33,12 @@ def make_tensors(card: Card, seed: int) -> Tensors:
 
 def _fill(name: str, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
     if len(shape) > 1:
-        gain = 0.15 if ".nonlocal_block." in name else 1.5  # products of three such maps must not run away
+        gain = 0.02 if ".nonlocal_block." in name else 1.5  # products of three such maps must not run away
         deviation = np.float32(np.sqrt(gain / np.prod(shape[1:])))
         return random.standard_normal(shape, np.float32) * deviation
     if name.endswith(("running_var", "norm.weight")):
-        return random.random(shape, np.float32) + np.float32(0.5)
+        scale = 0.3 if "conv3.norm.weight" in name else 1.0  # so that what residual blocks add up stays small
+        return (random.random(shape, np.float32) + np.float32(0.5)) * np.float32(scale)
     return random.standard_normal(shape, np.float32) * np.float32(0.1)
 
 
