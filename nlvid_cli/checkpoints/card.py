@@ -22,6 +22,8 @@ CARD_KEY = "nlvid_card"
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Sha256Prefix = Annotated[str, Field(pattern=r"^[0-9a-f]{8,63}$")]
 Sha1 = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+"""Without control characters: cards come out of files from outside, and their texts go to terminals."""
 FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 
 
@@ -154,7 +156,7 @@ class Labels:
     kind: Literal["single", "multi"]
     count: PositiveInt
     file: FileName | None = None
-    names: tuple[str, ...] | None = None
+    names: tuple[Text, ...] | None = None
     combine: Literal["mean", "maximum", "softmax_of_mean_logits"] | None = None
 
 
@@ -163,11 +165,11 @@ class Labels:
 class Accuracy:
     """A published or measured figure, in per cent, and how it was measured."""
 
-    data_set: str
-    metric: str
+    data_set: Text
+    metric: Text
     value: float
-    protocol: str
-    measured_by: str
+    protocol: Text
+    measured_by: Text
 
 
 @part
@@ -179,18 +181,18 @@ class Card:
     ``commercial_use`` and ``redistribution`` say what ``licence`` allows to do with the weights.
     """
 
-    name: str
-    summary: str
-    paper: str
-    licence: str
-    origin: str
-    format: str
+    name: FileName
+    summary: Text
+    paper: Text
+    licence: Text
+    origin: Text
+    format: Text
     sources: tuple[Source, ...]
     architecture: Architecture
     sampling: Sampling
     preprocess: Preprocess
     labels: Labels
-    aliases: tuple[str, ...] = ()
+    aliases: tuple[Text, ...] = ()
     accuracy: tuple[Accuracy, ...] = ()
     commercial_use: bool = True
     redistribution: bool = True

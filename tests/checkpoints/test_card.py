@@ -46,3 +46,12 @@ def test_every_fault_names_its_place(change, message):
 def test_what_is_no_card_at_all_is_an_error(text):
     with pytest.raises(ModelFileError, match="the model card is not valid"):
         card_from_json(text, "a.safetensors")
+
+
+@pytest.mark.parametrize("field", ["name", "summary", "licence", "labels"])
+def test_texts_that_would_steer_a_terminal_are_refused(field):
+    data = json.loads(card_to_json(find_card("i3d")))
+    evil = "a\x1b]0;title\x07"
+    data[field] = {"kind": "single", "count": 1, "names": [evil]} if field == "labels" else evil
+    with pytest.raises(ModelFileError, match=f"{field}.*should match pattern"):
+        card_from_dict(data, "test")
