@@ -97,7 +97,8 @@ def _fold_statistics(tensors: Tensors, norm: str, eps: float) -> None:
 
 def _fold_into_convolution(tensors: Tensors, layer: str) -> None:
     names = [f"{layer}.norm.weight", f"{layer}.norm.bias", f"{layer}.conv.weight"]
-    if not all(name in tensors for name in names) or f"{layer}.norm.running_var" in tensors:
+    statistics = (f"{layer}.norm.running_mean", f"{layer}.norm.running_var")
+    if not all(name in tensors for name in names) or any(name in tensors for name in statistics):
         return
     scale, shift, weight = (tensors.pop(name).astype(np.float64) for name in names)
     bias = tensors.get(f"{layer}.conv.bias", np.zeros(len(shift), np.float32))

@@ -50,6 +50,14 @@ def test_nothing_is_left_beside_the_file_and_its_mode_is_the_users(path, tmp_pat
     assert path.stat().st_mode == other.stat().st_mode
 
 
+def test_files_beside_it_stay_as_they_are(path):
+    other = path.with_name(path.name + ".tmp")
+    other.write_text("the user's own")
+    write_checkpoint(path, find_card("i3d"), TENSORS, source_sha256="0" * 64)
+    assert other.read_text() == "the user's own"
+    assert sorted(path.parent.iterdir()) == [path, other]
+
+
 def test_a_failed_write_leaves_the_old_file(path, monkeypatch):
     before = path.read_bytes()
     monkeypatch.setattr("nlvid_cli.checkpoints.model_file.os.fsync", _no_space)
