@@ -34,7 +34,7 @@ def mean(scores: Array) -> Array:
 
 
 def maximum(scores: Array) -> Array:
-    """The best view counts for each class, as published for Charades (Long-Term Feature Banks, section 5)."""
+    """The best view counts for each class, as published for Charades (long-term feature banks)."""
     result: Array = scores.max(axis=0)
     return result
 
@@ -53,10 +53,7 @@ COMBINE: dict[str, Combination] = {
     "softmax_of_mean_logits": Combination("logits", softmax_of_mean_logits),
 }
 
-DEFAULT_RULES = {"single": "mean", "multi": "maximum"}
-"""By the kind of labels, where the card names no rule."""
-
 
 def combination(labels: Labels) -> Combination:
     """The rule of a card."""
-    return COMBINE[labels.combine or DEFAULT_RULES[labels.kind]]
+    return COMBINE[labels.combination]

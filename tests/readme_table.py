@@ -8,6 +8,7 @@ from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.manifest import load_manifest
 from nlvid_cli.network import build_network
 from nlvid_cli.network.summary import summarise
+from nlvid_cli.report.models import accuracy_figures, short_licence
 
 HEADER = """\
 | name (alias) | data set | top-1 / top-5 or mAP (%) | views, frames x step | GFLOPs per view | MB | licence |
@@ -20,16 +21,15 @@ def table() -> str:
 
 
 def _row(card: Card) -> str:
-    values = " / ".join(f"{figure.value:.2f}".removesuffix("0") for figure in card.accuracy)
     metrics = "" if card.accuracy[0].metric == "top-1" else f"{card.accuracy[0].metric} "
     cells = [
         f"`{card.name}`" + "".join(f" (`{alias}`)" for alias in card.aliases),
         "Charades" if card.labels.kind == "multi" else "Kinetics-400",
-        metrics + values,
+        metrics + accuracy_figures(card),
         _views(card),
         f"{summarise(card).multiply_adds / 1e9:.1f}",
         f"{_size_bytes(card) / 1e6:.0f}",
-        card.licence.partition(" (")[0] + ("" if card.commercial_use else ", non-commercial"),
+        short_licence(card),
     ]
     return f"| {' | '.join(cells)} |"
 

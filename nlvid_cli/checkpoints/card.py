@@ -159,6 +159,11 @@ class Labels:
     names: tuple[Text, ...] | None = None
     combine: Literal["mean", "maximum", "softmax_of_mean_logits"] | None = None
 
+    @property
+    def combination(self) -> str:
+        """Name of the rule by which views make the video's scores."""
+        return self.combine or {"single": "mean", "multi": "maximum"}[self.kind]
+
 
 @part
 @dataclass(frozen=True)

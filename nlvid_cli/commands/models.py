@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,6 @@ from nlvid_cli.commands.verify import verify
 
 if TYPE_CHECKING:
     from nlvid_cli.checkpoints.card import Card
-    from nlvid_cli.network.summary import NetworkSummary
 
 app = typer.Typer(help="Models that nlvid knows by name.", no_args_is_help=True)
 app.command("convert")(convert)
@@ -42,14 +42,19 @@ def list_(
 
       nlvid models list --cached --json
     """
+    from nlvid_cli.checkpoints.cache import cached_path
     from nlvid_cli.checkpoints.manifest import load_manifest
+    from nlvid_cli.report.models import models_table
+    from nlvid_cli.report.table import stdout_console
 
+    cards = load_manifest().models
+    paths = {card.name: cached_path(card) for card in cards}
     if cached:
         _list_cached(as_json)
     elif as_json:
-        print(json.dumps([_row(card) for card in load_manifest().models], indent=2))
+        print(json.dumps([_row(card, paths[card.name]) for card in cards], indent=2))
     else:
-        _print_list(load_manifest().models)
+        stdout_console().print(models_table(cards, paths))
 
 
 def _list_cached(as_json: bool) -> None:
@@ -89,13 +94,15 @@ def show(
     from nlvid_cli.commands.options import log
     from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.network.summary import summarise
+    from nlvid_cli.report.models import model_report
+    from nlvid_cli.report.table import stdout_console
 
     card = find_model_card(name, as_name, DownloadBar(), log.info)
     summary = summarise(card)
     if as_json:
         print(json.dumps({**json.loads(card_to_json(card)), "network": asdict(summary)}, indent=2))
     else:
-        _print_card(card, summary)
+        stdout_console().print(model_report(card, summary))
 
 
 @app.command()
@@ -114,6 +121,8 @@ def pull(name: Name, as_name: As = None, quiet: Quiet = False, verbose: Verbose 
 
     card, path = find_model(name, as_name, DownloadBar(), log.info)
     log.info("%s is ready; licence: %s", card.name, card.licence)
+    if not card.commercial_use:
+        log.warning("%s is not for commercial use: the licence of its weights forbids it", card.name)
     print(path)
 
 
@@ -135,10 +144,7 @@ def labels(name: Name, as_name: As = None, quiet: Quiet = False, verbose: Verbos
     print("\n".join(label_names(find_model_card(name, as_name, DownloadBar(), log.info))))
 
 
-def _row(card: Card) -> dict[str, Any]:
-    from nlvid_cli.checkpoints.cache import cached_path
-
-    path = cached_path(card)
+def _row(card: Card, path: Path | None) -> dict[str, Any]:
     return {
         "name": card.name,
         "aliases": list(card.aliases),
@@ -148,71 +154,7 @@ def _row(card: Card) -> dict[str, Any]:
         "accuracy": {figure.metric: figure.value for figure in card.accuracy},
         "data_set": card.accuracy[0].data_set if card.accuracy else None,
         "licence": card.licence,
+        "commercial_use": card.commercial_use,
+        "redistribution": card.redistribution,
         "path": None if path is None else str(path),
     }
-
-
-def _print_list(cards: tuple[Card, ...]) -> None:
-    from rich.markup import escape
-
-    from nlvid_cli.report.table import plain_table, stdout_console
-
-    table = plain_table("name", "alias", "labels", "accuracy", "here", "licence")
-    for card in cards:
-        row = _row(card)
-        accuracy = ", ".join(f"{metric} {value}" for metric, value in row["accuracy"].items())
-        cells = [row["name"], ", ".join(row["aliases"]), str(row["labels"]), accuracy]
-        cells += ["yes" if row["path"] else "no", row["licence"]]
-        table.add_row(*map(escape, cells))
-    stdout_console().print(table)
-
-
-def _print_card(card: Card, summary: NetworkSummary) -> None:
-    from rich.markup import escape
-
-    from nlvid_cli.report.table import plain_table, stdout_console
-
-    sampling, preprocess = card.sampling, card.preprocess
-    rate = f", counted at {sampling.frame_rate:g} frames/s" if sampling.frame_rate else ""
-    rows = [
-        ("name", card.name),
-        ("alias", ", ".join(card.aliases)),
-        ("summary", card.summary),
-        ("paper", card.paper),
-        ("labels", f"{card.labels.count}, {card.labels.kind}-label"),
-        (
-            "sampling",
-            f"{sampling.clips} clips of {sampling.frames} frames, step {sampling.step}{rate}; "
-            f"clip starts: {sampling.clip_starts}; short videos: {sampling.short_video}",
-        ),
-        (
-            "preprocess",
-            f"short side {preprocess.short_side} ({preprocess.resize}), {preprocess.crops} crop(s) of "
-            f"{preprocess.crop}; mean {list(preprocess.mean)}, std {list(preprocess.std)} of [0, 255]",
-        ),
-        ("scores", card.architecture.head.scores),
-        ("parameters", f"{summary.parameters / 1e6:.2f} M"),
-        ("non-local", ", ".join(summary.nonlocal_blocks) or "no blocks"),
-        (
-            "cost",
-            f"{summary.multiply_adds / 1e9:.1f} G multiply-adds per view of {_size(summary.input)}, "
-            f"{sampling.clips * preprocess.crops} views",
-        ),
-    ]
-    rows += [
-        (figure.metric, f"{figure.value} % on {figure.data_set}; {figure.protocol} ({figure.measured_by})")
-        for figure in card.accuracy
-    ]
-    rows += [("licence", card.licence), ("origin", card.origin)]
-    rows += [("source", source.kind) for source in card.sources]
-    table = plain_table(show_header=False)
-    for key, value in rows:
-        table.add_row(key, escape(value))
-    layers = plain_table("layer", "what it does", "output (C x T x H x W)")
-    for row in summary.layers:
-        layers.add_row(row.name, escape(row.layer), _size(row.output))
-    stdout_console().print(table, "", layers)
-
-
-def _size(size: tuple[int, ...]) -> str:
-    return " x ".join(map(str, size))
