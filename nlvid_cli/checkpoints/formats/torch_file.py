@@ -28,7 +28,7 @@ from torch.serialization import safe_globals
 
 from nlvid_cli.checkpoints.formats.operations import global_of, operations
 from nlvid_cli.checkpoints.formats.safe_pickle import MAX_ARRAYS, MAX_DEPTH, mapped
-from nlvid_cli.errors import ModelFileError, UnsafeFile
+from nlvid_cli.errors import ModelFileError, NlvidError, UnsafeFile
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 """The pickle of a number with which torch files began before torch 1.6."""
@@ -155,7 +155,9 @@ def _zip_globals(path: Path) -> set[str]:
             if any(member.filename.endswith("/constants.pkl") for member in members) or len(names) != 1:
                 raise ModelFileError(f"{path.name}: a zip, but not of tensors that torch saved; give their state_dict")
             return _globals(memoryview(archive.read(names[0])), path.name, 1)
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+    except NlvidError:
+        raise
+    except Exception as error:  # what zipfile raises for a damaged file is of many kinds too
         raise _unreadable(path, error) from None
 
 
