@@ -16,6 +16,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("prediction", "checkpoints.architecture", "checkpoints.card"),
     ("network",),
     ("video", "backends", "checkpoints"),
+    ("datasets",),
     ("combine",),
     ("recognizer", "verification"),
     ("report",),
