@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlvid_cli.errors import UnreadableVideo
+from nlvid_cli.video.info import VideoInfo
+from nlvid_cli.video.trim import trim
+
+
+@pytest.fixture
+def info() -> VideoInfo:
+    """100 frames, 25 a second."""
+    return VideoInfo(Path("a.mp4"), np.arange(100) / 25, 4.0, 25.0, False, 64, 48)
+
+
+def test_without_times_it_is_the_video_itself(info: VideoInfo) -> None:
+    part, first = trim(info, None, None)
+    assert part is info
+    assert first == 0
+
+
+def test_a_stretch_in_the_middle(info: VideoInfo) -> None:
+    part, first = trim(info, 1.0, 3.0)
+    assert first == 25  # the frame shown at 1.0 s; the last one is shown at 2.96 s
+    assert len(part.times_seconds) == 50
+    assert part.times_seconds[0] == 0.0
+    assert part.times_seconds[-1] == pytest.approx(1.96)
+    assert part.duration_seconds == pytest.approx(2.0)
+    assert part.frame_rate == pytest.approx(25.0)
+
+
+def test_ends_may_be_open_or_beyond(info: VideoInfo) -> None:
+    assert trim(info, None, 2.0)[0].duration_seconds == pytest.approx(2.0)
+    for end in (None, 99.0):
+        part, first = trim(info, 3.5, end)
+        assert first == 88  # shown at 3.52 s
+        assert part.duration_seconds == pytest.approx(0.48)
+        assert len(part.times_seconds) == 12
+
+
+@pytest.mark.parametrize(("start", "end"), [(4.0, 14.0), (2.0, 1.0)])
+def test_a_stretch_without_frames_is_an_error(info: VideoInfo, start: float, end: float) -> None:
+    with pytest.raises(UnreadableVideo, match=r"no frame between .* the file has 4\.00 s"):
+        trim(info, start, end)
