@@ -1,4 +1,7 @@
-"""From what the network says of each view to the scores of the video: the last station of the road."""
+"""From what the network says of each view to the scores of the video: the last station of the road.
+
+At its end, :func:`temper` calibrates these scores where the card states a temperature.
+"""
 
 from __future__ import annotations
 
@@ -57,3 +60,43 @@ COMBINE: dict[str, Combination] = {
 def combination(labels: Labels) -> Combination:
     """The rule of a card."""
     return COMBINE[labels.combination]
+
+
+def temper(scores: Array, temperature: float, kind: Literal["single", "multi"]) -> Array:
+    """Calibrate scores with a temperature T ("On Calibration of Modern Neural Networks", Guo et al. 2017, section 4.2).
+
+    The scores p of a video are what is tempered, not the logits of its views: softmax(log(p) / T), which is p^(1/T)
+    divided by the sum of these, where labels exclude each other, and sigmoid(logit(p) / T) of each where they do not.
+    The order of the labels stays as it is. Where the views' logits are averaged, or the best view counts,
+    this is the same as dividing all logits by T; where softmax scores are averaged, it is not: there T belongs to the
+    mean.
+
+    Args:
+        scores: (..., classes) in [0, 1].
+        temperature: above 0; above 1 lowers the confidence, below 1 raises it. At 1, ``scores`` come back as they are.
+        kind: as :attr:`nlvid_cli.checkpoints.card.Labels.kind`.
+    """
+    if temperature == 1.0:
+        return scores
+    powers = evidence(scores, kind) / temperature
+    if kind == "multi":
+        sigmoid: Array = np.exp(-np.logaddexp(0, -powers)).astype(np.float32)
+        return sigmoid
+    weights = np.exp(powers - powers.max(axis=-1, keepdims=True))
+    result: Array = (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return result
+
+
+def evidence(scores: Array, kind: Literal["single", "multi"]) -> NDArray[np.float64]:
+    """The logarithms of scores, or their logits where any number of labels may be true; always finite.
+
+    Scores are float32: 0 counts as the smallest normal number of these (1.2e-38), and in logits 1 as
+    the largest below 1 (1 - 6e-8).
+    """
+    floor = np.finfo(np.float32).tiny
+    if kind == "single":
+        logarithms: NDArray[np.float64] = np.log(np.maximum(scores, floor, dtype=np.float64))
+        return logarithms
+    between = np.clip(scores, floor, np.nextafter(np.float32(1), np.float32(0)), dtype=np.float64)
+    logits: NDArray[np.float64] = np.log(between) - np.log1p(-between)
+    return logits

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from nlvid_cli.checkpoints.fetch import fetch_default, open_checkpoint
 from nlvid_cli.checkpoints.find import find_model
 from nlvid_cli.checkpoints.manifest import label_names, load_manifest
 from nlvid_cli.checkpoints.progress import Progress
-from nlvid_cli.combine import combination
+from nlvid_cli.combine import combination, temper
 from nlvid_cli.errors import InputShapeError, NumericalError, UsageError, did_you_mean
 from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Result, Views
 from nlvid_cli.video.info import Pixels, VideoInfo
@@ -30,10 +30,12 @@ from nlvid_cli.video.preprocess import preprocess
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.sample import FramePlan, sample
+from nlvid_cli.video.trim import trim
 
 log = logging.getLogger(__name__)
 
 Path_ = str | PathLike[str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,21 @@ class Answer:
     threshold: float = 0.0
     labels: tuple[str, ...] | None = None
     min_score: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A video, or the part of it between two times.
+
+    Attributes:
+        path: of the file.
+        start_seconds: from the first frame; None: where the video begins.
+        end_seconds: None: where it ends.
+    """
+
+    path: Path_
+    start_seconds: float | None = None
+    end_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,25 +111,37 @@ class Recognizer:
             InputShapeError: if its clips are too short or too small for the network.
             NumericalError: if the network's outputs are no numbers.
         """
-        return self._predict(fspath(path), self._decode(Path(path)), self._checked(answer))
+        return self._predict(fspath(path), self._decode(Stretch(path)), self._checked(answer))
 
     def classify_many(self, paths: Iterable[Path_], answer: Answer | None = None) -> Iterator[Result]:
         """Name the actions in many videos, in their order; what fails comes as a :class:`Failure`.
 
         The next video is decoded while the network looks at this one.
         """
-        answer = self._checked(answer)
-        waiting = iter(paths)
+        checked = self._checked(answer)
+        stretches = (Stretch(path) for path in paths)
+        yield from self._each(stretches, lambda video, decoded: self._predict(video, decoded, checked))
+
+    def score_many(self, stretches: Iterable[Stretch]) -> Iterator[Array | Failure]:
+        """The scores of all labels, (classes,), of many videos, in their order; the same numbers as in predictions.
+
+        What fails comes as a :class:`Failure`, as from :meth:`classify_many`.
+        """
+        yield from self._each(stretches, lambda video, decoded: self._combined(self._view_scores(decoded)))
+
+    def _each(self, stretches: Iterable[Stretch], finish: Callable[[str, _Decoded], T]) -> Iterator[T | Failure]:
+        """Decode all videos, each while the one before is finished."""
+        waiting = iter(stretches)
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
-            queue = [(path, pool.submit(self._decode, Path(path))) for path in islice(waiting, 1)]
+            queue = [(stretch, pool.submit(self._decode, stretch)) for stretch in islice(waiting, 1)]
             while queue:
-                path, decoding = queue.pop(0)
+                stretch, decoding = queue.pop(0)
                 error = decoding.exception()  # waits; whatever a file does to a decoder, the others go on
-                queue += [(path, pool.submit(self._decode, Path(path))) for path in islice(waiting, 1)]
+                queue += [(stretch, pool.submit(self._decode, stretch)) for stretch in islice(waiting, 1)]
                 if error is None:
-                    yield self._predict_or_fail(fspath(path), decoding.result(), answer)
+                    yield self._finish_or_fail(fspath(stretch.path), decoding.result(), finish)
                 elif isinstance(error, Exception) and os.environ.get("NLVID_DEBUG") != "1":
-                    yield Failure.of(fspath(path), error)
+                    yield Failure.of(fspath(stretch.path), error)
                 else:
                     raise error
 
@@ -139,27 +168,27 @@ class Recognizer:
             chosen.update(found)
         return np.array(sorted(chosen), dtype=np.int64)
 
-    def _decode(self, path: Path) -> _Decoded:
-        info = probe(path)
-        plan = sample(info, self.card.sampling)
-        different, places = np.unique(plan.frame_numbers, axis=0, return_inverse=True)
+    def _decode(self, stretch: Stretch) -> _Decoded:
+        info = probe(Path(stretch.path))
+        part, first = trim(info, stretch.start_seconds, stretch.end_seconds)
+        plan = sample(part, self.card.sampling)
+        different, places = np.unique(plan.frame_numbers + first, axis=0, return_inverse=True)
         rules = self.card.preprocess
         read = read_frames(info, different, rules.short_side, rules.resize, rules.size)
         return _Decoded(info, plan, read.frames, places, info.warnings + plan.warnings + read.warnings)
 
-    def _predict_or_fail(self, video: str, decoded: _Decoded, answer: Answer) -> Result:
+    def _finish_or_fail(self, video: str, decoded: _Decoded, finish: Callable[[str, _Decoded], T]) -> T | Failure:
         """What is wrong with the model or the device concerns all videos, and is raised; the rest is a Failure."""
         try:
-            return self._predict(video, decoded, answer)
+            return finish(video, decoded)
         except (InputShapeError, NumericalError) as error:
             if os.environ.get("NLVID_DEBUG") == "1":
                 raise
             return Failure.of(video, error)
 
     def _predict(self, video: str, decoded: _Decoded, answer: Answer) -> Prediction:
-        combine = self._combination.combine
-        views = self._look_at(decoded.frames)[decoded.clip_places]  # (clips, crops, classes)
-        scores = combine(views.reshape(-1, views.shape[-1]))
+        views = self._view_scores(decoded)
+        scores = self._combined(views)
         info, plan = decoded.info, decoded.plan
         return Prediction(
             video=video,
@@ -178,11 +207,20 @@ class Recognizer:
             predictions=self._best(scores, answer),
             unsure=bool(scores[self._among(answer)].max() < answer.min_score),
             clips=tuple(
-                ClipPrediction(round(float(start), 6), round(float(end), 6), self._best(combine(clip), answer))
+                ClipPrediction(round(float(start), 6), round(float(end), 6), self._best(self._combined(clip), answer))
                 for start, end, clip in zip(plan.start_seconds, plan.end_seconds, views, strict=True)
             ),
             warnings=decoded.warnings,
         )
+
+    def _view_scores(self, decoded: _Decoded) -> Array:
+        """Scores or logits of the views, as the rule needs: (clips, crops, classes)."""
+        return self._look_at(decoded.frames)[decoded.clip_places]
+
+    def _combined(self, views: Array) -> Array:
+        """Calibrated scores of what (..., classes) views say together: (classes,)."""
+        scores = self._combination.combine(views.reshape(-1, views.shape[-1]))
+        return temper(scores, self.card.temperature, self.card.labels.kind)
 
     def _views(self) -> Views:
         sampling = self.card.sampling

@@ -9,7 +9,7 @@ import pytest
 import nlvid_cli
 from nlvid_cli.errors import CheckpointMismatch, ModelFileError, NumericalError, UnknownName, UsageError, VideoNotFound
 from nlvid_cli.prediction import Failure, Prediction
-from nlvid_cli.recognizer import Answer, Recognizer
+from nlvid_cli.recognizer import Answer, Recognizer, Stretch
 from nlvid_cli.video.preprocess import preprocess
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
@@ -177,6 +177,39 @@ def test_views_are_combined_as_the_card_says(recognizer: Recognizer, clip: Path,
         powers = np.exp(recognizer.logits(views).mean(axis=0, dtype=np.float64))
         expected = powers / powers.sum()
     np.testing.assert_allclose([p.score for p in by_index], expected, rtol=1e-5)
+
+
+def test_full_scores_are_those_of_the_predictions(recognizer: Recognizer, clip: Path, tmp_path: Path) -> None:
+    scores, failure = recognizer.score_many([Stretch(clip), Stretch(tmp_path / "none.mp4")])
+    predictions = recognizer.classify(clip, Answer(top_k=None)).predictions
+    assert isinstance(scores, np.ndarray)
+    assert [float(scores[p.index]) for p in predictions] == [p.score for p in predictions]
+    assert isinstance(failure, Failure)
+    assert failure.error.type == "VideoNotFound"
+
+
+def test_a_stretch_is_looked_at_like_a_file_of_it(recognizer: Recognizer, clip: Path, tmp_path: Path) -> None:
+    cut = make_clip(tmp_path / "cut.mkv", codec="ffv1", frames=20, pix_fmt="bgr0")
+    whole = make_clip(tmp_path / "whole.mkv", codec="ffv1", frames=40, pix_fmt="bgr0")
+    (alone, stretch, rest) = recognizer.score_many([Stretch(cut), Stretch(whole, 0.0, 0.8), Stretch(whole, 0.8)])
+    np.testing.assert_array_equal(alone, stretch)
+    assert not np.array_equal(alone, rest)
+    (failure,) = recognizer.score_many([Stretch(whole, 10.0, 20.0)])
+    assert isinstance(failure, Failure)
+    assert "no frame between 10 s and 20 s" in failure.error.message
+
+
+def test_the_temperature_of_the_card_calibrates_video_and_clips(recognizer: Recognizer, clip: Path) -> None:
+    raw = recognizer.classify(clip, Answer(top_k=None))
+    same = Recognizer(replace(recognizer.card, temperature=1.0), recognizer.backend).classify(clip, Answer(top_k=None))
+    assert same == raw
+    halved = Recognizer(replace(recognizer.card, temperature=0.5), recognizer.backend)
+    calibrated = halved.classify(clip, Answer(top_k=None))
+    for before, after in [(raw.predictions, calibrated.predictions), (raw.clips[1].predictions,
+                                                                      calibrated.clips[1].predictions)]:  # fmt: skip
+        squares = np.array([p.score for p in before]) ** 2
+        np.testing.assert_allclose([p.score for p in after], squares / squares.sum(), rtol=1e-5)
+        assert [p.label for p in after] == [p.label for p in before]
 
 
 def test_models_that_cannot_be(tmp_path: Path, model_file: Path) -> None:

@@ -183,7 +183,8 @@ class Card:
     """Everything about one checkpoint; see the module's docstring.
 
     ``format`` is the form of the published file, a name of ``checkpoints.formats.FORMATS`` or ``safetensors``.
-    ``commercial_use`` and ``redistribution`` say what ``licence`` allows to do with the weights.
+    ``commercial_use`` and ``redistribution`` say what ``licence`` allows to do with the weights. ``temperature``
+    calibrates the scores, see :func:`nlvid_cli.combine.temper`; ``nlvid evaluate`` finds it.
     """
 
     name: FileName
@@ -201,6 +202,7 @@ class Card:
     accuracy: tuple[Accuracy, ...] = ()
     commercial_use: bool = True
     redistribution: bool = True
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
     def with_views(self, clips: int | None, crops: Literal[1, 3] | None, step: int | None) -> Card:
         """The same card with other test views; None keeps what the card says."""

@@ -34,6 +34,7 @@ def test_other_views_leave_the_rest_alone():
         ({"sources": [{"kind": "bundled", "path": "/etc/passwd"}]}, r"sources\.0\.bundled\.path: string should"),
         ({"labels": {"kind": "single", "count": 1, "file": "../../x"}}, r"labels\.file: string should match"),
         ({"preprocess": None}, "preprocess: "),
+        ({"temperature": 0.0}, "temperature: input should be greater than 0"),
     ],
 )
 def test_every_fault_names_its_place(change, message):
