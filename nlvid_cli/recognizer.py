@@ -103,6 +103,12 @@ class Recognizer:
         self._labels = label_names(card)
         self._combination = combination(card.labels)
 
+    @property
+    def views(self) -> Views:
+        """How videos are looked at."""
+        sampling = self.card.sampling
+        return Views(sampling.clips, self.card.preprocess.crops, sampling.frames, sampling.step, sampling.frame_rate)
+
     def classify(self, path: Path_, answer: Answer | None = None) -> Prediction:
         """Name the actions in the video at ``path``.
 
@@ -202,7 +208,7 @@ class Recognizer:
             width=info.width,
             height=info.height,
             rotation_degrees=info.rotation_degrees,
-            views=self._views(),
+            views=self.views,
             label_kind=self.card.labels.kind,
             predictions=self._best(scores, answer),
             unsure=bool(scores[self._among(answer)].max() < answer.min_score),
@@ -221,10 +227,6 @@ class Recognizer:
         """Calibrated scores of what (..., classes) views say together: (classes,)."""
         scores = self._combination.combine(views.reshape(-1, views.shape[-1]))
         return temper(scores, self.card.temperature, self.card.labels.kind)
-
-    def _views(self) -> Views:
-        sampling = self.card.sampling
-        return Views(sampling.clips, self.card.preprocess.crops, sampling.frames, sampling.step, sampling.frame_rate)
 
     def _look_at(self, frames: Pixels) -> Array:
         """Scores or logits of all views, as the rule needs: (clips, T, H, W, 3) -> (clips, crops, classes).
