@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from nlvid_cli.errors import OutputError
 from nlvid_cli.prediction import Result
@@ -47,21 +47,37 @@ def open_report(format_name: str, output: Path | None, options: ReportOptions) -
     Raises:
         OutputError: if the file cannot be written.
     """
-    report: Report | None = None
     if output is None:
         with Report(RENDERERS[format_name](sys.stdout, options)) as report:
             yield report
         return
+    reports: list[Report] = []
+    with open_whole(output, lambda: bool(reports and reports[0].count)) as stream:  # noqa: SIM117
+        with Report(RENDERERS[format_name](stream, options)) as report:
+            reports.append(report)
+            yield report
+
+
+@contextmanager
+def open_whole(output: Path, worth_keeping: Callable[[], bool] = lambda: False) -> Iterator[TextIO]:
+    """A text file to write that is whole or not there: under a temporary name beside it, renamed at the end.
+
+    Args:
+        output: where the file shall be.
+        worth_keeping: if the work ends early, whether what is written by then is kept.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
     part = _part_beside(output)
     try:
-        with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:  # noqa: SIM117
-            with Report(RENDERERS[format_name](stream, options)) as report:
-                yield report
+        with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            yield stream
     except OSError as error:
         part.unlink(missing_ok=True)
         raise OutputError(f"{output}: cannot write ({error.strerror})") from None
     except BaseException:
-        if report is not None and report.count:
+        if worth_keeping():
             part.replace(output)
         raise
     else:
