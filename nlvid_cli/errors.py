@@ -4,7 +4,8 @@
 
     NlvidError                      exit status 1
     ├── UsageError                  2   an option, a name or a list file that cannot be right
-    │   └── UnknownName             2   no such model or label; says what was probably meant
+    │   ├── UnknownName             2   no such model or label; says what was probably meant
+    │   └── DataSetError            2   a folder or table of labelled videos that is not as it should be
     ├── VideoError                  1   one video cannot be used; the others go on
     │   ├── VideoNotFound               no such file, or not a regular file
     │   ├── UnreadableVideo             FFmpeg cannot open it, or no frame of it decodes
@@ -52,6 +53,10 @@ class UsageError(NlvidError):
 
 class UnknownName(UsageError):
     """A model or a label that nlvid does not know."""
+
+
+class DataSetError(UsageError):
+    """Labelled videos cannot be used as they are written down; says in which file and line."""
 
 
 def did_you_mean(what: str, name: str, known: Iterable[str], hint: str) -> UnknownName:

@@ -9,17 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nlvid_cli.errors import UsageError
+from nlvid_cli.video.suffixes import is_video_name
 
 log = logging.getLogger(__name__)
-
-VIDEO_SUFFIXES = tuple(
-    f".{name}"
-    for name in (
-        *("3gp", "asf", "avi", "divx", "dv", "flv", "gif", "m2ts", "m4v", "mjpeg", "mkv", "mov", "mp4", "mpeg"),
-        *("mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv", "y4m"),
-    )
-)
-"""What is taken from a folder. A file that is named itself may be called anything."""
 
 
 def expand_inputs(names: Iterable[str]) -> list[str]:
@@ -76,5 +68,5 @@ def _in_folder(folder: str) -> Iterator[str]:
     for parent, folders, files in os.walk(folder, onerror=tell):
         folders.sort()
         for file in sorted(files):
-            if file.lower().endswith(VIDEO_SUFFIXES):
+            if is_video_name(file):
                 yield os.path.join(parent, file)

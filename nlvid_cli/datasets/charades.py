@@ -1,0 +1,89 @@
+"""Charades: a CSV with ``id`` and ``actions``, such as ``c092 11.90 21.20;c147 0.00 12.60``; any number for each video.
+
+The videos are ``ID.mp4`` beside the table, below the root, or in folders below these.
+"""
+
+from __future__ import annotations
+
+import math
+
+from nlvid_cli.checkpoints.manifest import weights_folder
+from nlvid_cli.datasets.entries import Entries, Entry
+from nlvid_cli.datasets.locate import Locator
+from nlvid_cli.datasets.look import Folder, Place, Wanted
+from nlvid_cli.datasets.table import SPLITS, Row, Table, read_table
+from nlvid_cli.datasets.text import read_lines
+from nlvid_cli.errors import DataSetError
+
+CHARADES_FILES = {"train": "Charades_v1_train.csv", "test": "Charades_v1_test.csv"}
+"""As the data set is published, by split."""
+
+
+def is_charades(place: Place) -> bool:
+    """Whether it is a table with Charades' columns, or a folder with its published tables."""
+    if isinstance(place, Folder):
+        return bool(set(CHARADES_FILES.values()) & set(place.files))
+    return {"id", "actions"} <= set(place.header or ()) and any(_is_timed(place, row) for row in place.rows)
+
+
+def read_charades(place: Place, wanted: Wanted) -> Entries:
+    """The rows of one Charades CSV, or of those for training and testing in a folder."""
+    if isinstance(place, Folder):
+        tables = {split: read_table(place.path / n) for split, n in CHARADES_FILES.items() if n in place.files}
+    else:
+        words = place.path.stem.casefold().replace("-", "_").split("_")
+        tables = {next((SPLITS[word] for word in words if word in SPLITS), ""): place}
+    entries = [entry for split, table in tables.items() for entry in _read_table(table, split or None, wanted)]
+    names = {f"c{number:03d}": name for number, name in enumerate(_class_names())}
+    return Entries(tuple(entries), "Charades CSV", "multi", names, fixed_classes=True)
+
+
+def _class_names() -> list[str]:
+    return read_lines(weights_folder() / "labels" / "charades157.txt")
+
+
+def _read_table(table: Table, split: str | None, wanted: Wanted) -> list[Entry]:
+    column = table.column(("id",))
+    if column is None or table.column(("actions",)) is None:
+        raise DataSetError(f"{table.path}, line 1: a Charades CSV has the columns id and actions")
+    locator = Locator(table.path, wanted.root)
+    entries: list[Entry] = []
+    missing: dict[int, str] = {}
+    for row in table.rows:
+        name = str(row.cells[column])
+        labels, times = _read_actions(table, row)
+        path = locator.find_stem(name)
+        if path is None:
+            missing[row.line] = name
+        else:
+            entries.append(Entry(table.where(row), name, path, labels, split, label_times=times))
+    locator.check_missing(missing, len(table.rows), wanted.skip_missing)
+    return entries
+
+
+def _read_actions(table: Table, row: Row) -> tuple[tuple[str, ...], tuple[tuple[float, float], ...]]:
+    """Codes and times; a code that comes several times, at different times, stands there several times."""
+    labels, times = [], []
+    for action in filter(None, (part.strip() for part in _actions(table, row).split(";"))):
+        try:
+            code, start, end = action.split()
+            times.append((float(start), float(end)))
+            labels.append(code)
+        except ValueError:
+            raise DataSetError(
+                f"{table.where(row)}: {action!r} is no action (expected a code and two times, such as c092 11.90 21.20)"
+            ) from None
+        if not all(map(math.isfinite, times[-1])):
+            raise DataSetError(f"{table.where(row)}: the times of {action!r} are no numbers")
+    return tuple(labels), tuple(times)
+
+
+def _is_timed(table: Table, row: Row) -> bool:
+    words = _actions(table, row).split(";")[0].split()
+    return len(words) == 3 and words[0][:1] == "c" and words[0][1:].isdecimal()
+
+
+def _actions(table: Table, row: Row) -> str:
+    column = table.column(("actions",))
+    assert column is not None
+    return str(row.cells[column])

@@ -1,0 +1,177 @@
+"""What all formats have in common once a row is understood: labels to numbers, and mistakes that need the whole set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nlvid_cli.datasets.labelled import DataSet, Kind, LabelledVideo
+from nlvid_cli.datasets.locate import told
+from nlvid_cli.errors import DataSetError, UnknownName, did_you_mean
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no name of a class may hold: control characters, and bytes of a folder's name that are not UTF-8."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One labelled video as it is written down.
+
+    Attributes:
+        where: for messages: "train.csv, line 12", or a folder.
+        written: the video as the data set calls it.
+        path: of the file.
+        labels: as they are written.
+        split: "train", "val", "test" or None.
+        start_seconds: as in :class:`LabelledVideo`, and so are the following two.
+    """
+
+    where: str
+    written: str
+    path: Path
+    labels: tuple[str, ...]
+    split: str | None = None
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    label_times: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Entries:
+    """A data set as it is written down.
+
+    Attributes:
+        entries: in the order of the file.
+        source: what was recognised, in words.
+        kind: "multi" if an entry may have any number of labels.
+        class_names: what labels stand for, where these are numbers or codes; None: they are names.
+        fixed_classes: whether the data set itself fixes all classes and their order, by `class_names`.
+    """
+
+    entries: tuple[Entry, ...]
+    source: str
+    kind: Kind = "single"
+    class_names: Mapping[str, str] | None = None
+    fixed_classes: bool = False
+
+
+def build_data_set(found: Entries, classes: Sequence[str] | None) -> DataSet:
+    """Check what was found as a whole, and number its labels.
+
+    Args:
+        found: by the reader of a format.
+        classes: names in the order of a model; None: those of the data set.
+
+    Raises:
+        DataSetError: entries contradict each other, or there are none.
+        UnknownName: a label is not among the classes.
+    """
+    entries = found.entries
+    if not any(entry.labels for entry in entries):
+        raise DataSetError(f"the data set ({found.source}) holds no labelled video")
+    _check_repetitions(entries, found.kind)
+    names = [tuple(_name_of(entry, label, found.class_names) for label in entry.labels) for entry in entries]
+    if classes is None:
+        classes = _own_classes(found, names)
+    numbers = _numbers(entries, names, classes)
+    videos = tuple(
+        LabelledVideo(
+            entry.path,
+            labels,
+            entry.where,
+            entry.split,
+            entry.start_seconds,
+            entry.end_seconds,
+            entry.label_times,
+        )
+        for entry, labels in zip(entries, numbers, strict=True)
+    )
+    return DataSet(videos, tuple(classes), found.kind, found.source)
+
+
+def _check_repetitions(entries: Sequence[Entry], kind: Kind) -> None:
+    seen: dict[tuple[Path, float | None, float | None], Entry] = {}
+    repeated: list[tuple[Entry, Entry]] = []
+    for entry in entries:
+        first = seen.setdefault((entry.path, entry.start_seconds, entry.end_seconds), entry)
+        if first is not entry:
+            repeated.append((first, entry))
+    if not repeated:
+        return
+    places = told((f"{entry.written} in {first.where} and {entry.where}" for first, entry in repeated), len(repeated))
+    first, entry = repeated[0]
+    if first.split != entry.split:
+        advice = f"which puts it into both {first.split} and {entry.split}; keep one"
+    elif set(first.labels) != set(entry.labels) and kind == "single":
+        advice = (
+            f"with the labels {first.labels[0]!r} and {entry.labels[0]!r}; keep one, or write several labels into one "
+            "cell of a column called labels, separated by |"
+        )
+    else:
+        advice = "remove the repetitions"
+    raise DataSetError(f"the same video twice: {places}: {advice}")
+
+
+def _name_of(entry: Entry, label: str, class_names: Mapping[str, str] | None) -> str:
+    if not label:
+        raise DataSetError(f"{entry.where}: the label is empty")
+    if _CONTROL.search(label):
+        raise DataSetError(f"{entry.where}: the label {label!r} holds control characters, or is not UTF-8")
+    if class_names is None:
+        return label
+    name = class_names.get(label)
+    if name is None:
+        numbers = sorted(class_names, key=lambda text: (len(text), text))
+        raise UnknownName(
+            f"{entry.where}: the label {label!r} is none of the {len(class_names)} classes "
+            f"({numbers[0]} to {numbers[-1]})"
+        )
+    return name
+
+
+def _own_classes(found: Entries, names: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    if found.fixed_classes and found.class_names:
+        return tuple(dict.fromkeys(found.class_names.values()))
+    used = {name for labels in names for name in labels}
+    if found.class_names:  # in the order of the numbers
+        ordered = [name for name in dict.fromkeys(found.class_names.values()) if name in used]
+    else:
+        ordered = sorted(used, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name))
+    return tuple(ordered)
+
+
+def _numbers(
+    entries: Sequence[Entry], names: Sequence[tuple[str, ...]], classes: Sequence[str]
+) -> list[tuple[int, ...]]:
+    """Indices of the labels among the classes: by name (capitals and ``_-`` may differ), or by number."""
+    by_name = {name: index for index, name in enumerate(classes)}
+    folded: dict[str, list[int]] = {}
+    for name, index in by_name.items():
+        folded.setdefault(_folded(name), []).append(index)
+    used = {name for labels in names for name in labels}
+    are_numbers = all(name.isdecimal() for name in used) and not used <= by_name.keys()
+    if are_numbers:
+        by_name = {name: int(name) for name in used if int(name) < len(classes)}
+    else:
+        for name in used - by_name.keys():
+            if len(alike := folded.get(_folded(name), [])) == 1:
+                by_name[name] = alike[0]
+    for entry, labels in zip(entries, names, strict=True):
+        for name in labels:
+            if name not in by_name:
+                raise _unknown(entry, name, classes, used - by_name.keys(), are_numbers)
+    return [tuple(by_name[name] for name in labels) for labels in names]
+
+
+def _unknown(entry: Entry, name: str, classes: Sequence[str], unknown: set[str], are_numbers: bool) -> UnknownName:
+    if are_numbers:
+        hint = "; they count from 0" if name == str(len(classes)) else ""
+        return UnknownName(f"{entry.where}: there is no label {name}, with {len(classes)} classes{hint}")
+    others = f"; {len(unknown)} labels of the data set are unknown" if len(unknown) > 1 else ""
+    return UnknownName(f"{entry.where}: {did_you_mean('class', name, classes, f'{len(classes)} classes{others}')}")
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\s_-]+", " ", name).strip().casefold()

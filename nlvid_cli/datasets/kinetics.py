@@ -1,0 +1,96 @@
+"""The CSV files of Kinetics: ``label,youtube_id,time_start,time_end,split``.
+
+Of each row the video is ``ID_000010_000020.mp4`` (from second 10 to 20 of the original, cut out already) or
+``ID.mp4``, in the folder of the table or the root, or in folders of splits and labels below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nlvid_cli.datasets.entries import Entries, Entry
+from nlvid_cli.datasets.locate import Locator
+from nlvid_cli.datasets.look import Place, Wanted
+from nlvid_cli.datasets.table import LABEL_COLUMNS, SPLIT_COLUMNS, SPLITS, Row, Table
+from nlvid_cli.errors import DataSetError, VideoError
+from nlvid_cli.video.probe import probe
+
+PROBED = 5
+"""Files that are looked at to learn whether they are cut out already."""
+
+CUT_SLACK_SECONDS = 1.0
+"""Cutting keeps to key frames, so that cut files may be this much longer than the stretch."""
+
+
+def is_kinetics(place: Place) -> bool:
+    """Whether it is a table with Kinetics' columns."""
+    return isinstance(place, Table) and {"youtube_id", "time_start", "time_end"} <= set(place.header or ())
+
+
+def read_kinetics(place: Place, wanted: Wanted) -> Entries:
+    """The rows of a Kinetics CSV."""
+    assert isinstance(place, Table)
+    label = place.column(LABEL_COLUMNS)
+    if label is None:
+        raise DataSetError(f"{place.path}, line 1: there is no column of labels (Kinetics' test lists come without)")
+    locator = Locator(place.path, wanted.root)
+    entries: list[Entry] = []
+    missing: dict[int, str] = {}
+    for row in place.rows:
+        entry = _read_row(place, row, label, locator)
+        if entry is None:
+            missing[row.line] = _text(place, row, "youtube_id")
+        else:
+            entries.append(entry)
+    locator.check_missing(missing, len(place.rows), wanted.skip_missing)
+    whole = [entry for entry in entries if entry.start_seconds is not None]
+    if whole and _are_cut(whole[:PROBED]):
+        entries = [replace(entry, start_seconds=None, end_seconds=None) for entry in entries]
+    return Entries(tuple(entries), "Kinetics CSV")
+
+
+def _read_row(table: Table, row: Row, label: int, locator: Locator) -> Entry | None:
+    name, start, end = (
+        _text(table, row, "youtube_id"),
+        _seconds(table, row, "time_start"),
+        _seconds(table, row, "time_end"),
+    )
+    if end <= start:
+        raise DataSetError(f"{table.where(row)}: the stretch ends ({end:g} s) before it begins ({start:g} s)")
+    action = str(row.cells[label])
+    column = table.column(SPLIT_COLUMNS)
+    written_split = "" if column is None else str(row.cells[column])
+    parents = (action, action.replace(" ", "_"), written_split)
+    split = SPLITS.get(written_split.casefold())
+    path = locator.find_stem(f"{name}_{start:06.0f}_{end:06.0f}", parents)
+    if path is not None:
+        return Entry(table.where(row), name, path, (action,), split)
+    path = locator.find_stem(name, parents)
+    return None if path is None else Entry(table.where(row), name, path, (action,), split, start, end)
+
+
+def _are_cut(entries: Sequence[Entry]) -> bool:
+    """Whether files that are called by the video alone are no longer than the stretches that were asked for."""
+    fits = []
+    for entry in entries:
+        try:
+            duration = probe(entry.path).duration_seconds
+        except VideoError:
+            continue
+        fits.append(duration <= (entry.end_seconds or 0) - (entry.start_seconds or 0) + CUT_SLACK_SECONDS)
+    return bool(fits) and all(fits)
+
+
+def _text(table: Table, row: Row, name: str) -> str:
+    column = table.column((name,))
+    assert column is not None
+    return str(row.cells[column])
+
+
+def _seconds(table: Table, row: Row, name: str) -> float:
+    text = _text(table, row, name)
+    try:
+        return float(text)
+    except ValueError:
+        raise DataSetError(f"{table.where(row)}: {name} must be a number of seconds, not {text!r}") from None

@@ -1,0 +1,17 @@
+"""Which files of a folder are videos, by their names."""
+
+from __future__ import annotations
+
+VIDEO_SUFFIXES = tuple(
+    f".{name}"
+    for name in (
+        *("3gp", "asf", "avi", "divx", "dv", "flv", "gif", "m2ts", "m4v", "mjpeg", "mkv", "mov", "mp4", "mpeg"),
+        *("mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv", "y4m"),
+    )
+)
+"""What is taken from a folder. A file that is named itself may be called anything."""
+
+
+def is_video_name(name: str) -> bool:
+    """Whether a file of this name is taken for a video."""
+    return name.lower().endswith(VIDEO_SUFFIXES)
