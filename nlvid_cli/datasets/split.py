@@ -1,0 +1,272 @@
+"""Which videos are for training and which for validation.
+
+What must stay together is a *unit*: the stretches of one file, or all files of a group (one person, one recording).
+Units are put in an order that only the seed and the names of the files decide, so that the same data set in another
+place, or with a few videos more, is split alike. From the rarest class on, each class then has its share of units
+validate; a unit stays in training where a class would otherwise have none left there. (This is the iterative
+stratification of Sechidis, Tsoumakas and Vlahavas, 2011, for two subsets; with one label each it is "per class".)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
+from nlvid_cli.datasets.locate import told
+from nlvid_cli.errors import DataSetError, UsageError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Split:
+    """A data set in two, with the same classes.
+
+    Attributes:
+        train: videos to learn from.
+        val: videos to choose and to judge by; not one of them is in `train`.
+        name: how it was split, fit for a folder: "val-0.2-seed-0", "fold-1-of-5", "without-daria".
+    """
+
+    train: DataSet
+    val: DataSet
+    name: str
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """Videos that stay together, and the classes that they show."""
+
+    name: str
+    videos: tuple[int, ...]
+    classes: frozenset[int]
+
+
+def split_by_fraction(data: DataSet, val_fraction: float, seed: int) -> Split:
+    """That share of the videos of each class, one at least, is for validation.
+
+    Args:
+        data: to split. A class with a single video has it in training.
+        val_fraction: in (0, 1).
+        seed: another one gives another choice; the same one always the same.
+
+    Raises:
+        UsageError: the fraction is none.
+        DataSetError: nothing could be held out, or there is but one class.
+    """
+    held_out = _choose(_units(data, _file_names(data)), _checked(val_fraction), seed)
+    return _split(data, held_out, f"val-{val_fraction:g}-seed-{seed}")
+
+
+def split_by_column(data: DataSet) -> Split:
+    """As the data set says itself: "train" against "val", or against "test" where nothing is called "val".
+
+    Raises:
+        DataSetError: it says nothing, or not for all videos; or a class is not in training.
+    """
+    kinds = {video.split for video in data.videos}
+    silent = next((video for video in data.videos if video.split is None), None)
+    if silent is not None:
+        which = "any video" if len(kinds) == 1 else f"{silent.path} ({silent.where})"
+        raise DataSetError(
+            f"the data set does not say whether {which} is for training or validation; use --val-fraction"
+        )
+    val = "val" if "val" in kinds else "test"
+    for split in ("train", val):
+        if split not in kinds:
+            raise DataSetError(
+                f"the data set says which videos are {told(sorted(map(str, kinds)), 3)}, but has no {split}"
+            )
+    used = replace(data, videos=tuple(video for video in data.videos if video.split in ("train", val)))
+    return _split(used, {n for n, video in enumerate(used.videos) if video.split == val}, f"train-{val}")
+
+
+def split_by_group(
+    data: DataSet,
+    pattern: str,
+    val_fraction: float | None = None,
+    held_out: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Split:
+    """Whole groups are for validation: a share of them, or those that are named.
+
+    Args:
+        data: to split.
+        pattern: regular expression that finds the group in the stem of a file: its first group of parentheses, or else
+            all of the match. ``^[^_]+`` is what comes before the first ``_``.
+        val_fraction: share of the groups, in (0, 1), for each class; give this or `held_out`.
+        held_out: names of groups.
+        seed: of the choice by fraction.
+
+    Raises:
+        UsageError: the pattern is none, or not exactly one of `val_fraction` and `held_out` is given.
+        UnknownName: no group is called so.
+        DataSetError: the pattern does not fit all files, or a class would not be in training.
+    """
+    if (val_fraction is None) == (held_out is None):
+        raise UsageError("a split by group takes either a fraction or the groups to hold out")
+    names = _group_names(data, pattern)
+    if held_out is None:
+        chosen = _choose(_units(data, names), _checked(val_fraction or 0.0), seed)
+        return _split(data, chosen, f"groups-{val_fraction:g}-seed-{seed}")
+    for name in held_out:
+        if name not in names:
+            raise did_you_mean("group", name, names, told(sorted(set(names)), len(set(names))))
+    chosen = {number for number, name in enumerate(names) if name in held_out}
+    return _split(data, chosen, f"without-{'-'.join(held_out)}")
+
+
+def folds(data: DataSet, n: int, seed: int, pattern: str | None = None) -> Iterator[Split]:
+    """Cross-validation: each video is for validation exactly once.
+
+    Args:
+        data: to split.
+        n: number of folds, 2 at least.
+        seed: of the choice.
+        pattern: of groups that stay together, as in :func:`split_by_group`; None: files are split.
+
+    Raises:
+        UsageError: more folds than files or groups, or fewer than two.
+        DataSetError: a class would not be in training in some fold.
+    """
+    units = _units(data, _file_names(data) if pattern is None else _group_names(data, pattern))
+    if not 2 <= n <= len(units):
+        what = "files" if pattern is None else "groups"
+        raise UsageError(f"{n} folds of {len(units)} {what} are impossible; choose from 2 to {len(units)}")
+    members = _deal(units, n, seed)
+    return iter([_split(data, chosen, f"fold-{k}-of-{n}") for k, chosen in enumerate(members, start=1)])
+
+
+def leave_one_group_out(data: DataSet, pattern: str) -> Iterator[Split]:
+    """A split for each group, in the order of their names, in which it alone is for validation.
+
+    Raises:
+        DataSetError: a class is shown by one group only.
+    """
+    names = _group_names(data, pattern)
+    splits = [split_by_group(data, pattern, held_out=[name]) for name in sorted(set(names))]
+    return iter(splits)
+
+
+def group_of(path: Path, pattern: re.Pattern[str]) -> str | None:
+    """The group of a file, by its stem; None: the pattern does not fit."""
+    match = pattern.search(path.stem)
+    if match is None:
+        return None
+    return match[1] if pattern.groups else match[0]
+
+
+def _group_names(data: DataSet, pattern: str) -> list[str]:
+    """The group of each video."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"the pattern of groups, {pattern!r}, is no regular expression ({error})") from None
+    names = [group_of(video.path, compiled) for video in data.videos]
+    unfit = [video for video, name in zip(data.videos, names, strict=True) if not name]
+    if unfit:
+        files = told((f"{video.path} ({video.where})" for video in unfit), len(unfit))
+        raise DataSetError(
+            f"the pattern {pattern!r} finds no group in {len(unfit)} of {len(names)} file names: {files}"
+        )
+    if len(set(names)) < 2:
+        raise DataSetError(f"the pattern {pattern!r} finds one and the same group, {names[0]!r}, in all file names")
+    return [name for name in names if name]
+
+
+def _file_names(data: DataSet) -> list[str]:
+    return [str(video.path) for video in data.videos]
+
+
+def _units(data: DataSet, names: Sequence[str]) -> list[_Unit]:
+    members: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        members.setdefault(name, []).append(number)
+    return [
+        _Unit(
+            _lasting_name(data.videos[numbers[0]], name),
+            tuple(numbers),
+            frozenset(label for number in numbers for label in data.videos[number].labels),
+        )
+        for name, numbers in members.items()
+    ]
+
+
+def _lasting_name(video: LabelledVideo, name: str) -> str:
+    """What stays the same when the data set is moved: the last folder and the file, or the group."""
+    return "/".join(video.path.parts[-2:]) if name == str(video.path) else name
+
+
+def _in_order(units: Iterable[_Unit], seed: int) -> list[_Unit]:
+    def rank(unit: _Unit) -> tuple[bytes, tuple[int, ...]]:
+        return hashlib.sha256(f"{seed}/{unit.name}".encode("utf-8", "surrogateescape")).digest(), unit.videos
+
+    return sorted(units, key=rank)
+
+
+def _from_rarest(units: Sequence[_Unit], seed: int) -> Iterator[tuple[int | None, list[_Unit]]]:
+    """Classes from the rarest on, each with its units in order; at last None, with the units of no class."""
+    counts = Counter(label for unit in units for label in unit.classes)
+    ordered = _in_order(units, seed)
+    for label in sorted(counts, key=lambda label: (counts[label], label)):
+        yield label, [unit for unit in ordered if label in unit.classes]
+    yield None, [unit for unit in ordered if not unit.classes]
+
+
+def _choose(units: Sequence[_Unit], fraction: float, seed: int) -> set[int]:
+    """Numbers of the videos that are for validation."""
+    left = Counter(label for unit in units for label in unit.classes)  # units of each class in training
+    decided: dict[tuple[int, ...], bool] = {}
+    for _, candidates in _from_rarest(units, seed):
+        share = max(int(len(candidates) * fraction + 0.5), 1) if len(candidates) > 1 else 0
+        lacking = share - sum(decided.get(unit.videos, False) for unit in candidates)
+        for unit in candidates:
+            if unit.videos in decided:
+                continue
+            decided[unit.videos] = lacking > 0 and all(left[label] > 1 for label in unit.classes)
+            if decided[unit.videos]:
+                lacking -= 1
+                left.subtract(unit.classes)
+    return {number for unit in units if decided[unit.videos] for number in unit.videos}
+
+
+def _deal(units: Sequence[_Unit], n: int, seed: int) -> list[set[int]]:
+    """Numbers of the videos in each of n folds: a unit goes where its class, and then where all, have fewest units."""
+    members: list[set[int]] = [set() for _ in range(n)]
+    sizes = [0] * n
+    per_class: list[Counter[int | None]] = [Counter() for _ in range(n)]
+    done: set[tuple[int, ...]] = set()
+    for label, candidates in _from_rarest(units, seed):
+        for unit in candidates:
+            if unit.videos in done:
+                continue
+            done.add(unit.videos)
+            fold = min(range(n), key=lambda k: (per_class[k][label], sizes[k]))
+            members[fold].update(unit.videos)
+            per_class[fold].update(unit.classes)
+            sizes[fold] += 1
+    return members
+
+
+def _checked(fraction: float) -> float:
+    if not 0 < fraction < 1:
+        raise UsageError(f"the fraction for validation must lie between 0 and 1, not at {fraction:g}")
+    return fraction
+
+
+def _split(data: DataSet, held_out: set[int], name: str) -> Split:
+    train = tuple(video for number, video in enumerate(data.videos) if number not in held_out)
+    val = tuple(video for number, video in enumerate(data.videos) if number in held_out)
+    if not train or not val:
+        raise DataSetError(f"{name}: no video is left for {'validation' if train else 'training'}; add videos")
+    learnt = {label for video in train for label in video.labels}
+    shown = learnt | {label for video in val for label in video.labels}
+    if data.kind == "single" and len(shown) < 2:
+        raise DataSetError(f"only one class, {data.classes[min(shown)]!r}, in the data set; there must be two at least")
+    if shown > learnt:
+        missing = [data.classes[label] for label in sorted(shown - learnt)]
+        raise DataSetError(f"{name}: no video of {told(missing, len(missing))} is for training")
+    return Split(replace(data, videos=train), replace(data, videos=val), name)
