@@ -20,7 +20,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("combine",),
     ("metrics",),
     ("recognizer", "verification"),
-    ("evaluation",),
+    ("evaluation", "training"),
     ("report",),
     ("commands",),
     ("app",),
@@ -29,11 +29,13 @@ LAYERS: list[tuple[str, ...]] = [
 """From the ground up. A module may import from its own line and from those above it in this list."""
 
 OWNERS: dict[str, tuple[str, ...]] = {
-    "torch": ("network", "backends.torch_backend", "checkpoints.convert", "checkpoints.formats.torch_file"),
+    "torch": ("network", "training", "backends.torch_backend", "checkpoints.convert", "checkpoints.formats.torch_file"),
     "av": ("video",),
     "huggingface_hub": ("checkpoints.sources.hub", "checkpoints.publish"),
     "pypi_simple": ("checkpoints.sources.index",),
     "requests": ("checkpoints.download",),
+    "accelerate": ("training",),
+    "torchmetrics": ("training",),
     "typer": ("app", "commands"),
     "rich": ("report", "commands"),
     "onnxruntime": (),

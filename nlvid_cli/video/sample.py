@@ -83,7 +83,7 @@ def sample(info: VideoInfo, sampling: Sampling) -> FramePlan:
         info: of which only the times, the duration, the frame rate and its constancy matter.
         sampling: the card's rules.
     """
-    to_frame, timeline = _timeline(info, sampling.frame_rate)
+    to_frame, timeline = timeline_of(info, sampling.frame_rate)
     positions = CLIP_STARTS[sampling.clip_starts](timeline, sampling)
     frame_numbers = to_frame[SHORT_VIDEO[sampling.short_video](positions, len(to_frame))]  # (clips, frames)
     frame_ends = np.append(info.times_seconds[1:], info.duration_seconds)
@@ -103,8 +103,8 @@ def _warnings(timeline: Timeline, sampling: Sampling) -> tuple[str, ...]:
     return (f"the video is shorter than one clip ({timeline.positions} of {span} frames): {what}",)
 
 
-def _timeline(info: VideoInfo, frame_rate: float | None) -> tuple[Numbers, Timeline]:
-    """Frame number at each position, and how the positions lie in time."""
+def timeline_of(info: VideoInfo, frame_rate: float | None) -> tuple[Numbers, Timeline]:
+    """Frame number at each position, and how the positions lie in time; ``frame_rate`` as in the card."""
     if frame_rate is None and not info.variable_frame_rate:
         frames = len(info.times_seconds)
         return np.arange(frames), Timeline(frames, exact_rate(frames, info.duration_seconds))

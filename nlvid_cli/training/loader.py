@@ -1,0 +1,197 @@
+"""Training clips out of labelled videos: only the frames that a clip needs are decoded.
+
+A video that cannot be used is replaced by another one, always by the same, and reported; it never ends the training.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
+from nlvid_cli.errors import NlvidError, UnreadableVideo
+from nlvid_cli.training.augment import apply_look, draw_look
+from nlvid_cli.training.division import Division, Key
+from nlvid_cli.training.memory import FrameMemory, Frames
+from nlvid_cli.training.recipe import Recipe
+from nlvid_cli.video.info import Numbers, VideoInfo
+from nlvid_cli.video.probe import probe
+from nlvid_cli.video.read import read_frames
+from nlvid_cli.video.sample import SHORT_VIDEO, timeline_of
+from nlvid_cli.video.trim import trim
+
+MAX_REPLACEMENTS = 50
+"""Bad videos in a row before the data set is taken to be unusable."""
+
+
+@dataclass(frozen=True)
+class BadVideo:
+    """A training video that was replaced: its number, its path, and what is wrong with it."""
+
+    video: int
+    path: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips of one forward pass of one process.
+
+    Attributes:
+        clips: (N, T, 3, crop, crop) uint8.
+        targets: (N, classes) float32: 1 for each class that is seen in the clip.
+        bad: videos that were replaced.
+    """
+
+    clips: Tensor
+    targets: Tensor
+    bad: tuple[BadVideo, ...]
+
+    def pin_memory(self) -> Batch:
+        """The same in memory that a GPU can fetch by itself; torch's loader asks for this."""
+        return Batch(self.clips.pin_memory(), self.targets.pin_memory(), self.bad)
+
+
+@dataclass
+class ClipDataset(Dataset[tuple[Tensor, Tensor, tuple[BadVideo, ...]]]):
+    """Clips by :class:`Key`.
+
+    Attributes:
+        data: the training videos.
+        card: of the model; its frames, step, crop and rule for short videos count.
+        recipe: its augmentation counts.
+        seed: of the random numbers.
+        memory: decoded videos, of those that fit.
+    """
+
+    data: DataSet
+    card: Card
+    recipe: Recipe
+    seed: int
+    memory: FrameMemory
+    _infos: dict[int, VideoInfo] = field(default_factory=dict)
+    _bad: dict[int, str] = field(default_factory=dict)
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, Tensor, tuple[BadVideo, ...]]:
+        """(T, 3, crop, crop) uint8, (classes,) float32, and the videos that could not be used for it."""
+        bad: list[BadVideo] = []
+        rng = np.random.default_rng((self.seed, *key))
+        video = key.video
+        while len(bad) < MAX_REPLACEMENTS:
+            try:
+                return (*self._clip(video, rng), tuple(bad))
+            except Exception as error:  # whatever a file does to a decoder, the others go on
+                if os.environ.get("NLVID_DEBUG") == "1" and not isinstance(error, NlvidError):
+                    raise
+                self._bad[video] = str(error) or type(error).__name__
+                bad.append(BadVideo(video, str(self.data.videos[video].path), self._bad[video]))
+            rng = np.random.default_rng((self.seed, *key, len(bad)))
+            video = int(rng.integers(len(self.data.videos)))
+        raise UnreadableVideo(
+            f"{MAX_REPLACEMENTS} training videos one after the other cannot be used, the last one {bad[-1].path}: "
+            f"{bad[-1].message}; `nlvid train DATA --check` lists what is wrong"
+        )
+
+    def _clip(self, video: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        if video in self._bad:
+            raise UnreadableVideo(self._bad[video])
+        labelled = self.data.videos[video]
+        info = self._info(video)
+        numbers = draw_frames(info, labelled, self.card, rng)
+        look_numbers = rng.spawn(1)[0]
+        frames = self.memory.frames(video, numbers)
+        if frames is None:
+            frames = decode(info, numbers, decoded_side(self.card, self.recipe), self.card)
+        look = draw_look(look_numbers, frames.shape[1:3], self.recipe.short_sides, self.recipe.flip)
+        # (T, H, W, 3) -> (T, 3, H, W)
+        clip = apply_look(torch.from_numpy(frames).permute(0, 3, 1, 2), look, self.card.preprocess.crop)
+        return clip.contiguous(), self._target(labelled, info, numbers)
+
+    def _info(self, video: int) -> VideoInfo:
+        if video not in self._infos:
+            remembered = self.memory.infos.get(video)
+            self._infos[video] = remembered or probe(self.data.videos[video].path)
+        return self._infos[video]
+
+    def _target(self, labelled: LabelledVideo, info: VideoInfo, numbers: Numbers) -> Tensor:
+        target = torch.zeros(len(self.data.classes))
+        begin, end = info.times_seconds[numbers.min()], info.times_seconds[numbers.max()]
+        for place, label in enumerate(labelled.labels):
+            if labelled.label_times:
+                label_begin, label_end = labelled.label_times[place]
+                if label_begin > end or label_end < begin:
+                    continue
+            target[label] = 1.0
+        return target
+
+
+def decoded_side(card: Card, recipe: Recipe) -> int:
+    """Short side that training decodes to: the largest that it scales to."""
+    return round(card.preprocess.crop * recipe.short_sides[1])
+
+
+def decode(info: VideoInfo, numbers: Numbers, short_side: int, card: Card) -> Frames:
+    """The frames with these numbers, (frames,) -> (frames, height, width, 3), in the shape that the card gives them."""
+    frames: Frames = read_frames(info, numbers[None], short_side, size=card.preprocess.size, threads=1).frames[0]
+    return frames
+
+
+def draw_frames(info: VideoInfo, labelled: LabelledVideo, card: Card, rng: np.random.Generator) -> Numbers:
+    """Frame numbers of a clip that begins anywhere in the video, or in its labelled stretch: (frames,) int64.
+
+    Where that is shorter than the clip, the card's rule for short videos completes it.
+
+    Raises:
+        UnreadableVideo: the stretch lies outside the video.
+    """
+    sampling = card.sampling
+    part, first = trim(info, labelled.start_seconds, labelled.end_seconds)
+    to_frame, timeline = timeline_of(part, sampling.frame_rate)
+    reach = (sampling.frames - 1) * sampling.step + 1
+    start = int(rng.integers(0, max(0, timeline.positions - reach), endpoint=True))
+    positions = start + np.arange(sampling.frames) * sampling.step
+    chosen: Numbers = first + to_frame[SHORT_VIDEO[sampling.short_video](positions, timeline.positions)]
+    return chosen
+
+
+def load_batches(dataset: ClipDataset, division: Division, first_step: int, workers: int, pin: bool) -> Iterator[Batch]:
+    """All forward passes of this process from ``first_step`` on, made ahead of time by ``workers`` processes.
+
+    With 0 workers, each is made when it is asked for.
+    """
+    loader = DataLoader(
+        dataset,
+        batch_sampler=_Passes(division, first_step),
+        num_workers=workers,
+        collate_fn=_collate,
+        pin_memory=pin,
+        multiprocessing_context="forkserver" if workers and hasattr(os, "fork") else None,
+        prefetch_factor=2 if workers else None,
+        worker_init_fn=_use_one_thread if workers else None,
+    )
+    return iter(loader)
+
+
+@dataclass(frozen=True)
+class _Passes(Sampler[list[Key]]):
+    division: Division
+    first_step: int
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        return self.division.passes(self.first_step)
+
+
+def _collate(samples: Sequence[tuple[Tensor, Tensor, tuple[BadVideo, ...]]]) -> Batch:
+    clips, targets, bad = zip(*samples, strict=True)
+    return Batch(torch.stack(clips), torch.stack(targets), tuple(video for videos in bad for video in videos))
+
+
+def _use_one_thread(worker: int) -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,318 @@
+"""A run from its data to its model; see :func:`train`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
+
+from nlvid_cli._version import __version__
+from nlvid_cli.backends.torch_backend import choose_device, choose_precision
+from nlvid_cli.checkpoints.card import Accuracy, Card
+from nlvid_cli.checkpoints.find import find_model
+from nlvid_cli.checkpoints.model_file import open_checkpoint, write_checkpoint
+from nlvid_cli.datasets.labelled import DataSet
+from nlvid_cli.errors import OutputError, UsageError
+from nlvid_cli.evaluation import Evaluation
+from nlvid_cli.training.augment import sided_classes
+from nlvid_cli.training.division import Division
+from nlvid_cli.training.loader import ClipDataset, decoded_side
+from nlvid_cli.training.loop import MODEL_FILE, Loop
+from nlvid_cli.training.memory import remember_frames
+from nlvid_cli.training.model import SMALL, Base, Trainee, make_trainee
+from nlvid_cli.training.observer import Observer, Silent
+from nlvid_cli.training.recipe import Recipe
+from nlvid_cli.training.state import load_state
+from nlvid_cli.training.validation import FIGURES, validate
+
+RECIPE_FILE = "recipe.json"
+"""Name of the file that says what a run is."""
+
+FEW_VIDEOS = 10
+"""Training videos of a class below which the user is told so."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How a run is carried out; nothing of this changes what comes out, but for rounding.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        workers: processes that decode; None: as many as are likely to be of use.
+        save_minutes: from one saved state to the next.
+        memory_mib: decoded videos are remembered if they take no more.
+    """
+
+    device: str = "auto"
+    workers: int | None = None
+    save_minutes: float = 10.0
+    memory_mib: int = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What came out of a run.
+
+    Attributes:
+        folder: of the run.
+        model: the model file.
+        card: of the model.
+        evaluation: of the model on the validation videos; None where there were none.
+        epochs: that were trained.
+        bad: path and fault of training videos that could not be used, and were replaced.
+    """
+
+    folder: Path
+    model: Path
+    card: Card
+    evaluation: Evaluation | None
+    epochs: int
+    bad: Mapping[str, str]
+
+
+def find_base(name_or_path: str | PathLike[str] | None) -> Base:
+    """The model to go on from; None: the small network with random weights."""
+    if name_or_path is None:
+        return Base(SMALL, None)
+    card, file = find_model(name_or_path)
+    return Base(card, open_checkpoint(file)[1])
+
+
+def train(
+    train_data: DataSet,
+    validation: DataSet | None,
+    output: Path,
+    base: Base,
+    recipe: Recipe,
+    *,
+    nonlocal_blocks: str | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    machine: Machine | None = None,
+    observer: Observer | None = None,
+) -> TrainingResult:
+    """Train a network. In every process of a distributed run, this is called alike.
+
+    Args:
+        train_data: videos to learn from.
+        validation: videos, with the same classes, that choose the best weights; None: the last weights are taken.
+        output: folder of the run; it must not hold another one.
+        base: to go on from, of :func:`find_base`.
+        recipe: how.
+        nonlocal_blocks: fresh ones to insert; see :func:`nlvid_cli.training.model.nonlocal_places`.
+        seed: of everything that is random.
+        resume: go on with the run that ``output`` holds.
+        machine: how it is carried out.
+        observer: is told how it goes.
+
+    Raises:
+        UsageError: the data, the recipe and the network do not go together, or the folder holds another run.
+        KeyboardInterrupt: on Ctrl-C, when the state is saved.
+    """
+    machine, observer = machine or Machine(), observer or Silent()
+    kind = _kind(train_data, recipe)
+    recipe = _without_flip_if_sided(recipe, train_data, observer)
+    accelerator = _accelerator(machine.device, recipe)
+    tell = observer if accelerator.is_main_process else Silent()
+    trainee = make_trainee(base, train_data.classes, kind, recipe, nonlocal_blocks, seed)
+    trainee = replace(trainee, card=_told(trainee.card, base, train_data, output))
+    facts = _facts(trainee, base, train_data, validation, recipe, nonlocal_blocks, seed)
+    if accelerator.is_main_process:
+        _prepare_folder(output, facts, resume)
+    accelerator.wait_for_everyone()
+    _warn_of_few(train_data, tell)
+    ranks, rank = accelerator.num_processes, accelerator.process_index
+    division = Division(len(train_data.videos), recipe.epochs, recipe.batch, recipe.accumulation, ranks, rank, seed)
+    dataset = _dataset(train_data, trainee, recipe, seed, output, machine, accelerator)
+    loop = Loop(trainee, recipe, dataset, validation, division, accelerator, output, tell, machine.save_minutes * 60)
+    if resume:
+        loop.resume(load_state(output))
+    try:
+        loop.run(_workers(machine, accelerator, dataset))
+    finally:
+        dataset.memory.close()
+        tell.close()
+    accelerator.wait_for_everyone()
+    return _result(output, validation, train_data, division, loop, accelerator)
+
+
+def _kind(data: DataSet, recipe: Recipe) -> str:
+    if not data.videos:
+        raise UsageError("there is no video to train on")
+    if recipe.loss == "softmax" and data.kind == "multi":
+        raise UsageError("the videos have several labels, and the softmax loss is for one; leave the loss to be chosen")
+    return {"auto": data.kind, "softmax": "single", "sigmoid": "multi"}[recipe.loss]
+
+
+def _without_flip_if_sided(recipe: Recipe, data: DataSet, observer: Observer) -> Recipe:
+    sided = sided_classes(data.classes)
+    if not recipe.flip or not sided:
+        return recipe
+    observer.note(f"clips are not mirrored, since classes tell left from right: {', '.join(sided[:3])}")
+    return replace(recipe, flip=False)
+
+
+def _warn_of_few(data: DataSet, observer: Observer) -> None:
+    counts = [0] * len(data.classes)
+    for video in data.videos:
+        for label in video.labels:
+            counts[label] += 1
+    few = [f"{name} ({count})" for name, count in zip(data.classes, counts, strict=True) if count < FEW_VIDEOS]
+    if few:
+        more = f" and {len(few) - 5} more" if len(few) > 5 else ""
+        observer.note(f"classes with fewer than {FEW_VIDEOS} training videos: {', '.join(few[:5])}{more}")
+
+
+def _accelerator(device: str, recipe: Recipe) -> Accelerator:
+    chosen = choose_device(device)
+    if chosen.type == "cuda" and "LOCAL_RANK" not in os.environ:
+        import torch
+
+        torch.cuda.set_device(chosen)
+    precision = recipe.precision
+    if precision == "auto":
+        precision = "bf16" if chosen.type == "cuda" and choose_precision(chosen, "auto") == "bf16" else "fp32"
+    AcceleratorState._reset_state(True)  # an earlier run of this process may have been of another precision
+    return Accelerator(
+        cpu=chosen.type == "cpu",
+        mixed_precision="bf16" if precision == "bf16" else "no",
+        gradient_accumulation_steps=recipe.accumulation,
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+    )
+
+
+def _told(card: Card, base: Base, data: DataSet, output: Path) -> Card:
+    """The card with texts of its own."""
+    name = re.sub(r"[^\w.-]+", "-", output.resolve().name).strip("-.") or "model"
+    trained = "trained from random weights" if base.tensors is None else f"{base.card.name}, fine-tuned"
+    return replace(
+        card,
+        name=name,
+        aliases=(),
+        summary=f"{trained} on {len(data.videos)} videos of {len(data.classes)} classes",
+        origin=f"nlvid train {__version__}, from {base.card.name}",
+        format="safetensors",
+        sources=(),
+        accuracy=(),
+    )
+
+
+def _facts(
+    trainee: Trainee,
+    base: Base,
+    data: DataSet,
+    validation: DataSet | None,
+    recipe: Recipe,
+    nonlocal_blocks: str | None,
+    seed: int,
+) -> dict[str, Any]:
+    """What makes the run what it is, as JSON has it."""
+    facts = {
+        "recipe": asdict(recipe),
+        "base": base.card.name,
+        "random_weights": base.tensors is None,
+        "nonlocal_blocks": nonlocal_blocks,
+        "seed": seed,
+        "classes": data.classes,
+        "kind": trainee.card.labels.kind,
+        "train_videos": [str(video.path) for video in data.videos],
+        "validation_videos": [str(video.path) for video in validation.videos] if validation else [],
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(facts))
+    return plain
+
+
+def _prepare_folder(output: Path, facts: Mapping[str, Any], resume: bool) -> None:
+    path = output / RECIPE_FILE
+    if resume and path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = _changes(before["recipe"], facts["recipe"])
+        changed += [name for name in facts if name != "recipe" and facts[name] != before.get(name)]
+        if changed:
+            raise UsageError(
+                f"{output}: the run to go on with was started with other {', '.join(changed)}; repeat its command line "
+                "with --resume, or begin another run with another --output"
+            )
+        return
+    if not resume and path.exists():
+        raise UsageError(f"{output}: holds a run already; go on with it by --resume, or choose another --output")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be written ({error.strerror})") from error
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return [f"{name} ({before.get(name)}, now {value})" for name, value in after.items() if before.get(name) != value]
+
+
+def _dataset(
+    data: DataSet, trainee: Trainee, recipe: Recipe, seed: int, output: Path, machine: Machine, accelerator: Accelerator
+) -> ClipDataset:
+    """The training clips; where the videos fit into memory, one process of each machine decodes them now."""
+    side = decoded_side(trainee.card, recipe)
+    budget, threads = machine.memory_mib * 2**20, _processors()
+
+    def remember(fill: bool) -> ClipDataset:
+        memory = remember_frames(data, trainee.card, side, output, budget, threads, fill)
+        return ClipDataset(data, trainee.card, recipe, seed, memory)
+
+    if accelerator.is_local_main_process:
+        dataset = remember(fill=True)
+    accelerator.wait_for_everyone()
+    return dataset if accelerator.is_local_main_process else remember(fill=False)
+
+
+def _workers(machine: Machine, accelerator: Accelerator, dataset: ClipDataset) -> int:
+    """On a CPU, clips of remembered videos are made so fast that a process for it would only be in the way."""
+    if machine.workers is not None:
+        return machine.workers
+    if accelerator.device.type == "cpu" and dataset.memory.path is not None:
+        return 0
+    return max(1, min(16, _processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _result(
+    output: Path,
+    validation: DataSet | None,
+    data: DataSet,
+    division: Division,
+    loop: Loop,
+    accelerator: Accelerator,
+) -> TrainingResult:
+    """Evaluate the model as it lies in its file, and write what came out into its card."""
+    path = output / MODEL_FILE
+    card, tensors = open_checkpoint(path)
+    evaluation = None
+    if validation is not None:
+        evaluation = validate(card, tensors, validation, str(accelerator.device), division.rank, division.ranks)
+        card = replace(card, accuracy=(_accuracy(evaluation, data),))
+        if accelerator.is_main_process:
+            write_checkpoint(path, card, tensors)
+    epochs = loop.state.step // division.steps_per_epoch
+    return TrainingResult(output, path, card, evaluation, epochs, dict(loop.state.bad))
+
+
+def _accuracy(evaluation: Evaluation, data: DataSet) -> Accuracy:
+    metric = FIGURES[evaluation.label_kind]
+    return Accuracy(
+        data_set=f"{len(evaluation.videos)} validation videos, {len(data.classes)} classes",
+        metric={"top1": "top-1"}.get(metric, metric),
+        value=round(100 * evaluation.figures[metric], 2),
+        protocol=f"{evaluation.views.clips} clips x {evaluation.views.crops} crops; these videos chose the epoch",
+        measured_by="nlvid train",
+    )

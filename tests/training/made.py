@@ -1,0 +1,76 @@
+"""Made videos whose classes are easy to see, and a recipe and a network that learn them in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
+from nlvid_cli.training.model import SMALL, Base
+from nlvid_cli.training.recipe import Recipe
+
+TINY = Base(
+    replace(
+        SMALL,
+        architecture=replace(SMALL.architecture, width=8),
+        sampling=replace(SMALL.sampling, frames=8, step=1, clips=2),
+        preprocess=replace(SMALL.preprocess, short_side=36, crop=32),
+    ),
+    None,
+)
+"""The small network, smaller."""
+
+QUICK = Recipe(
+    "quick", epochs=8, batch=4, learning_rate=0.5, schedule="cosine", dropout=0.2, warmup=0.1, short_sides=(1.0, 1.2)
+)
+
+
+def moving_square(path: Path, speed: int, colour: tuple[int, int, int], seed: int, frames: int = 16) -> Path:
+    """A square that moves sideways by ``speed`` pixels a frame, over noise: 48 x 40 pixels."""
+    rng = np.random.default_rng(seed)
+    ground = rng.integers(40, 90, (40, 48, 3))
+    top, left = int(rng.integers(4, 24)), int(rng.integers(0, 48))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 40, "yuv420p"
+        stream.codec_context.thread_count = 1
+        stream.codec_context.time_base = Fraction(1, 25)
+        for number in range(frames):
+            picture = ground.copy()
+            columns = (left + speed * number + np.arange(12)) % 48
+            picture[top : top + 12, columns] = colour
+            frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+RED, BLUE = (230, 30, 30), (30, 30, 230)
+
+
+def motions(folder: Path, count: int) -> DataSet:
+    """Squares that go left and right: ``count`` of each."""
+    videos = []
+    for label, (name, speed) in enumerate((("to the left", -3), ("to the right", 3))):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            path = moving_square(folder / name / f"{number}.mp4", speed, RED, 10 * number + label)
+            videos.append(LabelledVideo(path, (label,), name))
+    return DataSet(tuple(videos), ("to the left", "to the right"), "single", "made")
+
+
+def colours_and_motions(folder: Path, count: int) -> DataSet:
+    """Three labels that go together in any way: red, blue, moving."""
+    folder.mkdir(parents=True)
+    videos = []
+    for number in range(count):
+        for kind, (colour, speed) in enumerate(((RED, 0), (RED, 4), (BLUE, 0), (BLUE, 4))):
+            path = moving_square(folder / f"{kind}-{number}.mp4", speed, colour, 10 * number + kind)
+            labels = (int(colour == BLUE), *((2,) if speed else ()))
+            videos.append(LabelledVideo(path, labels, "made"))
+    return DataSet(tuple(videos), ("red", "blue", "moving"), "multi", "made")
