@@ -1,0 +1,79 @@
+"""What a check of a data set found, for people: a few lines if all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from nlvid_cli.datasets.check import DataReport, Duplicate, Finding
+from nlvid_cli.datasets.suspicions import ClassCount
+from nlvid_cli.report.table import plain_table, printable
+
+MAX_LISTED = 20
+"""Findings of a kind that are listed; the rest is counted."""
+
+
+def data_check(report: DataReport) -> RenderableType:
+    """Counts, what is wrong with single videos, and what is suspicious about all."""
+    parts: list[RenderableType] = [Text(_summary(report))]
+    if not report.is_well or len(report.classes) <= MAX_LISTED:
+        parts.append(_class_table(report))
+    parts += _findings("cannot be used", report.unreadable, "red")
+    parts += _findings("too short", report.too_short, "yellow")
+    parts += _findings("odd", report.odd, "yellow")
+    parts += _duplicates(report.duplicates)
+    parts += [Text(f"suspicious: {printable(text)}", style="yellow") for text in report.suspicions]
+    if report.is_well:
+        parts.append(Text("all is well", style="green"))
+    return Group(*parts)
+
+
+def _summary(report: DataReport) -> str:
+    shortest, median, longest = report.frames
+    minutes = f"{report.seconds / 60:.1f} min" if report.seconds >= 60 else f"{report.seconds:.1f} s"
+    kind = " (multi-label)" if report.kind == "multi" else ""
+    split = f", split {report.split}" if report.split else ""
+    return (
+        f"{report.videos} videos of {len(report.classes)} classes{kind}, {report.source}{split}; {minutes}, "
+        f"{shortest} to {longest} frames (median {median})"
+    )
+
+
+def _class_table(report: DataReport) -> RenderableType:
+    table = plain_table("class", *(("train", "val") if report.split else ("videos",)))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for count in sorted(report.classes, key=_size)[:MAX_LISTED]:
+        counts = (count.train, count.val) if report.split else (count.train,)
+        table.add_row(Text(printable(count.name)), *map(str, counts))
+    if len(report.classes) > MAX_LISTED:
+        return Group(table, Text(f"... and {len(report.classes) - MAX_LISTED} classes with more videos", style="dim"))
+    return table
+
+
+def _size(count: ClassCount) -> int:
+    return count.train
+
+
+def _findings(what: str, findings: Sequence[Finding], style: str) -> Iterator[Text]:
+    if findings:
+        yield Text(f"{what}: {len(findings)}", style=style)
+    for finding in findings[:MAX_LISTED]:
+        yield Text(printable(f"  {finding.where}: {finding.path}: {finding.message}"))
+    if len(findings) > MAX_LISTED:
+        yield Text(f"  ... and {len(findings) - MAX_LISTED} more")
+
+
+def _duplicates(duplicates: Sequence[Duplicate]) -> Iterator[Text]:
+    if duplicates:
+        yield Text(f"same content: {len(duplicates)}", style="yellow")
+    for same in sorted(duplicates, key=lambda one: not (one.across_split or one.different_labels))[:MAX_LISTED]:
+        remarks = (["in training and validation"] if same.across_split else []) + (
+            ["with different labels"] if same.different_labels else []
+        )
+        files = " = ".join(f"{path} ({where})" for path, where in same.paths)
+        yield Text(printable(f"  {files}{': ' if remarks else ''}{', '.join(remarks)}"))
+    if len(duplicates) > MAX_LISTED:
+        yield Text(f"  ... and {len(duplicates) - MAX_LISTED} more")
