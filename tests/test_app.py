@@ -33,7 +33,7 @@ def test_version(run: Run) -> None:
     assert run("--version") == Outcome(0, f"nlvid {__version__}\n", "")
 
 
-@pytest.mark.parametrize("command", [[], ["classify"], ["models", "list"], ["models", "show"], ["models", "pull"],
+@pytest.mark.parametrize("command", [[], ["classify"], ["evaluate"], ["models", "list"], ["models", "show"], ["models", "pull"],
                                      ["models", "labels"], ["models", "push"], ["models", "remove"],
                                      ["doctor"]])  # fmt: skip
 def test_every_command_has_help_with_two_examples(run: Run, command: list[str]) -> None:
@@ -200,7 +200,10 @@ def test_interrupted_keeps_what_is_done(model_file: Path, clip: Path, tmp_path: 
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
     lines = [json.loads(line) for line in target.read_text().splitlines()]

@@ -63,6 +63,7 @@ def classify(
       nlvid classify clips/ --model i3d --top-k 3 --format jsonl -o labels.jsonl
     """
     from nlvid_cli.commands.inputs import expand_inputs, is_one_video
+    from nlvid_cli.commands.interrupts import Interrupts
     from nlvid_cli.commands.progress import DownloadBar, spinner
     from nlvid_cli.prediction import Failure
     from nlvid_cli.recognizer import Answer, load
@@ -89,6 +90,7 @@ def classify(
     )
     failures = 0
     with (
+        Interrupts() as interrupts,
         open_report(format_, output, ReportOptions(timeline, is_one_video(videos))) as report,
         spinner(f"looking at {len(paths)} videos" if len(paths) > 1 else "looking at the video") as status,
     ):
@@ -96,6 +98,7 @@ def classify(
         for number, result in enumerate(recognizer.classify_many(paths, answer), start=1):
             status.stop()
             report.add(result, time.perf_counter() - started)
+            interrupts.check()
             started = time.perf_counter()
             if isinstance(result, Failure):
                 failures += 1
