@@ -67,12 +67,22 @@ class NonLocal:
 @part
 @dataclass(frozen=True)
 class InceptionArchitecture:
-    """Inception-v1 I3D (Carreira and Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017, figure 3)."""
+    """Inception-v1 I3D (Carreira and Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017, figure 3).
+
+    Attributes:
+        head: what follows the last layer.
+        norm_eps: of batch norm.
+        nonlocal_blocks: None: no such blocks.
+        last: the layer behind which the head stands; an earlier one than the whole network's makes a small network.
+    """
 
     kind: Literal["inception"]
     head: Head
     norm_eps: float
     nonlocal_blocks: NonLocal | None = None
+    last: Literal[
+        "mixed_3b", "mixed_3c", "mixed_4b", "mixed_4c", "mixed_4d", "mixed_4e", "mixed_4f", "mixed_5b", "mixed_5c"
+    ] = "mixed_5c"
 
 
 @part

@@ -37,6 +37,12 @@ MIXED_CHANNELS: dict[str, MixedChannels] = {
     "mixed_5c": (384, 192, 384, 48, 128, 128),
 }
 
+POOLS_BEFORE: dict[str, tuple[str, Size3, Size3]] = {
+    "mixed_4b": ("pool_4a", (3, 3, 3), (2, 2, 2)),
+    "mixed_5b": ("pool_5a", (2, 2, 2), (2, 2, 2)),
+}
+"""By the layer that a max pool stands before: its name, kernel and stride."""
+
 
 def same_padding(size: Sequence[int], kernel: Size3, stride: Size3) -> list[tuple[int, int]]:
     """Zeros before and after each axis such that ``out = ceil(in / stride)``; the odd one goes to the end.
@@ -141,25 +147,21 @@ class InceptionI3d(nn.Module):
         self.conv_2b = conv_unit(first, second, 1, norm_eps=eps)
         self.conv_2c = conv_unit(second, third, 3, norm_eps=eps)
         self.pool_3a = SamePadMaxPool3d((1, 3, 3), (1, 2, 2))
-        channels = self._add_stage("mixed_3", third, eps)
-        self.pool_4a = SamePadMaxPool3d((3, 3, 3), (2, 2, 2))
-        channels = self._add_stage("mixed_4", channels, eps)
-        self.pool_5a = SamePadMaxPool3d((2, 2, 2), (2, 2, 2))
-        channels = self._add_stage("mixed_5", channels, eps)
+        channels = third
+        names = list(MIXED_CHANNELS)
+        for name in names[: names.index(architecture.last) + 1]:
+            if name in POOLS_BEFORE:
+                pool, kernel, stride = POOLS_BEFORE[name]
+                self.add_module(pool, SamePadMaxPool3d(kernel, stride))
+            mixed = Mixed(channels, MIXED_CHANNELS[name], norm_eps=eps)
+            self.add_module(name, mixed)
+            channels = mixed.out_channels
         self.head = ConvolutionalHead(channels, classes, architecture.head)
         if architecture.nonlocal_blocks:
             insert_nonlocal(self, architecture.nonlocal_blocks.after, architecture.nonlocal_blocks, eps)
 
-    def _add_stage(self, prefix: str, channels: int, norm_eps: float) -> int:
-        for name, widths in MIXED_CHANNELS.items():
-            if name.startswith(prefix):
-                mixed = Mixed(channels, widths, norm_eps=norm_eps)
-                self.add_module(name, mixed)
-                channels = mixed.out_channels
-        return channels
-
     def features(self, x: Tensor) -> Tensor:
-        """Clips to the last feature map: (N, 3, T, H, W) -> (N, 1024, T/8, H/32, W/32), rounded up."""
+        """Clips to the last feature map; of the whole network (N, 1024, T/8, H/32, W/32), rounded up."""
         for name, layer in self.named_children():
             if name != "head":
                 x = layer(x)

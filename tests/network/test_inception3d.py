@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,24 @@ def test_positions_of_a_larger_input(card: Card) -> None:
     network = build_network(card)
     with torch.inference_mode():
         assert network(torch.zeros(2, 3, 17, 64, 96)).shape == (2, 5, 3, 1, 2)
+
+
+@pytest.mark.parametrize("last", ["mixed_3b", "mixed_4b", "mixed_4f", "mixed_5b"])
+def test_a_network_that_ends_early_is_the_beginning_of_the_whole_one(last: Literal["mixed_4b"]) -> None:
+    head = Head("softmax_of_mean")
+    whole = InceptionI3d(InceptionArchitecture("inception", head, 1e-3), 5).eval()
+    short = InceptionI3d(InceptionArchitecture("inception", head, 1e-3, last=last), 5).eval()
+    names = {name for name in short.state_dict() if not name.startswith("head.")}
+    short.load_state_dict({name: value for name, value in whole.state_dict().items() if name in names}, strict=False)
+    seen: list[torch.Tensor] = []
+    whole.get_submodule(last).register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    clips = torch.randn(1, 3, 8, 64, 64)
+    with torch.inference_mode():
+        whole(clips)
+        features = short.features(clips)
+        assert torch.equal(features, seen[0])
+        assert short(clips).shape == (1, 5, 1, 1, 1)
+    assert [name for name, _ in short.named_children()][-2:] == [last, "head"]
 
 
 @pytest.mark.network
