@@ -81,6 +81,10 @@ class Trainee:
             layer.eval()
 
 
+SCRATCH = Base(SMALL, None)
+"""The small network, with random weights."""
+
+
 def make_trainee(
     base: Base, classes: Sequence[str], kind: str, recipe: Recipe, nonlocal_blocks: str | None, seed: int
 ) -> Trainee:

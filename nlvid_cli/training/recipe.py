@@ -6,10 +6,13 @@ training videos of Kinetics. Its learning rates are all 0.01 for 64 clips, in pr
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
 
 from nlvid_cli.errors import UsageError, did_you_mean
 
@@ -172,10 +175,30 @@ def find_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
-def recipe_from_dict(data: Mapping[str, Any]) -> Recipe:
-    """What :func:`dataclasses.asdict` of a recipe gave, also by way of JSON, back."""
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    return Recipe(**values)
+def with_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """The recipe with fields changed by texts such as ``dropout=0.3``, ``flip=false``, ``drops=[0.5,0.8]``.
+
+    Raises:
+        UsageError: a text is no setting, or its value does not fit.
+        UnknownName: there is no such field.
+    """
+    values = asdict(recipe)
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals:
+            raise UsageError(f"--set {setting}: write NAME=VALUE, such as dropout=0.3")
+        if name not in values or name == "name":
+            raise did_you_mean("setting of a recipe", name, set(values) - {"name"}, "`nlvid train --help` tells more")
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = None if text == "none" else text
+    try:
+        return TypeAdapter(Recipe).validate_python(values)
+    except ValidationError as error:
+        faults = "; ".join(f"{fault['loc'][0]}: {fault['msg'].lower()}" for fault in error.errors())
+        raise UsageError(f"--set: {faults}") from None
 
 
 def _text(value: object) -> str:

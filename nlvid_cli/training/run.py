@@ -1,8 +1,9 @@
-"""A run from its data to its model; see :func:`train`."""
+"""A run from its data to its model; see :func:`train_split`."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -13,14 +14,16 @@ from typing import Any
 
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs
 
 from nlvid_cli._version import __version__
 from nlvid_cli.backends.torch_backend import choose_device, choose_precision
 from nlvid_cli.checkpoints.card import Accuracy, Card
+from nlvid_cli.checkpoints.fetch import fetch_default
 from nlvid_cli.checkpoints.find import find_model
 from nlvid_cli.checkpoints.model_file import open_checkpoint, write_checkpoint
+from nlvid_cli.checkpoints.progress import Progress
 from nlvid_cli.datasets.labelled import DataSet
+from nlvid_cli.datasets.split import Split
 from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.evaluation import Evaluation
 from nlvid_cli.training.augment import sided_classes
@@ -28,17 +31,16 @@ from nlvid_cli.training.division import Division
 from nlvid_cli.training.loader import ClipDataset, decoded_side
 from nlvid_cli.training.loop import MODEL_FILE, Loop
 from nlvid_cli.training.memory import remember_frames
-from nlvid_cli.training.model import SMALL, Base, Trainee, make_trainee
+from nlvid_cli.training.model import Base, Trainee, make_trainee
 from nlvid_cli.training.observer import Observer, Silent
 from nlvid_cli.training.recipe import Recipe
-from nlvid_cli.training.state import load_state
+from nlvid_cli.training.state import STATE_FILE, load_state
 from nlvid_cli.training.validation import FIGURES, validate
+
+log = logging.getLogger(__name__)
 
 RECIPE_FILE = "recipe.json"
 """Name of the file that says what a run is."""
-
-FEW_VIDEOS = 10
-"""Training videos of a class below which the user is told so."""
 
 
 @dataclass(frozen=True)
@@ -79,17 +81,22 @@ class TrainingResult:
     bad: Mapping[str, str]
 
 
-def find_base(name_or_path: str | PathLike[str] | None) -> Base:
-    """The model to go on from; None: the small network with random weights."""
+def find_base(name_or_path: str | PathLike[str] | None, progress: Progress | None = None) -> Base:
+    """The model to go on from; None: the first of the manifest's default list that can be had.
+
+    Raises:
+        UnknownName: there is no such model.
+        ModelError: it cannot be had.
+    """
     if name_or_path is None:
-        return Base(SMALL, None)
-    card, file = find_model(name_or_path)
+        card, file = fetch_default(progress, log.info)
+    else:
+        card, file = find_model(name_or_path, None, progress, log.info)
     return Base(card, open_checkpoint(file)[1])
 
 
-def train(
-    train_data: DataSet,
-    validation: DataSet | None,
+def train_split(
+    split: Split,
     output: Path,
     base: Base,
     recipe: Recipe,
@@ -103,14 +110,14 @@ def train(
     """Train a network. In every process of a distributed run, this is called alike.
 
     Args:
-        train_data: videos to learn from.
-        validation: videos, with the same classes, that choose the best weights; None: the last weights are taken.
+        split: videos to learn from, and those that choose the best weights; where there are none of these, the last
+            weights are taken.
         output: folder of the run; it must not hold another one.
-        base: to go on from, of :func:`find_base`.
+        base: to go on from, of :func:`find_base`, or :data:`nlvid_cli.training.model.SCRATCH`.
         recipe: how.
         nonlocal_blocks: fresh ones to insert; see :func:`nlvid_cli.training.model.nonlocal_places`.
         seed: of everything that is random.
-        resume: go on with the run that ``output`` holds.
+        resume: go on with the run that ``output`` holds, if it does.
         machine: how it is carried out.
         observer: is told how it goes.
 
@@ -119,22 +126,22 @@ def train(
         KeyboardInterrupt: on Ctrl-C, when the state is saved.
     """
     machine, observer = machine or Machine(), observer or Silent()
+    train_data, validation = split.train, split.val if split.val.videos else None
     kind = _kind(train_data, recipe)
-    recipe = _without_flip_if_sided(recipe, train_data, observer)
     accelerator = _accelerator(machine.device, recipe)
     tell = observer if accelerator.is_main_process else Silent()
+    recipe = _without_flip_if_sided(recipe, train_data, tell)
     trainee = make_trainee(base, train_data.classes, kind, recipe, nonlocal_blocks, seed)
     trainee = replace(trainee, card=_told(trainee.card, base, train_data, output))
     facts = _facts(trainee, base, train_data, validation, recipe, nonlocal_blocks, seed)
     if accelerator.is_main_process:
         _prepare_folder(output, facts, resume)
     accelerator.wait_for_everyone()
-    _warn_of_few(train_data, tell)
     ranks, rank = accelerator.num_processes, accelerator.process_index
     division = Division(len(train_data.videos), recipe.epochs, recipe.batch, recipe.accumulation, ranks, rank, seed)
     dataset = _dataset(train_data, trainee, recipe, seed, output, machine, accelerator)
     loop = Loop(trainee, recipe, dataset, validation, division, accelerator, output, tell, machine.save_minutes * 60)
-    if resume:
+    if resume and (output / STATE_FILE).is_file():
         loop.resume(load_state(output))
     try:
         loop.run(_workers(machine, accelerator, dataset))
@@ -161,17 +168,6 @@ def _without_flip_if_sided(recipe: Recipe, data: DataSet, observer: Observer) ->
     return replace(recipe, flip=False)
 
 
-def _warn_of_few(data: DataSet, observer: Observer) -> None:
-    counts = [0] * len(data.classes)
-    for video in data.videos:
-        for label in video.labels:
-            counts[label] += 1
-    few = [f"{name} ({count})" for name, count in zip(data.classes, counts, strict=True) if count < FEW_VIDEOS]
-    if few:
-        more = f" and {len(few) - 5} more" if len(few) > 5 else ""
-        observer.note(f"classes with fewer than {FEW_VIDEOS} training videos: {', '.join(few[:5])}{more}")
-
-
 def _accelerator(device: str, recipe: Recipe) -> Accelerator:
     chosen = choose_device(device)
     if chosen.type == "cuda" and "LOCAL_RANK" not in os.environ:
@@ -186,7 +182,6 @@ def _accelerator(device: str, recipe: Recipe) -> Accelerator:
         cpu=chosen.type == "cpu",
         mixed_precision="bf16" if precision == "bf16" else "no",
         gradient_accumulation_steps=recipe.accumulation,
-        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
     )
 
 

@@ -65,11 +65,9 @@ def load_state(folder: Path) -> RunState:
     """The state that :func:`save_state` wrote last.
 
     Raises:
-        UsageError: there is none, or it does not load.
+        UsageError: it does not load.
     """
     path = folder / STATE_FILE
-    if not path.is_file():
-        raise UsageError(f"{folder}: no run to go on with (there is no {STATE_FILE}); leave --resume out")
     try:
         return RunState(**torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # what torch raises for a bad file is of many kinds

@@ -1,0 +1,186 @@
+"""``nlvid train``: a model for one's own classes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from nlvid_cli.commands import train_options as options
+from nlvid_cli.commands.options import Quiet, Verbose
+from nlvid_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from nlvid_cli.datasets.split import Split
+    from nlvid_cli.training.cross import Start
+    from nlvid_cli.training.run import TrainingResult
+
+LIBRARIES = ("accelerate", "tensorboard", "torchmetrics")
+"""Of the extra ``train``."""
+
+
+def train(
+    data: options.Data,
+    output: options.RunFolder = None,
+    base: options.BaseModel = None,
+    scratch: options.Scratch = False,
+    nonlocal_blocks: options.NonLocalBlocks = None,
+    recipe: options.RecipeName = None,
+    epochs: options.Epochs = None,
+    batch: options.BatchSize = None,
+    learning_rate: options.LearningRate = None,
+    frames: options.Frames = None,
+    step: options.Step = None,
+    crop: options.Crop = None,
+    freeze: options.Freeze = None,
+    no_flip: options.NoFlip = False,
+    precision: options.TrainPrecision = None,
+    settings: options.Settings = None,
+    val_fraction: options.ValFraction = None,
+    group_by: options.GroupBy = None,
+    folds: options.Folds = None,
+    leave_one_out: options.LeaveOneOut = False,
+    check: options.Check = None,
+    resume: options.Resume = False,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    gpus: options.Gpus = None,
+    workers: options.Workers = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train a model on labelled videos; prints the path of the model file.
+
+    Several GPUs or machines: --gpus, or start it with torchrun or accelerate. Ctrl-C saves, and --resume goes on.
+
+    Examples:
+
+      nlvid train videos/ --base i3d --nonlocal 5 --freeze mixed_3c
+
+      nlvid train labels.csv --scratch --group-by "^[^_]+" --epochs 60 -o runs/mine
+    """
+    require_extra()
+    from nlvid_cli.commands.progress import DownloadBar
+    from nlvid_cli.datasets.read import read_data_set
+    from nlvid_cli.training.cross import Start
+    from nlvid_cli.training.model import SCRATCH
+    from nlvid_cli.training.recipe import find_recipe, with_settings
+    from nlvid_cli.training.run import Machine, find_base
+    from nlvid_cli.training.splits import SplitChoice, choose_splits
+
+    if scratch and base is not None:
+        raise UsageError("--scratch begins with random weights, --base with those of a model; choose one")
+    changes = {
+        "epochs": epochs,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "frames": frames,
+        "step": step,
+        "crop": crop,
+        "freeze": freeze,
+        "flip": False if no_flip else None,
+        "precision": precision,
+    }
+    chosen = find_recipe(recipe or ("scratch" if scratch else "finetune")).with_changes(changes)
+    chosen = with_settings(chosen, settings or ())
+    splits = choose_splits(read_data_set(data), SplitChoice(val_fraction, group_by, folds, leave_one_out, seed))
+    if not _is_launched() and check is not False and not resume:
+        _check(splits, group_by)
+    if check:
+        return
+    if gpus is not None and gpus > 1 and not _is_launched():
+        raise typer.Exit(_launch(gpus))
+    found = SCRATCH if scratch else find_base(base, DownloadBar())
+    start = Start(found, chosen, nonlocal_blocks, seed, resume, Machine(device, workers))
+    folder = output or Path("runs") / (data.resolve().stem or "run")
+    _train(splits, folder, start, folds is not None or leave_one_out, quiet)
+
+
+def require_extra() -> None:
+    """Say what to install where a library for training is missing.
+
+    Raises:
+        UsageError: one is.
+    """
+    missing = [name for name in LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise UsageError(f'training needs {", ".join(missing)}; pip install "nlvid-cli[train]" brings it')
+
+
+def _is_launched() -> bool:
+    """Whether this is one of several processes that torchrun or accelerate started."""
+    return "LOCAL_RANK" in os.environ
+
+
+def _launch(gpus: int) -> int:
+    """The same command line in a process for each GPU; returns their exit status.
+
+    Raises:
+        UsageError: there are not so many.
+    """
+    import torch
+
+    there = torch.cuda.device_count()
+    if gpus > there:
+        raise UsageError(f"--gpus {gpus}: this machine has {there}; `nlvid doctor` lists them")
+    launcher = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}")
+    process = subprocess.Popen([sys.executable, *launcher, "-m", "nlvid_cli", *sys.argv[1:]])  # noqa: S603
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the terminal told the others as well: let them save
+            continue
+
+
+def _check(splits: list[Split], group_by: str | None) -> None:
+    """Look at the data, once, and tell on stderr what is wrong with it."""
+    from rich.console import Console
+
+    from nlvid_cli.commands.progress import counting_bar
+    from nlvid_cli.datasets.check import check_data
+    from nlvid_cli.report.data_check import data_check
+
+    split = splits[0]
+    with counting_bar("checking videos", len(split.train.videos) + len(split.val.videos)) as bar:
+        report = check_data(
+            split if len(splits) == 1 and split.val.videos else split.train,
+            group_pattern=group_by,
+            progress=lambda done, _: bar.update(bar.task_ids[0], completed=done),
+        )
+    Console(stderr=True).print(data_check(report))
+
+
+def _train(splits: list[Split], folder: Path, start: Start, several: bool, quiet: bool) -> None:
+    from nlvid_cli.commands.train_progress import TrainProgress
+    from nlvid_cli.training.cross import summarise_folds, train_folds
+
+    observer = TrainProgress(quiet)
+    is_main = os.environ.get("RANK", "0") == "0"
+    if is_main:
+        observer.note(start.recipe.describe())
+    results = []
+    for result in train_folds(splits, folder, start, several, observer):
+        results.append(result)
+        if is_main:
+            _tell(result, observer)
+            print(result.model)
+    if several and is_main:
+        summary = summarise_folds(results, folder)
+        observer.note(summary)
+
+
+def _tell(result: TrainingResult, observer: object) -> None:
+    """What went wrong, what came out, and what to do with it."""
+    for path, message in result.bad.items():
+        print(f"warning: {path} was replaced by other videos: {message}", file=sys.stderr)
+    for accuracy in result.card.accuracy:
+        print(
+            f"note: {accuracy.metric} {accuracy.value} % on {accuracy.data_set}; "
+            f"nlvid classify VIDEO --model {result.model}",
+            file=sys.stderr,
+        )
