@@ -92,6 +92,20 @@ def write_checkpoint(path: Path, card: Card, tensors: dict[str, np.ndarray], sou
         temporary.unlink(missing_ok=True)
 
 
+def replace_card(path: Path, card: Card) -> None:
+    """Give a model file that nlvid wrote another card, and leave its tensors as they are.
+
+    Raises:
+        ModelFileError: as for :func:`open_checkpoint`.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    where = os.fspath(path)
+    _, tensors = open_checkpoint(path)
+    with safe_open(where, framework="numpy") as file:
+        source_sha256 = file.metadata().get(SOURCE_KEY)
+    write_checkpoint(path.resolve(), card, tensors, source_sha256)
+
+
 def _card_of(metadata: dict[str, str] | None, where: str) -> Card:
     text = (metadata or {}).get(CARD_KEY)
     if text is None:
