@@ -17,19 +17,23 @@ from nlvid_cli._version import __version__
 
 if TYPE_CHECKING:
     from nlvid_cli.errors import NlvidError
+    from nlvid_cli.evaluation import Evaluation, evaluate
     from nlvid_cli.prediction import Failure, Prediction
     from nlvid_cli.recognizer import Recognizer, list_models, load
 
 _HOMES = {
+    "Evaluation": "nlvid_cli.evaluation",
     "Failure": "nlvid_cli.prediction",
     "NlvidError": "nlvid_cli.errors",
     "Prediction": "nlvid_cli.prediction",
     "Recognizer": "nlvid_cli.recognizer",
+    "evaluate": "nlvid_cli.evaluation",
     "list_models": "nlvid_cli.recognizer",
     "load": "nlvid_cli.recognizer",
 }
 
-__all__ = ["Failure", "NlvidError", "Prediction", "Recognizer", "__version__", "list_models", "load"]
+__all__ = ["Evaluation", "Failure", "NlvidError", "Prediction", "Recognizer", "__version__"]
+__all__ += ["evaluate", "list_models", "load"]
 
 
 def __getattr__(name: str) -> Any:

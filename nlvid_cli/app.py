@@ -12,6 +12,8 @@ from nlvid_cli._version import __version__
 from nlvid_cli.commands import models
 from nlvid_cli.commands.classify import classify
 from nlvid_cli.commands.doctor import doctor
+from nlvid_cli.commands.evaluate import evaluate
+from nlvid_cli.commands.train import train
 from nlvid_cli.errors import NlvidError
 
 app = typer.Typer(
@@ -22,6 +24,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(classify)
+app.command()(train)
+app.command()(evaluate)
 app.add_typer(models.app, name="models")
 app.command()(doctor)
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from os import fspath
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -22,7 +23,7 @@ from nlvid_cli import metrics
 from nlvid_cli.checkpoints.manifest import label_names
 from nlvid_cli.combine import temper
 from nlvid_cli.datasets.labelled import DataSet
-from nlvid_cli.datasets.match import match_classes
+from nlvid_cli.datasets.match import match_classes, read_for_model
 from nlvid_cli.errors import UnreadableVideo, UsageError
 from nlvid_cli.prediction import Failure, Views
 from nlvid_cli.recognizer import Recognizer, Stretch
@@ -50,6 +51,10 @@ class ScoredVideo:
     def predicted(self) -> int:
         """Index of the best label."""
         return int(metrics.ranking(self.scores[None])[0, 0])
+
+    def rank(self, label: int) -> int:
+        """Place of a label among all, by its score, from 1."""
+        return int(np.flatnonzero(metrics.ranking(self.scores[None])[0] == label)[0]) + 1
 
     @property
     def gap(self) -> float:
@@ -157,7 +162,7 @@ class Evaluation:
 
 
 def evaluate(
-    data: DataSet,
+    data: DataSet | str | PathLike[str],
     recognizer: Recognizer,
     on_video: Callable[[ScoredVideo | Failure], None] | None = None,
 ) -> Evaluation:
@@ -166,16 +171,20 @@ def evaluate(
     A video that cannot be used is a failure, and stops nothing; the figures are those of the others.
 
     Args:
-        data: labelled videos.
+        data: labelled videos, or the folder or table where they are (see ``docs/data.md``).
         recognizer: from :func:`nlvid_cli.load`.
         on_video: is told of each video when it is done, in their order.
 
     Raises:
+        DataSetError: nothing there is a data set, or something is wrong in it.
         UnknownName: a label of the data set is none of the model's.
         UsageError: there is no video, or one has several labels and the model gives one.
         UnreadableVideo: not a single video can be used.
     """
-    matched, notes = match_classes(data, label_names(recognizer.card), recognizer.card.name)
+    labels = label_names(recognizer.card)
+    if not isinstance(data, DataSet):
+        data = read_for_model(Path(data), labels)
+    matched, notes = match_classes(data, labels, recognizer.card.name)
     results = []
     for result in score_videos(matched, recognizer):
         results.append(result)

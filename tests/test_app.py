@@ -33,8 +33,8 @@ def test_version(run: Run) -> None:
     assert run("--version") == Outcome(0, f"nlvid {__version__}\n", "")
 
 
-@pytest.mark.parametrize("command", [[], ["classify"], ["evaluate"], ["models", "list"], ["models", "show"], ["models", "pull"],
-                                     ["models", "labels"], ["models", "push"], ["models", "remove"],
+@pytest.mark.parametrize("command", [[], ["classify"], ["evaluate"], ["models", "list"], ["models", "show"],
+                                     ["models", "pull"], ["models", "labels"], ["models", "push"], ["models", "remove"],
                                      ["doctor"]])  # fmt: skip
 def test_every_command_has_help_with_two_examples(run: Run, command: list[str]) -> None:
     outcome = run(*command, "--help")

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeRemainingColumn,
@@ -59,3 +60,18 @@ def spinner(text: str) -> Status:
     console = Console(stderr=True)
     console.quiet = not sys.stderr.isatty()  # FORCE_COLOR makes no terminal of a log file
     return console.status(text)
+
+
+def counting_bar(text: str, total: int) -> Progress:
+    """A bar on stderr that counts up to ``total``, as a context manager; silent where stderr is no terminal."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    bar.add_task(text, total=total)
+    return bar

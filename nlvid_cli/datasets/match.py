@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
-from nlvid_cli.errors import UnknownName, UsageError, did_you_mean
+from nlvid_cli.datasets.read import read_data_set
+from nlvid_cli.errors import DataSetError, UnknownName, UsageError, did_you_mean
 
 EXAMPLES = 3
 """Names that a note or an error lists at most."""
+
+
+def read_for_model(path: Path, labels: Sequence[str], root: Path | None = None, skip_missing: bool = False) -> DataSet:
+    """Read a data set that a model is to be evaluated on, for :func:`match_classes`.
+
+    Args:
+        path: as for :func:`read_data_set`, and so are the last two.
+        labels: of the model.
+        root: of relative paths.
+        skip_missing: leave out videos that are not there.
+
+    Raises:
+        DataSetError: nothing there is a data set, or something is wrong in it.
+    """
+    try:
+        return read_data_set(path, None, root, skip_missing)
+    except DataSetError:  # one class alone is nothing to train on, but may be evaluated on: read as the model's
+        return read_data_set(path, labels, root, skip_missing)
 
 
 def match_classes(data: DataSet, labels: Sequence[str], model: str) -> tuple[DataSet, tuple[str, ...]]:

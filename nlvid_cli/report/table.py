@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -12,6 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from nlvid_cli.prediction import Prediction, Result, Views
+
+if TYPE_CHECKING:
+    from nlvid_cli.evaluation import Evaluation
 
 BAR_WIDTH = 20
 
@@ -40,7 +43,7 @@ class TableRenderer:
             parts.append(_best_labels(result))
         if self._timeline:
             parts.append(_timeline(result))
-        parts.append(Text(_how(result, elapsed_seconds), style="dim"))
+        parts.append(Text(how_it_was_looked_at(result, elapsed_seconds), style="dim"))
         parts += [Text(f"warning: {warning}", style="yellow") for warning in result.warnings]
         return Group(*parts, "")
 
@@ -85,7 +88,8 @@ def _timeline(result: Prediction) -> Table:
     return table
 
 
-def _how(result: Prediction, elapsed_seconds: float) -> str:
+def how_it_was_looked_at(result: Prediction | Evaluation, elapsed_seconds: float) -> str:
+    """Model, views, backend and time, in one line."""
     views = result.views
     clips = "1 clip" if views.clips == 1 else f"{views.clips} clips"
     crops = f" x {views.crops} crops" if views.crops > 1 else ""

@@ -1,0 +1,132 @@
+"""An evaluation for people and for programs; its keys are described in ``docs/evaluate.md``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from nlvid_cli.evaluation import ClassRow, Evaluation
+from nlvid_cli.prediction import SCHEMA
+from nlvid_cli.report.table import how_it_was_looked_at, plain_table
+
+FIGURE_NAMES = {"top1": "top-1", "top5": "top-5", "mean_class_accuracy": "mean class accuracy", "mAP": "mAP"}
+"""What people call the figures of an evaluation."""
+
+WORST = 10
+"""Classes and pairs of classes that are shown, where not all are asked for."""
+
+
+def evaluation_report(evaluation: Evaluation, all_classes: bool, elapsed_seconds: float) -> RenderableType:
+    """Figures, classes from the worst to the best, confused pairs, calibration.
+
+    Args:
+        evaluation: to show.
+        all_classes: whether all classes and pairs are shown, or only the worst.
+        elapsed_seconds: that it took.
+    """
+    count = max(len(evaluation.labels) ** 2, 1) if all_classes else WORST
+    parts: list[RenderableType] = [_figures(evaluation), "", _classes(evaluation, count), ""]
+    pairs = evaluation.confused_pairs(count)
+    if pairs:
+        parts += [_pairs(pairs), ""]
+    parts.append(Text(how_it_was_looked_at(evaluation, elapsed_seconds), style="dim"))
+    return Group(*parts, Text(calibration_sentence(evaluation)))
+
+
+def figure_name(evaluation: Evaluation) -> str:
+    """What the figure of a class is called."""
+    return "accuracy" if evaluation.label_kind == "single" else "average precision"
+
+
+def worst_first(evaluation: Evaluation) -> list[ClassRow]:
+    """Rows of the classes, the least accurate first; of equal ones, that of more videos."""
+    return sorted(evaluation.classes, key=lambda row: (row.figure, -row.videos, row.index))
+
+
+def calibration_sentence(evaluation: Evaluation) -> str:
+    """The temperature, and what it does."""
+    calibration = evaluation.calibration
+    if not calibration.determined:
+        return (
+            f"no temperature can be told: the model is right about {_share(evaluation)} these videos; "
+            "it takes a set in which it is right about some and wrong about others"
+        )
+    return (
+        f"temperature {calibration.temperature:.3f} calibrates the scores (the card has {calibration.present:.3g}): "
+        f"calibration error {percent(calibration.error)} -> {percent(calibration.error_after)}, negative "
+        f"log-likelihood {calibration.likelihood:.3f} -> {calibration.likelihood_after:.3f}, on these same videos"
+    )
+
+
+def percent(share: float) -> str:
+    """``91.3 %`` of 0.913; a dash where there is no figure."""
+    return "-" if math.isnan(share) else f"{share * 100:.1f} %"
+
+
+def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
+    """All of it but the scores of each video, as plain values."""
+    return {
+        "schema": SCHEMA,
+        "model": evaluation.model,
+        "backend": evaluation.backend,
+        "device": evaluation.device,
+        "precision": evaluation.precision,
+        "views": asdict(evaluation.views),
+        "label_kind": evaluation.label_kind,
+        "data_set": evaluation.source,
+        "videos": len(evaluation.videos),
+        "failed": len(evaluation.failures),
+        "figures": {name: _number(value) for name, value in evaluation.figures.items()},
+        "calibration": asdict(evaluation.calibration),
+        "classes": [asdict(row) for row in evaluation.classes],
+        "confused": [
+            {"actual": actual, "predicted": predicted, "videos": videos}
+            for actual, predicted, videos in evaluation.confused_pairs(len(evaluation.labels) ** 2)
+        ],
+        "failures": [asdict(failure) for failure in evaluation.failures],
+        "notes": list(evaluation.notes),
+    }
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _share(evaluation: Evaluation) -> str:
+    return "all" if evaluation.calibration.temperature < evaluation.calibration.present else "hardly any of"
+
+
+def _figures(evaluation: Evaluation) -> Table:
+    table = plain_table(show_header=False)
+    for name, value in evaluation.figures.items():
+        table.add_row(FIGURE_NAMES[name], percent(value))
+    table.add_row("calibration error", percent(evaluation.calibration.error))
+    failed = f", {len(evaluation.failures)} failed" if evaluation.failures else ""
+    table.add_row("videos", f"{len(evaluation.videos)}{failed} ({escape(evaluation.source)})")
+    return table
+
+
+def _classes(evaluation: Evaluation, count: int) -> Table:
+    single = evaluation.label_kind == "single"
+    shown = worst_first(evaluation)[:count]
+    title = (
+        "class" if len(shown) == len(evaluation.classes) else f"worst {len(shown)} of {len(evaluation.classes)} classes"
+    )
+    table = plain_table(title, "videos", figure_name(evaluation), *(["most often taken for"] if single else []))
+    for row in shown:
+        taken = f"{row.confused_with} ({row.confused_videos})" if row.confused_with else ""
+        table.add_row(*map(escape, (row.label, str(row.videos), percent(row.figure), taken)[: 4 if single else 3]))
+    return table
+
+
+def _pairs(pairs: tuple[tuple[str, str, int], ...]) -> Table:
+    table = plain_table("shown", "taken for", "videos")
+    for actual, predicted, videos in pairs:
+        table.add_row(escape(actual), escape(predicted), str(videos))
+    return table

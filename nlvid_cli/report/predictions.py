@@ -1,0 +1,103 @@
+"""What an evaluation says of each video, as CSV or JSON Lines; see ``docs/evaluate.md``."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from nlvid_cli.errors import UsageError
+from nlvid_cli.evaluation import ScoredVideo
+from nlvid_cli.prediction import SCHEMA, Failure
+
+COLUMNS = (
+    "video", "where", "actual", "predicted", "correct", "score", "actual_score", "actual_rank", "error_type",
+    "error_message",
+)  # fmt: skip
+"""A row per video and actual label, or one without; ``actual_rank`` counts from 1; a failure has only its error."""
+
+
+class PredictionsWriter(Protocol):
+    """Writes what comes, video by video."""
+
+    def add(self, result: ScoredVideo | Failure) -> None:
+        """Write one video."""
+
+
+class CsvPredictions:
+    """A row per video and actual label."""
+
+    def __init__(self, stream: TextIO, labels: Sequence[str]) -> None:
+        self._stream = stream
+        self._labels = labels
+        self._rows = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
+        self._rows.writeheader()
+
+    def add(self, result: ScoredVideo | Failure) -> None:
+        """Write the rows of one video."""
+        if isinstance(result, Failure):
+            error = {"error_type": result.error.type, "error_message": result.error.message}
+            self._rows.writerow({"video": result.video} | error)
+        else:
+            self._write(result)
+        self._stream.flush()
+
+    def _write(self, result: ScoredVideo) -> None:
+        best = result.predicted
+        common = {
+            "video": result.video,
+            "where": result.where,
+            "predicted": self._labels[best],
+            "correct": str(best in result.actual).lower(),
+            "score": f"{result.scores[best]:.6f}",
+        }
+        for actual in result.actual:
+            of_actual = {"actual": self._labels[actual], "actual_score": f"{result.scores[actual]:.6f}"}
+            self._rows.writerow(common | of_actual | {"actual_rank": result.rank(actual)})
+        if not result.actual:
+            self._rows.writerow(common)
+
+
+class JsonLinesPredictions:
+    """An object a line, with the scores of all labels in the model's order."""
+
+    def __init__(self, stream: TextIO, labels: Sequence[str]) -> None:
+        self._stream = stream
+        self._labels = labels
+
+    def add(self, result: ScoredVideo | Failure) -> None:
+        """Write the line of one video."""
+        if isinstance(result, Failure):
+            values = asdict(result)
+        else:
+            values = {
+                "video": result.video,
+                "where": result.where,
+                "actual": [self._labels[index] for index in result.actual],
+                "predicted": self._labels[result.predicted],
+                "correct": result.predicted in result.actual,
+                "scores": [float(score) for score in result.scores],
+            }
+        self._stream.write(json.dumps({"schema": SCHEMA, **values}) + "\n")
+        self._stream.flush()
+
+
+PREDICTIONS: dict[str, Callable[[TextIO, Sequence[str]], PredictionsWriter]] = {
+    ".csv": CsvPredictions,
+    ".jsonl": JsonLinesPredictions,
+}
+"""From the end of the file's name to what writes it."""
+
+
+def predictions_writer(path: Path) -> Callable[[TextIO, Sequence[str]], PredictionsWriter]:
+    """What writes a file of this name.
+
+    Raises:
+        UsageError: the name ends in neither of :data:`PREDICTIONS`.
+    """
+    if path.suffix.lower() not in PREDICTIONS:
+        raise UsageError(f"{path}: predictions are written as {' or '.join(PREDICTIONS)}; give a name that ends so")
+    return PREDICTIONS[path.suffix.lower()]
