@@ -78,7 +78,7 @@ def split_by_column(data: DataSet) -> Split:
     for split in ("train", val):
         if split not in kinds:
             raise DataSetError(
-                f"the data set says which videos are {told(sorted(map(str, kinds)), 3)}, but has no {split}"
+                f"the data set says which videos are {told(sorted(map(str, kinds)), len(kinds))}, but has no {split}"
             )
     used = replace(data, videos=tuple(video for video in data.videos if video.split in ("train", val)))
     return _split(used, {n for n, video in enumerate(used.videos) if video.split == val}, f"train-{val}")

@@ -21,7 +21,7 @@ _NUMBERED = re.compile(
     r"^(.+?)(?:_\d{6}_\d{6}|[_\-. ]*(?:(?:clip|part|seg|segment|scene|shot|chunk|c|p|s)[_\-. ]*)?(?<!\d)\d+)$",
     re.IGNORECASE,
 )
-"""A stem that ends in numbers, as programs write that cut a recording: ``v_run_g08_c02``, ``match-part3``, ``ID_000010_000020``."""
+"""A stem that ends in numbers, as left by cutting a recording: ``v_run_g08_c02``, ``match-3``, ``ID_000010_000020``."""
 
 _FIRST_WORD = re.compile(r"^([^_\-. ]+)[_\-. ]")
 

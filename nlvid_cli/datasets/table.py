@@ -94,7 +94,7 @@ class Table:
 
 
 class _QuotesError(ValueError):
-    """A row that begins in line ``args[0]`` has quotes that do not match."""
+    """A row that begins in line ``args[0]`` has quotes that do not match, or something as bad, told in ``args[1]``."""
 
 
 def read_table(path: Path) -> Table:
@@ -180,9 +180,12 @@ def _separated_table(path: Path, lines: list[str]) -> Table:
 def _find_separator(path: Path, lines: list[str]) -> str:
     """The separator under which the first line is a header, or under which most rows hold a video and more."""
     lines = [line for line in lines if line.strip()]
-    known = {name: _known_columns(lines[:1], name) for name in SEPARATORS}
-    if max(known.values()) >= 2:
-        return max(known, key=lambda name: known[name])
+    known = {name: _known_columns(lines[0], name) for name in SEPARATORS}
+    candidates = [name for name in SEPARATORS if known[name] >= 2]
+    if candidates:
+        return max(
+            (name for name in candidates if name != "space" or len(candidates) == 1), key=lambda name: known[name]
+        )
     fits = {name: _fitting_rows(lines[:1000], name) for name in SEPARATORS}
     if max(fits.values()) >= 0.5:
         return max(fits, key=lambda name: fits[name])
@@ -194,25 +197,30 @@ def _find_separator(path: Path, lines: list[str]) -> str:
     )
 
 
-def _known_columns(first: list[str], name: str) -> int:
-    """How many names of columns the first line holds, if it is a header under this separator."""
-    try:
-        row = _parse(first, name)[0]
-    except _QuotesError:
-        return 0
+def _known_columns(line: str, name: str) -> int:
+    """How many names of columns a line holds, if it is a header under this separator."""
+    row = Row(1, _split_line(line, name))
     return sum(_column_name(text) in _KNOWN_COLUMNS for text in _texts(row)) if is_header(row) else 0
 
 
 def _fitting_rows(lines: list[str], name: str) -> float:
-    """Share of the rows that have the commonest number of columns, at least two, and a video in one of them."""
-    try:
-        rows = _parse(lines, name)
-    except _QuotesError:
-        return 0.0
-    widths = [len(row.cells) for row in rows]
+    """Share of the lines that have the commonest number of columns, at least two, and a video in one of them."""
+    rows = [_split_line(line, name) for line in lines]
+    widths = [len(cells) for cells in rows]
     width = max(set(widths), key=widths.count)
-    fitting = [row for row in rows if len(row.cells) == width and any(map(is_video_name, _texts(row)))]
+    fitting = [cells for cells in rows if len(cells) == width and any(map(is_video_name, cells))]
     return len(fitting) / len(rows) if width >= 2 else 0.0
+
+
+def _split_line(line: str, name: str) -> tuple[str, ...]:
+    """Cells of a line by itself, whatever its quotes."""
+    if name == "space":
+        return _split_at_space(line)
+    reader = csv.reader([line], delimiter=SEPARATORS[name], skipinitialspace=name != "tab")
+    try:
+        return tuple(cell.strip() for cell in next(reader))
+    except csv.Error:  # a cell that is longer than any text
+        return ()
 
 
 def is_header(row: Row) -> bool:
