@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from nlvid_cli.datasets.table import read_table
 from nlvid_cli.errors import DataSetError
@@ -82,3 +84,25 @@ def test_json_lines_with_different_keys(write: Make) -> None:
 def test_a_video_is_no_data_set(write: Make) -> None:
     with pytest.raises(DataSetError, match=r"clip\.mp4: a video, not a data set"):
         read_table(write("clip.mp4", b"\0"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.one_of(
+        st.binary(max_size=200),
+        st.text("abc.mp4|,;\t \n\"'{}[]:path,label0", max_size=200).map(str.encode),
+    )
+)
+def test_any_file_gives_a_table_or_a_data_set_error(write: Make, text: bytes) -> None:
+    try:
+        table = read_table(write("list.csv", text))
+    except DataSetError as error:
+        assert_names_the_file(str(error))
+        return
+    widths = {len(row.cells) for row in table.rows}
+    assert len(widths) == 1
+    assert [row.line for row in table.rows] == sorted({row.line for row in table.rows})
+
+
+def assert_names_the_file(message: str) -> None:
+    assert "list.csv" in message
