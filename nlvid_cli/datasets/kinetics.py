@@ -6,6 +6,7 @@ Of each row the video is ``ID_000010_000020.mp4`` (from second 10 to 20 of the o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -91,6 +92,9 @@ def _text(table: Table, row: Row, name: str) -> str:
 def _seconds(table: Table, row: Row, name: str) -> float:
     text = _text(table, row, name)
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise DataSetError(f"{table.where(row)}: {name} must be a number of seconds, not {text!r}") from None
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise DataSetError(f"{table.where(row)}: {name} must be a number of seconds, not {text!r}")
+    return seconds
