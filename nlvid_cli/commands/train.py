@@ -51,6 +51,7 @@ def train(
     device: options.Device = "auto",
     gpus: options.Gpus = None,
     workers: options.Workers = None,
+    save_minutes: options.SaveMinutes = 10.0,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -96,7 +97,7 @@ def train(
     if gpus is not None and gpus > 1 and not _is_launched():
         raise typer.Exit(_launch(gpus))
     found = SCRATCH if scratch else find_base(base, DownloadBar())
-    start = Start(found, chosen, nonlocal_blocks, seed, resume, Machine(device, workers))
+    start = Start(found, chosen, nonlocal_blocks, seed, resume, Machine(device, workers, save_minutes))
     folder = output or Path("runs") / (data.resolve().stem or "run")
     _train(splits, folder, start, folds is not None or leave_one_out, quiet)
 

@@ -95,3 +95,6 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything that is 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 Gpus = Annotated[int | None, typer.Option("--gpus", min=1, help="GPUs of this machine to train on.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes that decode.", show_default=False)]
+SaveMinutes = Annotated[
+    float, typer.Option("--save-minutes", min=0.0, help="From one saved state, for --resume, to the next.")
+]

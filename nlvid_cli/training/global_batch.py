@@ -67,7 +67,7 @@ class GlobalBatchNorm(nn.BatchNorm3d):
             return super().forward(x)
         ranks = dist.get_world_size()
         with torch.autocast(x.device.type, enabled=False):
-            values = x.float()
+            values = x.to(torch.promote_types(x.dtype, torch.float32))
             axes = (0, 2, 3, 4)
             mean = _SumOverRanks.apply(values.mean(axes)) / ranks
             centred = values - _per_channel(mean)
@@ -127,7 +127,7 @@ def _synchronised(layer: nn.BatchNorm3d, on_gpu: bool) -> nn.Module:
     else:
         own = GlobalBatchNorm(layer.num_features, layer.eps, layer.momentum)
     own.load_state_dict(layer.state_dict())
-    return own
+    return own.to(layer.weight.device, layer.weight.dtype)
 
 
 def _per_channel(vector: Tensor) -> Tensor:

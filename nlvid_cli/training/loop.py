@@ -158,7 +158,8 @@ class Loop:
             self.place.step, self.place.part = self.state.step, part
             clips, targets = self._prepared(self._next())
             with self.accelerator.accumulate(self.network):
-                logits = mean_logits(self.network(clips)).float()
+                logits = mean_logits(self.network(clips))
+                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
                 loss = self.loss(logits, targets)
                 self.accelerator.backward(loss)
                 self.optimizer.step()

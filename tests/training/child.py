@@ -1,0 +1,52 @@
+"""A run in a process of its own, or in several: ``python -m tests.training.child VIDEOS OUTPUT [double]``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from torch import Tensor
+
+from nlvid_cli.datasets.read import read_data_set
+from nlvid_cli.datasets.split import Split
+from nlvid_cli.training import loop, run
+from nlvid_cli.training.model import Trainee
+from nlvid_cli.training.run import Machine, train_split
+from tests.training.made import EVERYTHING, TINY
+
+
+def main(videos: Path, output: Path, resume: bool = False, double: bool = False) -> None:
+    data = read_data_set(videos)
+    split = Split(data, data, "same")
+    machine = Machine("cpu", save_minutes=0.0)
+    with double_precision() if double else ExitStack():
+        train_split(split, output, TINY, EVERYTHING, resume=resume, machine=machine)
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """Let networks train in float64.
+
+    In float32, processes and one process round differently, by 1e-7; sooner or later that decides on which side of 0 a
+    ReLU's input falls, and these tiny networks then learn differently, as they do after any change of 1e-7 in a weight.
+    """
+    make, normalise = run.make_trainee, loop.normalise
+
+    def made(*arguments: Any) -> Trainee:
+        trainee = make(*arguments)
+        trainee.network.double()
+        return trainee
+
+    def normalised(*arguments: Any) -> Tensor:
+        return normalise(*arguments).double()
+
+    with patch.object(run, "make_trainee", made), patch.object(loop, "normalise", normalised):
+        yield
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), double="double" in sys.argv)
