@@ -46,6 +46,10 @@ def evaluate(
     predictions: Annotated[
         Path | None, typer.Option("--predictions", metavar="FILE", help="Each video's answer: .csv, or .jsonl.")
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE.html", help="A page with it all and the worst mistakes in pictures."),
+    ] = None,
     all_classes: Annotated[bool, typer.Option("--all-classes", help="Not only the worst.")] = False,
     write_temperature: Annotated[
         bool, typer.Option("--write-temperature", help="Calibrate the model file: write the temperature into its card.")
@@ -71,6 +75,7 @@ def evaluate(
     from nlvid_cli.datasets.match import read_for_model
     from nlvid_cli.recognizer import load
     from nlvid_cli.report.predictions import predictions_writer
+    from nlvid_cli.report.training_html import write_evaluation_report
 
     if write_temperature:
         _require_own_file(model, as_name)
@@ -91,6 +96,8 @@ def evaluate(
     for note in evaluation.notes:
         log.info("%s", note)
     _show(evaluation, as_json, all_classes, time.perf_counter() - started)
+    if html is not None:
+        write_evaluation_report(html, evaluation)
     if write_temperature:
         _write_temperature(Path(str(model)), evaluation)
     if evaluation.failures:

@@ -88,15 +88,16 @@ def _timeline(result: Prediction) -> Table:
     return table
 
 
-def how_it_was_looked_at(result: Prediction | Evaluation, elapsed_seconds: float) -> str:
-    """Model, views, backend and time, in one line."""
+def how_it_was_looked_at(result: Prediction | Evaluation, elapsed_seconds: float | None = None) -> str:
+    """Model, views and backend in one line, and the time where it is known."""
     views = result.views
     clips = "1 clip" if views.clips == 1 else f"{views.clips} clips"
     crops = f" x {views.crops} crops" if views.crops > 1 else ""
+    time = "" if elapsed_seconds is None else f"; {elapsed_seconds:.1f} s"
     kind = " (multi-label: any number of labels may be true)" if result.label_kind == "multi" else ""
     return (
         f"{result.model}{kind}, {clips}{crops} of {views.frames} frames, {_spacing(views)}; "
-        f"{result.backend} {result.precision} on {result.device}; {elapsed_seconds:.1f} s"
+        f"{result.backend} {result.precision} on {result.device}{time}"
     )
 
 

@@ -82,12 +82,17 @@ def test_predictions_as_csv_and_a_video_that_fails(evaluate: Run, data: Path, tm
     shutil.copytree(data, tmp_path / "val")
     broken = tmp_path / "val" / "Running" / "broken.mp4"
     broken.write_bytes(b"nothing" * 1000)
-    outcome = evaluate(tmp_path / "val", "--predictions", tmp_path / "answers.csv", "--json")
+    page = tmp_path / "page.html"
+    outcome = evaluate(tmp_path / "val", "--predictions", tmp_path / "answers.csv", "--json", "--report", page)
     assert outcome.status == 1
     assert f"error: {broken}: " in outcome.err
     assert outcome.err.endswith("1 of 7 videos failed\n")
     result = json.loads(outcome.out)
     assert (result["videos"], result["failed"]) == (6, 1)
+    html = page.read_text(encoding="utf-8")
+    assert f"<b>{result['figures']['top1'] * 100:.1f} %</b>top-1" in html
+    assert html.count("data:image/jpeg;base64,") == round(6 * (1 - result["figures"]["top1"]))
+    assert str(broken) in html
     with (tmp_path / "answers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     (failed,) = [row for row in rows if row["error_type"]]

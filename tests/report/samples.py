@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
+
+from nlvid_cli.checkpoints.card import Labels
 from nlvid_cli.errors import NoVideoStream
-from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Views
+from nlvid_cli.evaluation import Evaluation, ScoredVideo, summarise
+from nlvid_cli.prediction import ClipPrediction, Failure, FailureReason, LabelScore, Prediction, Views
+from nlvid_cli.recognizer import Recognizer
+from tests.conftest import make_card
 
 WRESTLING = LabelScore("arm wrestling", 6, 0.998)
 MASSAGE = LabelScore("massaging [back]", 193, 0.001)
@@ -28,3 +36,23 @@ PREDICTION = Prediction(
     warnings=("3 frames are damaged",),
 )
 FAILURE = Failure.of("music.mp3", NoVideoStream("no video stream (the file holds only audio)"))
+
+
+def made_evaluation() -> Evaluation:
+    """Five videos of three classes; 60 % are right, and one more video failed."""
+    labels = ("run", "walk <b>", "sit")
+    scores = {
+        "1.mp4": (0, (0.8, 0.1, 0.1)),
+        "2.mp4": (0, (0.5, 0.3, 0.2)),
+        "3 & <x>.mp4": (0, (0.3, 0.6, 0.1)),
+        "4.mp4": (1, (0.1, 0.8, 0.1)),
+        "broken.mp4": (2, (0.05, 0.9, 0.05)),
+    }
+    videos = tuple(
+        ScoredVideo(name, "val.csv", (actual,), np.array(values, np.float32))
+        for name, (actual, values) in scores.items()
+    )
+    backend = SimpleNamespace(name="torch", device="cpu", precision="fp32")
+    recognizer = Recognizer(make_card(labels=Labels("single", 3, names=labels)), backend)  # type: ignore[arg-type]
+    failure = Failure("gone.mp4", FailureReason("X", "y"))
+    return summarise([*videos, failure], recognizer, "folder per class", ("a <note>",))
