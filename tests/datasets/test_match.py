@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from nlvid_cli.checkpoints.manifest import find_card, label_names
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
-from nlvid_cli.datasets.match import match_classes
+from nlvid_cli.datasets.match import match_classes, read_for_model
 from nlvid_cli.errors import UnknownName, UsageError
+from tests.datasets.conftest import Make
 
 
 def _data(labels: list[tuple[int, ...]], classes: tuple[str, ...]) -> DataSet:
@@ -49,3 +51,35 @@ def test_labels_that_the_model_does_not_know() -> None:
         match_classes(replace(data, videos=()), labels, "m")
     with pytest.raises(UnknownName, match="none of the videos has a label"):
         match_classes(_data([()], ()), labels, "m")
+
+
+def test_published_label_files_work_directly(make: Make, write: Make) -> None:
+    """Kinetics with underscores for blanks, and Charades with its codes, against the labels of nlvid's models."""
+    folder = make("air_drumming/b-c_000000_000010.mp4", "abseiling/a_000010_000020.mp4")
+    kinetics = label_names(find_card("i3d"))
+    table = write(
+        "val.csv", "label,youtube_id,time_start,time_end,split\nabseiling,a,10,20,val\nair_drumming,b-c,0,10,val\n"
+    )
+    matched, notes = match_classes(read_for_model(table, kinetics), kinetics, "i3d")
+    assert [video.labels for video in matched.videos] == [(0,), (1,)]
+    assert "'air_drumming' as 'air drumming'" in notes[0]
+    assert "2 of the model's 400 labels occur" in notes[1]
+
+    by_folder, _ = match_classes(read_for_model(folder / "abseiling" / "..", kinetics), kinetics, "i3d")
+    assert sorted(video.labels for video in by_folder.videos) == [(0,), (1,)]
+
+    make("test/YSKX3.mp4")
+    row = 'YSKX3,FN7A,Kitchen,6,7,Yes,"Drinks.",cup,drinks,c092 11.90 21.20;c147 0.00 12.60,30.5\n'
+    header = "id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length\n"
+    charades = label_names(find_card("nl-i3d-charades"))
+    found = read_for_model(write("Charades_v1_test.csv", header + row), charades)
+    assert match_classes(found, charades, "nl-i3d-charades")[0].videos[0].labels == (92, 147)
+
+
+def test_numbers_of_pyslowfasts_lists_are_places(make: Make, write: Make) -> None:
+    make("a.mp4", "b.mp4")
+    kinetics = label_names(find_card("i3d"))
+    data = read_for_model(write("val.csv", "a.mp4 6\nb.mp4 399\n"), kinetics)
+    matched, notes = match_classes(data, kinetics, "i3d")
+    assert [kinetics[video.labels[0]] for video in matched.videos] == ["arm wrestling", "zumba"]
+    assert "numbers, taken as places, from 0, among the model's labels: 6 as 'arm wrestling'" in notes[0]
