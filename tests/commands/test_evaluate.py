@@ -193,3 +193,22 @@ def test_a_class_alone_and_classes_of_another_model(evaluate: Run, data: Path, t
     outcome = evaluate(tmp_path / "other")
     assert outcome.status == 2
     assert "no label is called 'swiming'; did you mean 'swimming'" in outcome.err
+
+
+def test_an_interruption_keeps_the_answers_so_far(
+    evaluate: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nlvid_cli.recognizer import Recognizer
+
+    score_many = Recognizer.score_many
+
+    def interrupted(self: Recognizer, stretches: object) -> object:
+        yield next(iter(score_many(self, stretches)))  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recognizer, "score_many", interrupted)
+    outcome = evaluate(data, "--predictions", tmp_path / "answers.jsonl", "--json")
+    assert outcome.status == 130
+    assert outcome.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["answers.jsonl"]
+    assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == 1
