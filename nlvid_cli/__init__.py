@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nlvid_cli.evaluation import Evaluation, evaluate
     from nlvid_cli.prediction import Failure, Prediction
     from nlvid_cli.recognizer import Recognizer, list_models, load
+    from nlvid_cli.training.api import train
 
 _HOMES = {
     "Evaluation": "nlvid_cli.evaluation",
@@ -30,10 +31,11 @@ _HOMES = {
     "evaluate": "nlvid_cli.evaluation",
     "list_models": "nlvid_cli.recognizer",
     "load": "nlvid_cli.recognizer",
+    "train": "nlvid_cli.training.api",
 }
 
 __all__ = ["Evaluation", "Failure", "NlvidError", "Prediction", "Recognizer", "__version__"]
-__all__ += ["evaluate", "list_models", "load"]
+__all__ += ["evaluate", "list_models", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

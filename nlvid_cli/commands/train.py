@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -147,9 +148,10 @@ def _check(splits: list[Split], group_by: str | None) -> None:
     from nlvid_cli.report.data_check import data_check
 
     split = splits[0]
-    with counting_bar("checking videos", len(split.train.videos) + len(split.val.videos)) as bar:
+    whole = replace(split.train, videos=split.train.videos + split.val.videos)
+    with counting_bar("checking videos", len(whole.videos)) as bar:
         report = check_data(
-            split if len(splits) == 1 and split.val.videos else split.train,
+            split if len(splits) == 1 and split.val.videos else whole,
             group_pattern=group_by,
             progress=lambda done, _: bar.update(bar.task_ids[0], completed=done),
         )
@@ -168,20 +170,37 @@ def _train(splits: list[Split], folder: Path, start: Start, several: bool, quiet
     for result in train_folds(splits, folder, start, several, observer):
         results.append(result)
         if is_main:
-            _tell(result, observer)
+            _report(result)
+            _tell(result)
             print(result.model)
     if several and is_main:
         summary = summarise_folds(results, folder)
         observer.note(summary)
 
 
-def _tell(result: TrainingResult, observer: object) -> None:
+def _report(result: TrainingResult) -> None:
+    """Write report.html into the folder of the run."""
+    from nlvid_cli.report.training_html import TrainingRun, write_training_report
+    from nlvid_cli.training.records import read_rows
+
+    facts = (("model", result.card.summary), ("made by", result.card.origin), ("recipe", result.recipe.describe()))
+    run = TrainingRun(
+        title=result.card.name,
+        facts=facts,
+        rows=read_rows(result.folder),
+        evaluation=result.evaluation,
+        bad=tuple(result.bad.items()),
+    )
+    write_training_report(result.folder / "report.html", run)
+
+
+def _tell(result: TrainingResult) -> None:
     """What went wrong, what came out, and what to do with it."""
     for path, message in result.bad.items():
         print(f"warning: {path} was replaced by other videos: {message}", file=sys.stderr)
     for accuracy in result.card.accuracy:
         print(
             f"note: {accuracy.metric} {accuracy.value} % on {accuracy.data_set}; "
-            f"nlvid classify VIDEO --model {result.model}",
+            f"{result.folder / 'report.html'} tells more; nlvid classify VIDEO --model {result.model}",
             file=sys.stderr,
         )

@@ -68,6 +68,7 @@ class TrainingResult:
         folder: of the run.
         model: the model file.
         card: of the model.
+        recipe: as it was followed.
         evaluation: of the model on the validation videos; None where there were none.
         epochs: that were trained.
         bad: path and fault of training videos that could not be used, and were replaced.
@@ -76,6 +77,7 @@ class TrainingResult:
     folder: Path
     model: Path
     card: Card
+    recipe: Recipe
     evaluation: Evaluation | None
     epochs: int
     bad: Mapping[str, str]
@@ -299,7 +301,7 @@ def _result(
         if accelerator.is_main_process:
             write_checkpoint(path, card, tensors)
     epochs = loop.state.step // division.steps_per_epoch
-    return TrainingResult(output, path, card, evaluation, epochs, dict(loop.state.bad))
+    return TrainingResult(output, path, card, loop.recipe, evaluation, epochs, dict(loop.state.bad))
 
 
 def _accuracy(evaluation: Evaluation, data: DataSet) -> Accuracy:

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
+from nlvid_cli.training import loader
+from nlvid_cli.training.division import Key
+from nlvid_cli.training.loader import ClipDataset, decoded_side, draw_frames
+from nlvid_cli.training.memory import FrameMemory, remember_frames
+from nlvid_cli.video.info import VideoInfo
+from nlvid_cli.video.probe import probe
+from tests.clips import make_clip
+from tests.training.made import QUICK, TINY
+
+CARD = TINY.card
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("clip") / "long.mp4", frames=100)  # 25 frames a second
+
+
+@pytest.fixture(scope="module")
+def info(clip: Path) -> VideoInfo:
+    return probe(clip)
+
+
+def dataset(video: LabelledVideo, memory: FrameMemory | None = None, kind: str = "single") -> ClipDataset:
+    data = DataSet((video,), ("a", "b", "c"), kind, "made")  # type: ignore[arg-type]
+    return ClipDataset(data, CARD, QUICK, 0, memory or FrameMemory())
+
+
+def test_only_the_frames_of_the_clip_are_decoded(clip: Path) -> None:
+    with patch.object(loader, "read_frames", wraps=loader.read_frames) as read:
+        dataset(LabelledVideo(clip, (0,), ""))[Key(0, 0, 0)]
+    numbers = read.call_args.args[1]
+    assert numbers.shape == (1, 8)
+    assert np.ptp(numbers) == 7
+
+
+def test_clips_begin_anywhere_in_the_video(info: VideoInfo, clip: Path) -> None:
+    video = LabelledVideo(clip, (0,), "")
+    starts = {int(draw_frames(info, video, CARD, np.random.default_rng(n))[0]) for n in range(1000)}
+    assert starts == set(range(93))
+
+
+def test_clips_stay_in_their_stretch(info: VideoInfo, clip: Path) -> None:
+    video = LabelledVideo(clip, (0,), "", start_seconds=1.0, end_seconds=1.6)  # frames 25 to 39
+    numbers = np.array([draw_frames(info, video, CARD, np.random.default_rng(n)) for n in range(300)])
+    assert (numbers.min(), numbers.max()) == (25, 39)
+
+
+def test_a_short_stretch_is_repeated_as_the_card_says(info: VideoInfo, clip: Path) -> None:
+    video = LabelledVideo(clip, (0,), "", start_seconds=1.0, end_seconds=1.12)  # frames 25, 26, 27
+    assert draw_frames(info, video, CARD, np.random.default_rng(0)).tolist() == [25, 26, 27, 25, 26, 27, 25, 26]
+
+
+def test_labels_are_those_that_can_be_seen_in_the_clip(clip: Path) -> None:
+    video = LabelledVideo(clip, (0, 2), "", label_times=((0.0, 1.0), (3.0, 4.0)))
+    clips = dataset(video, kind="multi")
+    targets = {tuple(clips[Key(0, place, 0)][1].tolist()) for place in range(100)}
+    assert targets == {(1, 0, 0), (0, 0, 0), (0, 0, 1)}
+
+
+def test_the_same_key_gives_the_same_clip(clip: Path) -> None:
+    clips = dataset(LabelledVideo(clip, (0,), ""))
+    assert clips[Key(1, 2, 0)][0].equal(dataset(clips.data.videos[0])[Key(1, 2, 0)][0])
+    assert not clips[Key(1, 2, 0)][0].equal(clips[Key(2, 2, 0)][0])
+    assert not clips[Key(1, 2, 0)][0].equal(replace(clips, seed=1)[Key(1, 2, 0)][0])
+
+
+def test_remembered_frames_are_the_decoded_ones(clip: Path, tmp_path: Path) -> None:
+    video = LabelledVideo(clip, (0,), "", start_seconds=1.0)
+    clips = dataset(video)
+    side = decoded_side(CARD, QUICK)
+    memory = remember_frames(clips.data, CARD, side, tmp_path, 2**30, 1, fill=True)
+    other = remember_frames(clips.data, CARD, side, tmp_path, 2**30, 1, fill=False)  # of another process
+    with patch.object(loader, "read_frames", side_effect=AssertionError):
+        remembered = dataset(video, memory)[Key(0, 1, 0)][0]
+        assert dataset(video, other)[Key(0, 1, 0)][0].equal(remembered)
+    assert clips[Key(0, 1, 0)][0].equal(remembered)
+    memory.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_takes_too_much_memory_is_not_remembered(clip: Path, tmp_path: Path) -> None:
+    data = dataset(LabelledVideo(clip, (0,), "")).data
+    assert remember_frames(data, CARD, 35, tmp_path, 100 * 35 * 47 * 3 - 1, 1, fill=True).path is None
+    assert remember_frames(data, CARD, 35, tmp_path, 100 * 35 * 47 * 3 + 1, 1, fill=True).path is not None

@@ -1,0 +1,235 @@
+"""What a run learns, what it leaves alone, and what it survives."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import nlvid_cli
+from nlvid_cli.checkpoints.model_file import open_checkpoint
+from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
+from nlvid_cli.datasets.split import Split
+from nlvid_cli.errors import NumericalError, UnreadableVideo, UsageError
+from nlvid_cli.evaluation import evaluate
+from nlvid_cli.training.model import Base, make_trainee, tensors_of
+from nlvid_cli.training.observer import EpochRow, Silent, StepRow
+from nlvid_cli.training.recipe import Recipe
+from nlvid_cli.training.records import read_rows
+from nlvid_cli.training.run import Machine, TrainingResult, train_split
+from nlvid_cli.training.state import load_state
+from tests.training.made import QUICK, TINY
+
+CPU = Machine("cpu")
+
+
+def same(data: DataSet) -> Split:
+    """Validation on the training videos."""
+    return Split(data, data, "same")
+
+
+def alone(data: DataSet) -> Split:
+    """No validation."""
+    return Split(data, replace(data, videos=()), "all")
+
+
+@pytest.fixture(scope="module")
+def learnt(two_motions: DataSet, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+    torch.set_num_threads(1)
+    recipe = replace(QUICK, validate_every=15)
+    return train_split(same(two_motions), tmp_path_factory.mktemp("learnt") / "run", TINY, recipe, machine=CPU)
+
+
+def test_motions_are_learnt(learnt: TrainingResult, two_motions: DataSet) -> None:
+    assert learnt.evaluation is not None
+    assert learnt.evaluation.figures["top1"] == 1.0
+    model = nlvid_cli.load(learnt.model, device="cpu")
+    best = [model.classify(video.path).predictions[0].label for video in two_motions.videos]
+    assert best == ["to the left"] * 8 + ["to the right"] * 8
+
+
+def test_evaluation_gives_the_numbers_of_the_validation(learnt: TrainingResult, two_motions: DataSet) -> None:
+    again = evaluate(two_motions, nlvid_cli.load(learnt.model, device="cpu"))
+    assert learnt.evaluation is not None
+    assert again.figures == learnt.evaluation.figures
+    for one, other in zip(again.videos, learnt.evaluation.videos, strict=True):
+        np.testing.assert_array_equal(one.scores, other.scores)
+    assert [row["figures"] for row in read_rows(learnt.folder) if row["type"] == "epoch"][-1] == again.figures
+
+
+def test_the_card_says_what_was_done(learnt: TrainingResult) -> None:
+    card, _ = open_checkpoint(learnt.model)
+    assert card.labels.names == ("to the left", "to the right")
+    assert card.name == "run"
+    assert card.accuracy[0].value == 100.0
+    assert card.accuracy[0].measured_by == "nlvid train"
+    assert "16 videos of 2 classes" in card.summary
+
+
+def test_the_folder_of_a_run(learnt: TrainingResult) -> None:
+    names = {path.name for path in learnt.folder.iterdir()}
+    assert names == {"model.safetensors", "state.pt", "recipe.json", "metrics.jsonl", "tensorboard"}
+    facts = json.loads((learnt.folder / "recipe.json").read_text())
+    assert facts["recipe"]["epochs"] == 30
+    assert facts["recipe"]["flip"] is False  # the classes tell left from right
+    assert any((learnt.folder / "tensorboard").iterdir())
+    rows = read_rows(learnt.folder)
+    assert [row["step"] for row in rows if row["type"] == "step"] == list(range(1, 61))
+    assert all(0 <= row["data_wait"] <= 1 for row in rows if row["type"] == "step")
+
+
+def test_several_labels_are_learnt(several_labels: DataSet, tmp_path: Path) -> None:
+    recipe = replace(QUICK, validate_every=30)
+    result = train_split(same(several_labels), tmp_path / "run", TINY, recipe, machine=CPU)
+    assert result.evaluation is not None
+    assert result.evaluation.figures["mAP"] == 1.0
+    assert result.card.labels.kind == "multi"
+    assert result.card.labels.combination == "maximum"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    """Random weights that count as trained ones, with statistics that are not those of a fresh norm."""
+    trainee = make_trainee(TINY, ("one", "two", "three"), "single", QUICK, None, seed=3)
+    for name, tensor in trainee.network.state_dict().items():
+        if name.endswith("running_mean"):
+            tensor.uniform_(-0.1, 0.1, generator=torch.Generator().manual_seed(len(name)))
+    return Base(trainee.card, tensors_of(trainee.network.state_dict()))
+
+
+def _few_steps(base: Base, data: DataSet, output: Path, **changes: object) -> dict[str, np.ndarray]:
+    recipe = replace(QUICK, epochs=2, **changes)  # type: ignore[arg-type]
+    return open_checkpoint(train_split(alone(data), output, base, recipe, machine=CPU).model)[1]
+
+
+def test_frozen_norm_stays_as_it_is(base: Base, two_motions: DataSet, tmp_path: Path) -> None:
+    assert base.tensors is not None
+    after = _few_steps(base, two_motions, tmp_path / "frozen", freeze_norm=True)
+    norms = [name for name in after if ".norm." in name]
+    assert {name.rpartition(".")[2] for name in norms} == {"weight", "bias", "running_mean", "running_var"}
+    for name in norms:
+        np.testing.assert_array_equal(after[name], base.tensors[name], err_msg=name)
+    assert not np.array_equal(after["res3.0.conv1.conv.weight"], base.tensors["res3.0.conv1.conv.weight"])
+    trained = _few_steps(base, two_motions, tmp_path / "trained")
+    assert not any(np.array_equal(trained[name], base.tensors[name]) for name in norms)
+
+
+def test_frozen_stages_stay_as_they_are(base: Base, two_motions: DataSet, tmp_path: Path) -> None:
+    assert base.tensors is not None
+    after = _few_steps(base, two_motions, tmp_path / "run", freeze="res3", weight_decay=0.1)
+    still = {name for name in after if name.startswith(("stem", "res2", "res3"))}
+    for name in after.keys() & base.tensors.keys():
+        if not name.startswith("head."):
+            assert np.array_equal(after[name], base.tensors[name]) == (name in still), name
+
+
+def test_bad_videos_are_replaced_and_listed(two_motions: DataSet, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    videos = (
+        LabelledVideo(broken, (0,), "made"),
+        LabelledVideo(tmp_path / "missing.mp4", (1,), "made"),
+        LabelledVideo(two_motions.videos[0].path, (0,), "made", start_seconds=100.0),
+    )
+    data = replace(two_motions, videos=two_motions.videos + videos)
+    recipe = replace(QUICK, epochs=2)
+    results = []
+    for name, memory in (("memory", 64), ("decode", 0)):
+        result = train_split(alone(data), tmp_path / name, TINY, recipe, machine=Machine("cpu", 0, memory_mib=memory))
+        assert set(result.bad) == {str(video.path) for video in videos}
+        assert "no frame between" in result.bad[str(two_motions.videos[0].path)]
+        results.append([row["loss"] for row in read_rows(tmp_path / name) if row["type"] == "step"])
+    assert results[0] == results[1]  # and remembering frames changes nothing
+
+
+def test_worker_processes_change_nothing(two_motions: DataSet, tmp_path: Path) -> None:
+    recipe = replace(QUICK, epochs=2)
+    losses = []
+    for workers in (0, 2):
+        output = tmp_path / str(workers)
+        train_split(alone(two_motions), output, TINY, recipe, machine=Machine("cpu", workers, memory_mib=0))
+        losses.append([row["loss"] for row in read_rows(output) if row["type"] == "step"])
+    assert losses[0] == losses[1]
+
+
+def test_only_bad_videos_are_an_error(two_motions: DataSet, tmp_path: Path) -> None:
+    videos = tuple(replace(video, path=tmp_path / "missing.mp4") for video in two_motions.videos)
+    with pytest.raises(UnreadableVideo, match="training videos one after the other cannot be used"):
+        train_split(
+            alone(replace(two_motions, videos=videos)), tmp_path / "run", TINY, QUICK, machine=Machine("cpu", 0)
+        )
+
+
+class Watcher(Silent):
+    """Remembers what it is told; does something at a step."""
+
+    def __init__(self, at_step: int = 0) -> None:
+        self.at_step = at_step
+        self.steps: list[StepRow] = []
+        self.epochs: list[EpochRow] = []
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def step(self, row: StepRow) -> None:
+        self.steps.append(row)
+        if row.step == self.at_step:
+            signal.raise_signal(signal.SIGINT)
+
+    def epoch(self, row: EpochRow) -> None:
+        self.epochs.append(row)
+
+
+def test_ctrl_c_saves_first(two_motions: DataSet, tmp_path: Path) -> None:
+    assert threading.current_thread() is threading.main_thread()
+    recipe, watcher = replace(QUICK, epochs=3), Watcher(at_step=2)
+    with pytest.raises(KeyboardInterrupt):
+        train_split(alone(two_motions), tmp_path / "run", TINY, recipe, machine=CPU, observer=watcher)
+    assert load_state(tmp_path / "run").step == 3  # the step that it came in was over; the next one was finished
+    assert watcher.notes[-1] == "stopped at step 3 of 6; --resume goes on from there"
+    resumed = Watcher()
+    train_split(alone(two_motions), tmp_path / "run", TINY, recipe, resume=True, machine=CPU, observer=resumed)
+    assert [row.step for row in resumed.steps] == [4, 5, 6]
+
+
+def test_training_stops_when_nothing_gets_better(two_motions: DataSet, tmp_path: Path) -> None:
+    recipe = replace(QUICK, epochs=20, learning_rate=1e-9, early_stop=2)
+    result = train_split(same(two_motions), tmp_path / "run", TINY, recipe, machine=CPU)
+    assert result.epochs < 20
+
+
+def test_a_loss_that_is_no_number_ends_the_run(two_motions: DataSet, tmp_path: Path) -> None:
+    with pytest.raises(NumericalError, match="lower learning rate"):
+        train_split(alone(two_motions), tmp_path / "run", TINY, replace(QUICK, learning_rate=1e20), machine=CPU)
+
+
+def test_a_folder_is_not_overwritten(two_motions: DataSet, tmp_path: Path) -> None:
+    recipe = replace(QUICK, epochs=1)
+    train_split(alone(two_motions), tmp_path / "run", TINY, recipe, machine=CPU)
+    with pytest.raises(UsageError, match="holds a run already"):
+        train_split(alone(two_motions), tmp_path / "run", TINY, recipe, machine=CPU)
+    with pytest.raises(UsageError, match=r"started with other epochs \(1, now 2\)"):
+        train_split(alone(two_motions), tmp_path / "run", TINY, replace(recipe, epochs=2), resume=True, machine=CPU)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": "softmax"}, "the videos have several labels"),
+        ({"freeze": "res33"}, "did you mean 'res3'"),
+        ({"batch": 7, "accumulation": 2}, "does not divide among 1 processes and 2 forward passes"),
+    ],
+)
+def test_what_does_not_go_together(
+    changes: dict[str, object], message: str, several_labels: DataSet, tmp_path: Path
+) -> None:
+    recipe: Recipe = replace(QUICK, **changes)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=message):
+        train_split(alone(several_labels), tmp_path / "run", TINY, recipe, machine=CPU)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.errors import UsageError
+from nlvid_cli.network import build_network, load_weights
+from nlvid_cli.training.model import SMALL, Base, make_trainee, nonlocal_places
+from tests.training.made import QUICK, TINY
+
+KEEP = replace(QUICK, dropout=0.5)
+
+
+@pytest.fixture
+def base(card: Card, random_tensors: dict[str, np.ndarray]) -> Base:
+    return Base(card, random_tensors)
+
+
+def test_fresh_blocks_leave_the_outputs_of_the_base_as_they_are(base: Base) -> None:
+    assert base.tensors is not None
+    names = base.card.labels.names or ()
+    trainee = make_trainee(base, names, "single", KEEP, "5", seed=1)
+    plain = build_network(base.card)
+    load_weights(plain, {name: torch.from_numpy(array) for name, array in base.tensors.items()}, "base")
+    clips = torch.randn(2, 3, 8, 64, 64)
+    with torch.no_grad():
+        assert trainee.network(clips).equal(plain(clips))
+    assert trainee.card.architecture.nonlocal_blocks is not None
+    assert len([name for name in trainee.fresh if name.endswith("g.weight")]) == 5
+    assert not any(name.startswith("head.") for name in trainee.fresh)
+
+
+def test_the_head_is_replaced_where_classes_differ(base: Base) -> None:
+    trainee = make_trainee(base, ("walk", "run"), "multi", KEEP, None, seed=1)
+    assert trainee.network.get_parameter("head.classifier.weight").shape[0] == 2
+    assert trainee.fresh == {"head.classifier.weight", "head.classifier.bias"}
+    assert (trainee.card.labels.kind, trainee.card.labels.names) == ("multi", ("walk", "run"))
+    assert trainee.card.architecture.head.scores == "mean_of_sigmoid"
+
+
+def test_the_seed_decides_what_is_fresh() -> None:
+    first, again, other = (make_trainee(TINY, ("a", "b"), "single", KEEP, None, seed) for seed in (1, 1, 2))
+    state = first.network.state_dict()
+    assert all(tensor.equal(again.network.state_dict()[name]) for name, tensor in state.items())
+    assert not state["stem.conv.weight"].equal(other.network.state_dict()["stem.conv.weight"])
+
+
+def test_fresh_blocks_are_not_frozen(base: Base) -> None:
+    recipe = replace(KEEP, freeze_norm=True, freeze="mixed_4f")
+    trainee = make_trainee(base, ("walk", "run"), "single", recipe, "1", seed=1)
+    learning = {name for name, parameter in trainee.network.named_parameters() if parameter.requires_grad}
+    assert all(
+        name in learning for name in trainee.fresh if not name.endswith(("running_mean", "running_var", "tracked"))
+    )
+    assert {name for name in learning if name.startswith("mixed_5b")}
+    assert not {name for name in learning if name.startswith("mixed_4") and name not in trainee.fresh}
+
+
+def test_other_frames_and_crops() -> None:
+    trainee = make_trainee(TINY, ("a", "b"), "single", replace(KEEP, frames=4, step=3, crop=64), None, seed=0)
+    card = trainee.card
+    assert (card.sampling.frames, card.sampling.step, card.preprocess.crop, card.preprocess.short_side) == (
+        4,
+        3,
+        64,
+        72,
+    )
+
+
+R50 = replace(SMALL, architecture=replace(SMALL.architecture, blocks=(3, 4, 6, 3)))
+
+
+@pytest.mark.parametrize(
+    ("count", "places"),
+    [
+        ("1", "res4.4"),
+        ("5", "res3.1 res3.3 res4.1 res4.3 res4.5"),
+        ("10", "res3.0 res3.1 res3.2 res3.3 res4.0 res4.1 res4.2 res4.3 res4.4 res4.5"),
+        ("res5.0, res2.1", "res5.0 res2.1"),
+        ("0", ""),
+    ],
+)
+def test_places_of_blocks_are_those_of_the_paper(count: str, places: str) -> None:
+    assert nonlocal_places(count, R50) == tuple(places.split())
+
+
+def test_ten_blocks_of_a_resnet101_are_where_they_were_published() -> None:
+    deep = replace(SMALL, architecture=replace(SMALL.architecture, blocks=(3, 4, 23, 3)))
+    in_res4 = [name for name in nonlocal_places("10", deep) if name.startswith("res4")]
+    assert in_res4 == ["res4.2", "res4.6", "res4.10", "res4.14", "res4.18", "res4.22"]
+
+
+def test_the_small_network_has_room_for_five() -> None:
+    trainee = make_trainee(Base(SMALL, None), ("a", "b"), "single", KEEP, "5", seed=0)
+    assert sum(parameter.numel() for parameter in trainee.network.parameters()) < 3e6
+    with pytest.raises(UsageError, match="has 2 and 3 layers in the stages for 4 and 6 blocks"):
+        make_trainee(Base(SMALL, None), ("a", "b"), "single", KEEP, "10", seed=0)
+
+
+def test_layers_and_blocks_that_are_not_there(base: Base) -> None:
+    with pytest.raises(UsageError, match=r"no layer 'res9\.0'"):
+        make_trainee(TINY, ("a", "b"), "single", KEEP, "res9.0", seed=0)
+    grown = make_trainee(base, ("a", "b"), "single", KEEP, "1", seed=0)
+    with pytest.raises(UsageError, match="has non-local blocks already"):
+        make_trainee(Base(grown.card, base.tensors), ("a", "b"), "single", KEEP, "1", seed=0)
