@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nlvid_cli.commands.options import As, Model, Output, Quiet, Verbose
+from nlvid_cli.commands.options import (
+    CROPS,
+    As,
+    Clips,
+    Crops,
+    Device,
+    Model,
+    Output,
+    PrecisionName,
+    Quiet,
+    Verbose,
+)
 
-CROPS: dict[str, Literal[1, 3]] = {"1": 1, "3": 3}
+if TYPE_CHECKING:
+    from nlvid_cli.prediction import Result
+    from nlvid_cli.report import ReportOptions
 
 
 def classify(
@@ -35,10 +50,8 @@ def classify(
     min_score: Annotated[
         float, typer.Option("--min-score", min=0.0, max=1.0, help='Below this, the answer is "unsure".')
     ] = 0.0,
-    clips: Annotated[int | None, typer.Option("--clips", min=1, help="Clips per video. Default: as published.")] = None,
-    crops: Annotated[
-        Literal["1", "3"] | None, typer.Option("--crops", help="Crops per clip. Default: as published.")
-    ] = None,
+    clips: Clips = None,
+    crops: Crops = None,
     step: Annotated[
         int | None, typer.Option("--step", min=1, help="Frames from one to the next. Default: as published.")
     ] = None,
@@ -46,11 +59,8 @@ def classify(
         Literal["table", "json", "jsonl", "csv"], typer.Option("--format", "-f", help="Form of the result.")
     ] = "table",
     output: Output = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.", show_default=True)] = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"],
-        typer.Option("--precision", help="auto takes what the hardware is fastest in."),
-    ] = "auto",
+    device: Device = "auto",
+    precision: PrecisionName = "auto",
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -63,13 +73,9 @@ def classify(
       nlvid classify clips/ --model i3d --top-k 3 --format jsonl -o labels.jsonl
     """
     from nlvid_cli.commands.inputs import expand_inputs, is_one_video
-    from nlvid_cli.commands.interrupts import Interrupts
-    from nlvid_cli.commands.progress import DownloadBar, spinner
-    from nlvid_cli.prediction import Failure
+    from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.recognizer import Answer, load
     from nlvid_cli.report import ReportOptions
-    from nlvid_cli.report.output import open_report
-    from nlvid_cli.report.table import printable
 
     paths = expand_inputs(videos)
     recognizer = load(
@@ -78,7 +84,7 @@ def classify(
         device=device,
         precision=precision,
         clips=clips,
-        crops=None if crops is None else CROPS[crops],
+        crops=CROPS[crops],
         step=step,
         progress=DownloadBar(),
     )
@@ -88,14 +94,32 @@ def classify(
         labels=tuple(labels) if labels else None,
         min_score=min_score,
     )
+    options = ReportOptions(timeline, is_one_video(videos))
+    failures = _report_all(recognizer.classify_many(paths, answer), len(paths), format_, output, options)
+    if failures:
+        if len(paths) > 1:
+            print(f"{failures} of {len(paths)} videos failed", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _report_all(
+    results: Iterable[Result], count: int, format_: str, output: Path | None, options: ReportOptions
+) -> int:
+    """Report each video as it is done, failures on stderr too; returns how many failed."""
+    from nlvid_cli.commands.interrupts import Interrupts
+    from nlvid_cli.commands.progress import spinner
+    from nlvid_cli.prediction import Failure
+    from nlvid_cli.report.output import open_report
+    from nlvid_cli.report.table import printable
+
     failures = 0
     with (
         Interrupts() as interrupts,
-        open_report(format_, output, ReportOptions(timeline, is_one_video(videos))) as report,
-        spinner(f"looking at {len(paths)} videos" if len(paths) > 1 else "looking at the video") as status,
+        open_report(format_, output, options) as report,
+        spinner(f"looking at {count} videos" if count > 1 else "looking at the video") as status,
     ):
         started = time.perf_counter()
-        for number, result in enumerate(recognizer.classify_many(paths, answer), start=1):
+        for number, result in enumerate(results, start=1):
             status.stop()
             report.add(result, time.perf_counter() - started)
             interrupts.check()
@@ -103,10 +127,7 @@ def classify(
             if isinstance(result, Failure):
                 failures += 1
                 print(f"error: {printable(result.video)}: {result.error.message}", file=sys.stderr)
-            if number < len(paths):
-                status.update(f"video {number + 1} of {len(paths)}")
+            if number < count:
+                status.update(f"video {number + 1} of {count}")
                 status.start()
-    if failures:
-        if len(paths) > 1:
-            print(f"{failures} of {len(paths)} videos failed", file=sys.stderr)
-        raise typer.Exit(1)
+    return failures

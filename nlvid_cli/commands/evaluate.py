@@ -8,12 +8,22 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nlvid_cli.commands.classify import CROPS
-from nlvid_cli.commands.options import As, AsJson, Model, Quiet, Verbose
+from nlvid_cli.commands.options import (
+    CROPS,
+    As,
+    AsJson,
+    Clips,
+    Crops,
+    Device,
+    Model,
+    PrecisionName,
+    Quiet,
+    Verbose,
+)
 
 if TYPE_CHECKING:
     from nlvid_cli.datasets.labelled import DataSet
@@ -34,15 +44,10 @@ def evaluate(
     skip_missing: Annotated[
         bool, typer.Option("--skip-missing", help="Leave out videos of a table that are not there.")
     ] = False,
-    clips: Annotated[int | None, typer.Option("--clips", min=1, help="Clips per video. Default: as published.")] = None,
-    crops: Annotated[
-        Literal["1", "3"] | None, typer.Option("--crops", help="Crops per clip. Default: as published.")
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.", show_default=True)] = "auto",
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"],
-        typer.Option("--precision", help="auto takes what the hardware is fastest in."),
-    ] = "auto",
+    clips: Clips = None,
+    crops: Crops = None,
+    device: Device = "auto",
+    precision: PrecisionName = "auto",
     predictions: Annotated[
         Path | None, typer.Option("--predictions", metavar="FILE", help="Each video's answer: .csv, or .jsonl.")
     ] = None,
@@ -87,7 +92,7 @@ def evaluate(
         device=device,
         precision=precision,
         clips=clips,
-        crops=None if crops is None else CROPS[crops],
+        crops=CROPS[crops],
         progress=DownloadBar(),
     )
     found = _part(read_for_model(data, label_names(recognizer.card), root, skip_missing), split)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -59,6 +59,15 @@ As = Annotated[
         help="For a file without a model card: the model whose network, labels and protocol it has.",
         show_default=False,
     ),
+]
+Clips = Annotated[int | None, typer.Option("--clips", min=1, help="Clips per video. Default: as published.")]
+Crops = Annotated[Literal["1", "3"] | None, typer.Option("--crops", help="Crops per clip. Default: as published.")]
+CROPS: dict[str | None, Literal[1, 3] | None] = {None: None, "1": 1, "3": 3}
+"""What :data:`Crops` means; the command line has texts only."""
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.", show_default=True)]
+PrecisionName = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"],
+    typer.Option("--precision", help="auto takes what the hardware is fastest in."),
 ]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="Write here instead of to stdout.", show_default=False)

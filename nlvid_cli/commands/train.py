@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from nlvid_cli.commands import train_options as options
-from nlvid_cli.commands.options import Quiet, Verbose
+from nlvid_cli.commands.options import Device, Quiet, Verbose
 from nlvid_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def train(
     check: options.Check = None,
     resume: options.Resume = False,
     seed: options.Seed = 0,
-    device: options.Device = "auto",
+    device: Device = "auto",
     gpus: options.Gpus = None,
     workers: options.Workers = None,
     save_minutes: options.SaveMinutes = 10.0,

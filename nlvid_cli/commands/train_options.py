@@ -92,7 +92,6 @@ Check = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything that is random.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
 Gpus = Annotated[int | None, typer.Option("--gpus", min=1, help="GPUs of this machine to train on.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=0, help="Processes that decode.", show_default=False)]
 SaveMinutes = Annotated[

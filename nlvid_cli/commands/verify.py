@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from nlvid_cli.commands.options import As, AsJson, Quiet, Verbose
+from nlvid_cli.commands.options import As, AsJson, Device, Quiet, Verbose
 
 if TYPE_CHECKING:
     from nlvid_cli.backends import Precision
@@ -23,7 +23,7 @@ def verify(
         list[str] | None,
         typer.Option("--precision", help="Only fp32, bf16 or fp16; repeatable. Default: all that the device has."),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Device = "auto",
     against: Annotated[
         Path | None,
         typer.Option("--against", metavar="FILE.npz", help="References of your own: seed, logits_1x3x8x224x224, ..."),
