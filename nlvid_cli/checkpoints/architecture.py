@@ -64,6 +64,11 @@ class NonLocal:
     group_stages: tuple[str, ...] = ()
 
 
+LastLayer = Literal[
+    "mixed_3b", "mixed_3c", "mixed_4b", "mixed_4c", "mixed_4d", "mixed_4e", "mixed_4f", "mixed_5b", "mixed_5c"
+]
+
+
 @part
 @dataclass(frozen=True)
 class InceptionArchitecture:
@@ -80,9 +85,7 @@ class InceptionArchitecture:
     head: Head
     norm_eps: float
     nonlocal_blocks: NonLocal | None = None
-    last: Literal[
-        "mixed_3b", "mixed_3c", "mixed_4b", "mixed_4c", "mixed_4d", "mixed_4e", "mixed_4f", "mixed_5b", "mixed_5c"
-    ] = "mixed_5c"
+    last: LastLayer = "mixed_5c"
 
 
 @part

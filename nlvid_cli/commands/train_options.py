@@ -48,6 +48,15 @@ LearningRate = Annotated[
 Frames = Annotated[int | None, typer.Option("--frames", help="Frames of a clip.", show_default=False)]
 Step = Annotated[int | None, typer.Option("--step", help="Frames from one to the next.", show_default=False)]
 Crop = Annotated[int | None, typer.Option("--crop", help="Pixels of the square crop.", show_default=False)]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="LAYER",
+        help="Only the beginning of the base, up to this layer, such as mixed_4b: a small network.",
+        show_default=False,
+    ),
+]
 Freeze = Annotated[
     str | None,
     typer.Option(

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nlvid_cli.checkpoints.architecture import Head, InceptionArchitecture, NonLocal, ResNetArchitecture, Window
+from nlvid_cli.checkpoints.architecture import (
+    Architecture,
+    Head,
+    InceptionArchitecture,
+    LastLayer,
+    NonLocal,
+    ResNetArchitecture,
+    Window,
+)
 from nlvid_cli.checkpoints.card import Card, Labels, Preprocess, Sampling
 from nlvid_cli.checkpoints.manifest import label_names
 from nlvid_cli.errors import InputShapeError, UsageError, did_you_mean
@@ -110,7 +119,7 @@ def make_trainee(
             raise UsageError(f"--nonlocal: {error}") from None
     fresh = frozenset(network.state_dict())
     if base.tensors is not None:
-        fresh = _adopt(network, base, keep_head=card.labels == base.card.labels)
+        fresh = _adopt(network, base, keep_head=card.labels == base.card.labels and not recipe.until)
     return Trainee(card, network, fresh, frozenset(_freeze(network, recipe, fresh)))
 
 
@@ -159,17 +168,31 @@ def _card_for(card: Card, classes: Sequence[str], kind: str, recipe: Recipe) -> 
     old = card.sampling
     sampling = replace(old, frames=recipe.frames or old.frames, step=recipe.step or old.step)
     preprocess = replace(rules, crop=crop, short_side=round(rules.short_side * crop / rules.crop))
+    architecture = _cut(card, recipe.until)
     head = card.architecture.head
-    if (labels.kind, sampling.frames, crop) != (card.labels.kind, old.frames, rules.crop):
+    if recipe.until or (labels.kind, sampling.frames, crop) != (card.labels.kind, old.frames, rules.crop):
         head = Head("mean_of_sigmoid" if kind == "multi" else "softmax_of_mean")
     return replace(
         card,
-        architecture=replace(card.architecture, head=head),
+        architecture=replace(architecture, head=head),
         labels=labels,
         sampling=sampling,
         preprocess=preprocess,
         temperature=1.0,
     )
+
+
+def _cut(card: Card, until: str | None) -> Architecture:
+    """The base's network, or its beginning: early layers are general, small, and quick on a CPU."""
+    if until is None:
+        return card.architecture
+    if not isinstance(card.architecture, InceptionArchitecture):
+        raise UsageError(f"--until {until}: {card.name} cannot end early; only the Inception I3D can (--base i3d)")
+    names = list(MIXED_CHANNELS)
+    names = names[: names.index(card.architecture.last) + 1]
+    if until not in names:
+        raise did_you_mean("layer", until, names, f"--until takes one of {', '.join(names)}")
+    return replace(card.architecture, last=cast("LastLayer", until))
 
 
 def _with_blocks(card: Card, nonlocal_blocks: str | None) -> Card:
@@ -204,6 +227,9 @@ def _adopt(network: nn.Module, base: Base, keep_head: bool) -> frozenset[str]:
     if not keep_head:
         given = {name: tensor for name, tensor in given.items() if not name.startswith("head.")}
     own = network.state_dict()
+    if isinstance(base.card.architecture, InceptionArchitecture):  # of which the beginning may have been asked for
+        layers = {name for name, _ in network.named_children()}
+        given = {name: tensor for name, tensor in given.items() if name.partition(".")[0] in layers}
     blocks = {name for name in own if ".nonlocal_block." in name and base.card.architecture.nonlocal_blocks is None}
     head = set() if keep_head else {name for name in own if name.startswith("head.")}
     fresh = blocks | head

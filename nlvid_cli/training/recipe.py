@@ -48,6 +48,7 @@ class Recipe:
         crop: pixels of the square crop; None: as the base has it.
         short_sides: range of the short side before cropping, in crops: 256 / 224 to 320 / 224 in the paper.
         flip: whether clips are mirrored at random; classes named after left or right switch it off.
+        until: the base ends behind this layer, with the new head there; None: it is whole.
         freeze: everything up to and including this layer of the network stays as it is.
         freeze_norm: normalisation that came with the base stays as it is, statistics, scale and shift.
         average_decay: of an exponential moving average of the weights, which then is the result; 0: none.
@@ -78,6 +79,7 @@ class Recipe:
     crop: int | None = None
     short_sides: tuple[float, float] = (256 / 224, 320 / 224)
     flip: bool = True
+    until: str | None = None
     freeze: str | None = None
     freeze_norm: bool = False
     average_decay: float = 0.0

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from nlvid_cli.checkpoints.architecture import InceptionArchitecture
 from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.errors import UsageError
+from nlvid_cli.errors import UnknownName, UsageError
 from nlvid_cli.network import build_network, load_weights
 from nlvid_cli.training.model import SMALL, Base, make_trainee, nonlocal_places
+from tests.conftest import make_card
 from tests.training.made import QUICK, TINY
 
 KEEP = replace(QUICK, dropout=0.5)
@@ -32,6 +34,29 @@ def test_fresh_blocks_leave_the_outputs_of_the_base_as_they_are(base: Base) -> N
     assert trainee.card.architecture.nonlocal_blocks is not None
     assert len([name for name in trainee.fresh if name.endswith("g.weight")]) == 5
     assert not any(name.startswith("head.") for name in trainee.fresh)
+
+
+def test_the_beginning_of_a_base_is_a_base(base: Base) -> None:
+    recipe = replace(KEEP, until="mixed_4b")
+    trainee = make_trainee(base, base.card.labels.names or (), "single", recipe, "mixed_4b", seed=1)
+    assert isinstance(trainee.card.architecture, InceptionArchitecture)
+    assert trainee.card.architecture.last == "mixed_4b"
+    assert base.tensors is not None
+    for name, tensor in trainee.network.state_dict().items():
+        if name not in trainee.fresh and "num_batches" not in name:
+            np.testing.assert_array_equal(tensor.numpy(), base.tensors[name])
+    assert {name.partition(".")[0] for name in trainee.fresh} == {"mixed_4b", "head"}
+    assert all(".nonlocal_block." in name or name.startswith("head.") for name in trainee.fresh)
+    clips = torch.randn(1, 3, 8, 64, 64)
+    assert trainee.network(clips).shape == (1, 5, 1, 1, 1)
+
+
+def test_a_layer_to_end_at_must_be_one() -> None:
+    inception = Base(make_card(), None)
+    with pytest.raises(UnknownName, match="no layer is called 'mixed_4x'; did you mean 'mixed_4"):
+        make_trainee(inception, ("a", "b"), "single", replace(KEEP, until="mixed_4x"), None, seed=1)
+    with pytest.raises(UsageError, match="cannot end early; only the Inception I3D can"):
+        make_trainee(TINY, ("a", "b"), "single", replace(KEEP, until="res4"), None, seed=1)
 
 
 def test_the_head_is_replaced_where_classes_differ(base: Base) -> None:
