@@ -22,6 +22,8 @@ from nlvid_cli.commands.options import (
     Model,
     PrecisionName,
     Quiet,
+    Root,
+    SkipMissing,
     Verbose,
 )
 
@@ -38,12 +40,8 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option("--split", metavar="NAME", help="Only the train, val or test part of DATA.")
     ] = None,
-    root: Annotated[
-        Path | None, typer.Option("--root", metavar="FOLDER", help="What paths in a table are relative to.")
-    ] = None,
-    skip_missing: Annotated[
-        bool, typer.Option("--skip-missing", help="Leave out videos of a table that are not there.")
-    ] = False,
+    root: Root = None,
+    skip_missing: SkipMissing = False,
     clips: Clips = None,
     crops: Crops = None,
     device: Device = "auto",

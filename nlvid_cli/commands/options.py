@@ -69,6 +69,11 @@ PrecisionName = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
     typer.Option("--precision", help="auto takes what the hardware is fastest in."),
 ]
+Root = Annotated[
+    Path | None,
+    typer.Option("--root", metavar="FOLDER", help="What paths in a table are relative to.", show_default=False),
+]
+SkipMissing = Annotated[bool, typer.Option("--skip-missing", help="Leave out videos of a table that are not there.")]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="Write here instead of to stdout.", show_default=False)
 ]

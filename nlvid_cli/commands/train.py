@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from nlvid_cli.commands import train_options as options
-from nlvid_cli.commands.options import Device, Quiet, Verbose
+from nlvid_cli.commands.options import Device, Quiet, Root, SkipMissing, Verbose
 from nlvid_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ LIBRARIES = ("accelerate", "tensorboard", "torchmetrics")
 def train(
     data: options.Data,
     output: options.RunFolder = None,
+    root: Root = None,
+    skip_missing: SkipMissing = False,
     base: options.BaseModel = None,
     scratch: options.Scratch = False,
     nonlocal_blocks: options.NonLocalBlocks = None,
@@ -92,7 +94,10 @@ def train(
     }
     chosen = find_recipe(recipe or ("scratch" if scratch else "finetune")).with_changes(changes)
     chosen = with_settings(chosen, settings or ())
-    splits = choose_splits(read_data_set(data), SplitChoice(val_fraction, group_by, folds, leave_one_out, seed))
+    splits = choose_splits(
+        read_data_set(data, root=root, skip_missing=skip_missing),
+        SplitChoice(val_fraction, group_by, folds, leave_one_out, seed),
+    )
     if not _is_launched() and check is not False and not resume:
         _check(splits, group_by)
     if check:

@@ -102,3 +102,15 @@ def test_a_missing_library_is_named(run: Run, videos: Path, monkeypatch: pytest.
     outcome = run("train", videos)
     assert outcome.status == 2
     assert 'training needs accelerate; pip install "nlvid-cli[train]" brings it' in outcome.err
+
+
+def test_a_table_with_a_root_and_missing_videos(run: Run, videos: Path, tmp_path: Path) -> None:
+    rows = [f"{path.relative_to(videos)},{path.parent.name}" for path in sorted(videos.rglob("*.mp4"))]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(["path,label", *rows, "to the left/none.mp4,to the left"]) + "\n")
+    check = ("train", table, "--check", "--root", videos)
+    missing = run(*check)
+    assert missing.status == 2
+    assert "none.mp4" in missing.err
+    assert run(*check, "--skip-missing").status == 0
+    assert run("train", table, "--check", "--skip-missing").status == 2
