@@ -92,12 +92,10 @@ def train(
         "flip": False if no_flip else None,
         "precision": precision,
     }
-    chosen = find_recipe(recipe or ("scratch" if scratch else "finetune")).with_changes(changes)
-    chosen = with_settings(chosen, settings or ())
-    splits = choose_splits(
-        read_data_set(data, root=root, skip_missing=skip_missing),
-        SplitChoice(val_fraction, group_by, folds, leave_one_out, seed),
-    )
+    preset = find_recipe(recipe or ("scratch" if scratch else "finetune"))
+    chosen = with_settings(preset.with_changes(changes), settings or ())
+    labelled = read_data_set(data, root=root, skip_missing=skip_missing)
+    splits = choose_splits(labelled, SplitChoice(val_fraction, group_by, folds, leave_one_out, seed))
     if not _is_launched() and check is not False and not resume:
         _check(splits, group_by)
     if check:

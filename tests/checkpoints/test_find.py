@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import sys
 from pathlib import Path
 from threading import Thread
 
@@ -213,7 +212,6 @@ def test_files_that_are_none(entry, tmp_path):
         find_model(empty, "entry")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no such permissions")
 def test_a_file_that_cannot_be_read_is_not_the_caches_fault(entry, foreign, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
