@@ -52,7 +52,7 @@ def card() -> Card:
 
 @pytest.fixture(scope="session")
 def random_tensors(card: Card) -> dict[str, np.ndarray]:
-    """Weights for the card's network, the same in every run."""
+    """Weights for the card's network, the same in every run; signals keep their size, so that scores tell videos apart."""
     import torch
 
     from nlvid_cli.network import build_network
@@ -60,7 +60,9 @@ def random_tensors(card: Card) -> dict[str, np.ndarray]:
     torch.manual_seed(0)
     network = build_network(card)
     for name, tensor in network.state_dict().items():
-        if name.endswith("running_var"):
+        if name.endswith("conv.weight"):
+            torch.nn.init.kaiming_normal_(tensor)
+        elif name.endswith("running_var"):
             tensor.uniform_(0.5, 1.5)
         elif name.endswith(("running_mean", "norm.bias")):
             tensor.normal_(0, 0.1)
