@@ -53,9 +53,9 @@ def test_a_single_wrong_bias_is_noticed(card: Card, random_tensors: Tensors, tmp
     assert good.passed
     assert good.scores_difference is not None
     assert good.scores_difference < 1e-5
-    bias = random_tensors["mixed_5c.branch0.norm.bias"].copy()
+    bias = random_tensors["conv_1a.norm.bias"].copy()
     bias[0] += 1.0
-    (bad,) = verify(card, random_tensors | {"mixed_5c.branch0.norm.bias": bias}, "cpu", ["fp32"], path)
+    (bad,) = verify(card, random_tensors | {"conv_1a.norm.bias": bias}, "cpu", ["fp32"], path)
     assert not bad.passed
 
 
