@@ -66,7 +66,7 @@ Freeze = Annotated[
 NoFlip = Annotated[bool, typer.Option("--no-flip", help="Never mirror clips.")]
 TrainPrecision = Annotated[
     Literal["auto", "fp32", "bf16"] | None,
-    typer.Option("--precision", help="auto: bf16 on GPUs that have units for it.", show_default=False),
+    typer.Option("--precision", help="auto: bf16 where the hardware has units for it.", show_default=False),
 ]
 Settings = Annotated[
     list[str] | None,

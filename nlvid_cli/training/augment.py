@@ -69,11 +69,11 @@ def apply_look(frames: Tensor, look: Look, crop: int) -> Tensor:
 
 
 def normalise(clips: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """(N, T, 3, H, W) uint8 -> (N, 3, T, H, W) float32, as the model card says; on the clips' device."""
+    """(N, T, 3, H, W) uint8 -> (N, 3, T, H, W) float32, as the model card says; on the clips' device, channels last."""
     shift = torch.tensor(mean, device=clips.device).view(1, 1, 3, 1, 1)
     scale = torch.tensor(std, device=clips.device).view(1, 1, 3, 1, 1)
     # (N, T, 3, H, W) -> (N, 3, T, H, W)
-    return ((clips.float() - shift) / scale).transpose(1, 2)
+    return ((clips.float() - shift) / scale).transpose(1, 2).contiguous(memory_format=torch.channels_last_3d)
 
 
 def mix_pairs(

@@ -88,7 +88,8 @@ class Loop:
         self.place = Place(division.seed, rank=division.rank, ranks=division.ranks)
         on_gpu = accelerator.device.type == "cuda"
         use_global_batch(trainee.network, self.place, recipe.dropout, trainee.frozen, on_gpu)
-        self.network = accelerator.prepare_model(trainee.network)
+        # channels last: the convolutions of CPUs and tensor cores are up to twice as fast so
+        self.network = accelerator.prepare_model(trainee.network.to(memory_format=torch.channels_last_3d))
         self.optimizer = accelerator.prepare_optimizer(make_optimizer(trainee, recipe))
         self.average = start_average(trainee.network) if recipe.average_decay else {}
         self.state = RunState(0, {}, {}, {}, None, 0, [], {}, {})

@@ -52,7 +52,7 @@ class Recipe:
         freeze: everything up to and including this layer of the network stays as it is.
         freeze_norm: normalisation that came with the base stays as it is, statistics, scale and shift.
         average_decay: of an exponential moving average of the weights, which then is the result; 0: none.
-        precision: ``fp32``, ``bf16``, or ``auto``: bf16 on GPUs that have units for it.
+        precision: ``fp32``, ``bf16``, or ``auto``: bf16 where the hardware has units for it.
         validate_every: epochs from one validation to the next.
         early_stop: epochs without a better validation after which training ends; None: never.
     """

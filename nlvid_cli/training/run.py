@@ -178,7 +178,7 @@ def _accelerator(device: str, recipe: Recipe) -> Accelerator:
         torch.cuda.set_device(chosen)
     precision = recipe.precision
     if precision == "auto":
-        precision = "bf16" if chosen.type == "cuda" and choose_precision(chosen, "auto") == "bf16" else "fp32"
+        precision = "bf16" if choose_precision(chosen, "auto") == "bf16" else "fp32"
     AcceleratorState._reset_state(True)  # an earlier run of this process may have been of another precision
     return Accelerator(
         cpu=chosen.type == "cpu",
