@@ -52,7 +52,7 @@ def card() -> Card:
 
 @pytest.fixture(scope="session")
 def random_tensors(card: Card) -> dict[str, np.ndarray]:
-    """Weights for the card's network, the same in every run; signals keep their size, so that scores tell videos apart."""
+    """Weights for the card's network, the same in every run; signals keep their size, so scores tell videos apart."""
     import torch
 
     from nlvid_cli.network import build_network

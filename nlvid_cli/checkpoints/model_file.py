@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,16 +35,36 @@ def open_checkpoint(path: str | os.PathLike[str]) -> tuple[Card, dict[str, np.nd
 
     Returns:
         The card in the file (for a model of the manifest, the manifest's card is the one to use), and the
-        tensors by name, in memory of their own.
+        tensors by name, in memory of their own; those kept in fp16 as fp32, in which they are computed.
 
     Raises:
         ModelFileError: no such file, not a safetensors file, damaged, or without a card.
     """
-    where = os.fspath(path)
+    card, _, tensors = _read(os.fspath(path))
+    return card, {n: t.astype(np.float32) if t.dtype == np.float16 else t for n, t in tensors.items()}
+
+
+def in_fp16(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same tensors at half the size, for :func:`write_checkpoint`; they keep 11 bits of their precision.
+
+    Raises:
+        ModelFileError: a value is too large for fp16 (65,504).
+    """
+    with np.errstate(over="ignore"):
+        halved = {name: tensor.astype(np.float16) for name, tensor in tensors.items()}
+    for name, tensor in halved.items():
+        if not np.isfinite(tensor).all():
+            raise ModelFileError(f"{name}: a value is too large for fp16; keep the weights in fp32")
+    return halved
+
+
+def _read(where: str) -> tuple[Card, dict[str, str], dict[str, np.ndarray]]:
+    """Card, metadata and tensors as they are in the file."""
     try:
         with safe_open(where, framework="numpy") as file:
-            card = _card_of(file.metadata(), where)
-            return card, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata()
+            card = _card_of(metadata, where)
+            return card, metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError, MemoryError) as error:
         raise _unreadable(where, error) from None
 
@@ -99,11 +120,8 @@ def replace_card(path: Path, card: Card) -> None:
         ModelFileError: as for :func:`open_checkpoint`.
         OSError: the folder cannot be written, or the disk is full.
     """
-    where = os.fspath(path)
-    _, tensors = open_checkpoint(path)
-    with safe_open(where, framework="numpy") as file:
-        source_sha256 = file.metadata().get(SOURCE_KEY)
-    write_checkpoint(path.resolve(), card, tensors, source_sha256)
+    _, metadata, tensors = _read(os.fspath(path))
+    write_checkpoint(path.resolve(), card, tensors, metadata.get(SOURCE_KEY))
 
 
 def _card_of(metadata: dict[str, str] | None, where: str) -> Card:

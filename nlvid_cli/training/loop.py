@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from nlvid_cli.checkpoints.model_file import write_checkpoint
+from nlvid_cli.checkpoints.model_file import in_fp16, write_checkpoint
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.errors import NumericalError
 from nlvid_cli.evaluation import Evaluation
@@ -254,7 +254,9 @@ class Loop:
         return validate(self.trainee.card, self._tensors(), data, device, division.rank, division.ranks)
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        return tensors_of(self.average or self.trainee.network.state_dict())
+        """Weights as they are stored."""
+        tensors = tensors_of(self.average or self.trainee.network.state_dict())
+        return in_fp16(tensors) if self.recipe.store == "fp16" else tensors
 
     def _save(self, records: Records | None) -> None:
         """Write the state; what the processes know apart is brought together for it."""

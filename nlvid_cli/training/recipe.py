@@ -53,6 +53,7 @@ class Recipe:
         freeze_norm: normalisation that came with the base stays as it is, statistics, scale and shift.
         average_decay: of an exponential moving average of the weights, which then is the result; 0: none.
         precision: ``fp32``, ``bf16``, or ``auto``: bf16 where the hardware has units for it.
+        store: ``fp32``, or ``fp16``, which makes the model file half as large; it is validated as it is stored.
         validate_every: epochs from one validation to the next.
         early_stop: epochs without a better validation after which training ends; None: never.
     """
@@ -84,6 +85,7 @@ class Recipe:
     freeze_norm: bool = False
     average_decay: float = 0.0
     precision: PrecisionName = "auto"
+    store: Literal["fp32", "fp16"] = "fp32"
     validate_every: int = 1
     early_stop: int | None = None
 

@@ -20,7 +20,7 @@ from nlvid_cli.backends.torch_backend import choose_device, choose_precision
 from nlvid_cli.checkpoints.card import Accuracy, Card
 from nlvid_cli.checkpoints.fetch import fetch_default
 from nlvid_cli.checkpoints.find import find_model
-from nlvid_cli.checkpoints.model_file import open_checkpoint, write_checkpoint
+from nlvid_cli.checkpoints.model_file import open_checkpoint, replace_card
 from nlvid_cli.checkpoints.progress import Progress
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.datasets.split import Split
@@ -299,7 +299,7 @@ def _result(
         evaluation = validate(card, tensors, validation, str(accelerator.device), division.rank, division.ranks)
         card = replace(card, accuracy=(_accuracy(evaluation, data),))
         if accelerator.is_main_process:
-            write_checkpoint(path, card, tensors)
+            replace_card(path, card)
     epochs = loop.state.step // division.steps_per_epoch
     return TrainingResult(output, path, card, loop.recipe, evaluation, epochs, dict(loop.state.bad))
 

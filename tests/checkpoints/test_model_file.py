@@ -3,17 +3,19 @@
 import contextlib
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from nlvid_cli._version import __version__
 from nlvid_cli.checkpoints.card import CARD_KEY, card_to_json
 from nlvid_cli.checkpoints.manifest import find_card
-from nlvid_cli.checkpoints.model_file import open_checkpoint, read_card, write_checkpoint
+from nlvid_cli.checkpoints.model_file import in_fp16, open_checkpoint, read_card, replace_card, write_checkpoint
 from nlvid_cli.errors import ModelFileError, NlvidError
 
 TENSORS = {"a": np.arange(6, dtype="f4").reshape(2, 3).T, "b": np.ones((), "f2")}
@@ -32,8 +34,24 @@ def test_card_and_tensors_come_back(path):
     assert tensors.keys() == TENSORS.keys()
     for name, array in TENSORS.items():
         np.testing.assert_array_equal(tensors[name], array)
-        assert tensors[name].dtype == array.dtype
+        assert tensors[name].dtype == np.float32
         assert tensors[name].flags.writeable
+
+
+def test_half_the_size_is_half_the_precision(path):
+    card = find_card("i3d")
+    arrays = {"a": np.array([1.0, 1 / 3, -65504.0, 1e-9], np.float32), "n": np.array([7], np.int64)}
+    write_checkpoint(path, card, in_fp16({"a": arrays["a"]}) | {"n": arrays["n"]})
+    for _ in range(2):
+        _, read = open_checkpoint(path)
+        assert read["a"].dtype == np.float32
+        assert read["a"].tolist() == [1.0, 0.333251953125, -65504.0, 0.0]
+        assert read["n"].dtype == np.int64
+        with safe_open(path, framework="numpy") as file:
+            assert file.get_tensor("a").dtype == np.float16
+        replace_card(path, replace(card, temperature=2.0))  # which leaves the tensors as they are
+    with pytest.raises(ModelFileError, match=r"^a: a value is too large for fp16; keep the weights in fp32$"):
+        in_fp16({"a": np.array([65520.0], np.float32)})
 
 
 def test_the_metadata_is_what_other_tools_expect(path):

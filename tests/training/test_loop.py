@@ -233,3 +233,23 @@ def test_what_does_not_go_together(
     recipe: Recipe = replace(QUICK, **changes)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=message):
         train_split(alone(several_labels), tmp_path / "run", TINY, recipe, machine=CPU)
+
+
+def test_a_model_in_fp16_is_half_the_size_and_validated_as_it_is_stored(two_motions: DataSet, tmp_path: Path) -> None:
+    sizes, results = {}, {}
+    for store in ("fp32", "fp16"):
+        recipe = replace(QUICK, validate_every=30, store=store)  # type: ignore[arg-type]
+        results[store] = train_split(same(two_motions), tmp_path / store, TINY, recipe, machine=CPU)
+        sizes[store] = results[store].model.stat().st_size
+    whole, half = results["fp32"], results["fp16"]
+    header = int.from_bytes(half.model.read_bytes()[:8], "little") + 8
+    assert sizes["fp16"] - header == pytest.approx((sizes["fp32"] - header) / 2, rel=0.02)
+    _, exact = open_checkpoint(whole.model)
+    _, rounded = open_checkpoint(half.model)
+    for name, tensor in exact.items():
+        assert rounded[name].dtype == np.float32
+        np.testing.assert_array_equal(rounded[name], tensor.astype(np.float16).astype(np.float32))
+    again = evaluate(two_motions, nlvid_cli.load(half.model, device="cpu"))
+    assert half.evaluation is not None
+    for one, other in zip(again.videos, half.evaluation.videos, strict=True):
+        np.testing.assert_array_equal(one.scores, other.scores)
