@@ -188,8 +188,7 @@ def _cut(card: Card, until: str | None) -> Architecture:
         return card.architecture
     if not isinstance(card.architecture, InceptionArchitecture):
         raise UsageError(f"--until {until}: {card.name} cannot end early; only the Inception I3D can (--base i3d)")
-    names = list(MIXED_CHANNELS)
-    names = names[: names.index(card.architecture.last) + 1]
+    names = _mixed_layers(card.architecture)
     if until not in names:
         raise did_you_mean("layer", until, names, f"--until takes one of {', '.join(names)}")
     return replace(card.architecture, last=cast("LastLayer", until))
@@ -209,10 +208,15 @@ def _with_blocks(card: Card, nonlocal_blocks: str | None) -> Card:
 def _stage_places(card: Card) -> tuple[list[str], list[str]]:
     """Layers of the stages that the paper puts blocks into."""
     if isinstance(card.architecture, InceptionArchitecture):
-        mixed = list(MIXED_CHANNELS)
+        mixed = _mixed_layers(card.architecture)
         return [n for n in mixed if n.startswith("mixed_3")], [n for n in mixed if n.startswith("mixed_4")]
     _, third, fourth, _ = card.architecture.blocks
     return [f"res3.{i}" for i in range(third)], [f"res4.{i}" for i in range(fourth)]
+
+
+def _mixed_layers(architecture: InceptionArchitecture) -> list[str]:
+    names = list(MIXED_CHANNELS)
+    return names[: names.index(architecture.last) + 1]
 
 
 def _spread(places: list[str], count: int) -> list[str]:

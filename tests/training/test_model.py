@@ -51,6 +51,21 @@ def test_the_beginning_of_a_base_is_a_base(base: Base) -> None:
     assert trainee.network(clips).shape == (1, 5, 1, 1, 1)
 
 
+def test_blocks_find_room_in_the_beginning_of_a_base() -> None:
+    inception = Base(make_card(), None)
+    cards = {
+        last: make_trainee(inception, ("a", "b"), "single", replace(KEEP, until=last), blocks, seed=1).card
+        for last, blocks in (("mixed_4d", "5"), ("mixed_4b", "1"))
+    }
+    after = {last: card.architecture.nonlocal_blocks.after for last, card in cards.items()}  # type: ignore[union-attr]
+    assert after == {
+        "mixed_4d": ("mixed_3b", "mixed_3c", "mixed_4b", "mixed_4c", "mixed_4d"),
+        "mixed_4b": ("mixed_4b",),
+    }
+    with pytest.raises(UsageError, match=r"2 and 1 layers in the stages .* name layers instead.* --nonlocal mixed_4b"):
+        make_trainee(inception, ("a", "b"), "single", replace(KEEP, until="mixed_4b"), "5", seed=1)
+
+
 def test_a_layer_to_end_at_must_be_one() -> None:
     inception = Base(make_card(), None)
     with pytest.raises(UnknownName, match="no layer is called 'mixed_4x'; did you mean 'mixed_4"):
