@@ -297,19 +297,21 @@ def _result(
     evaluation = None
     if validation is not None:
         evaluation = validate(card, tensors, validation, str(accelerator.device), division.rank, division.ranks)
-        card = replace(card, accuracy=(_accuracy(evaluation, data),))
+        card = replace(card, accuracy=(_accuracy(evaluation, data, loop.recipe),))
         if accelerator.is_main_process:
             replace_card(path, card)
     epochs = loop.state.step // division.steps_per_epoch
     return TrainingResult(output, path, card, loop.recipe, evaluation, epochs, dict(loop.state.bad))
 
 
-def _accuracy(evaluation: Evaluation, data: DataSet) -> Accuracy:
+def _accuracy(evaluation: Evaluation, data: DataSet, recipe: Recipe) -> Accuracy:
     metric = FIGURES[evaluation.label_kind]
+    clips, crops = evaluation.views.clips, evaluation.views.crops
+    chose = "; these videos chose the epoch" if recipe.validate_every < recipe.epochs else ""
     return Accuracy(
         data_set=f"{len(evaluation.videos)} validation videos, {len(data.classes)} classes",
         metric={"top1": "top-1"}.get(metric, metric),
         value=round(100 * evaluation.figures[metric], 2),
-        protocol=f"{evaluation.views.clips} clips x {evaluation.views.crops} crops; these videos chose the epoch",
+        protocol=f"{clips} clips x {crops} {'crop' if crops == 1 else 'crops'}{chose}",
         measured_by="nlvid train",
     )

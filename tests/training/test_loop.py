@@ -69,6 +69,7 @@ def test_the_card_says_what_was_done(learnt: TrainingResult) -> None:
     assert card.name == "run"
     assert card.accuracy[0].value == 100.0
     assert card.accuracy[0].measured_by == "nlvid train"
+    assert card.accuracy[0].protocol == "2 clips x 1 crop; these videos chose the epoch"
     assert "16 videos of 2 classes" in card.summary
 
 
@@ -242,6 +243,7 @@ def test_a_model_in_fp16_is_half_the_size_and_validated_as_it_is_stored(two_moti
         results[store] = train_split(same(two_motions), tmp_path / store, TINY, recipe, machine=CPU)
         sizes[store] = results[store].model.stat().st_size
     whole, half = results["fp32"], results["fp16"]
+    assert half.card.accuracy[0].protocol == "2 clips x 1 crop"  # nothing was chosen: there was one validation
     header = int.from_bytes(half.model.read_bytes()[:8], "little") + 8
     assert sizes["fp16"] - header == pytest.approx((sizes["fp32"] - header) / 2, rel=0.02)
     _, exact = open_checkpoint(whole.model)
