@@ -11,7 +11,11 @@
     │   ├── UnreadableVideo             FFmpeg cannot open it, or no frame of it decodes
     │   ├── NoVideoStream               the file opens, but holds no video
     │   ├── ForbiddenFormat             a playlist, script or stream description that points elsewhere
-    │   └── FrameTooLarge               more pixels in a frame than nlvid is willing to decode
+    │   ├── FrameTooLarge               more pixels in a frame than nlvid is willing to decode
+    │   ├── RemoteFailure               an address that cannot be read, or only as a whole
+    │   ├── DecodeTimeout               decoding took longer than it may
+    │   ├── DecoderCrashed              the process that decoded it ended unexpectedly
+    │   └── MemoryExceeded              decoding took more memory than it may
     ├── ModelError                  3   a model cannot be had or cannot be used
     │   ├── ModelUnavailable            no source of it could be reached
     │   ├── ChecksumMismatch            a file arrived that is not the published one
@@ -23,6 +27,7 @@
     ├── InputShapeError             1   a clip too short or too small for the network
     ├── NumericalError              1   a network's outputs are no numbers
     ├── DeviceError                 3   the device or the precision asked for is not there
+    ├── WorkerError                 3   processes that decode do not start, or a cluster cannot be reached
     └── OutputError                 1   results cannot be written
 
 A message is one sentence that says what is wrong, where, and what to do next; it never ends in a traceback
@@ -98,6 +103,22 @@ class FrameTooLarge(VideoError):
     """A frame has more pixels than the limit that guards against decompression bombs."""
 
 
+class RemoteFailure(VideoError):
+    """An address cannot be read: nothing there, no right to it, no answer, or no ranges of bytes."""
+
+
+class DecodeTimeout(VideoError):
+    """Decoding took longer than its time limit, and was ended."""
+
+
+class DecoderCrashed(VideoError):
+    """The process that decoded the video ended unexpectedly, for example by a signal."""
+
+
+class MemoryExceeded(VideoError):
+    """Decoding took more memory than its limit, and was ended."""
+
+
 class ModelError(NlvidError):
     """A model cannot be had or cannot be used."""
 
@@ -144,6 +165,12 @@ class NumericalError(NlvidError):
 
 class DeviceError(NlvidError):
     """The device or the precision that was asked for is not available here."""
+
+    exit_status = 3
+
+
+class WorkerError(NlvidError):
+    """Processes that decode videos do not start here, or a cluster cannot be reached."""
 
     exit_status = 3
 

@@ -26,7 +26,8 @@ from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.datasets.match import match_classes, read_for_model
 from nlvid_cli.errors import UnreadableVideo, UsageError
 from nlvid_cli.prediction import Failure, Views
-from nlvid_cli.recognizer import Recognizer, Stretch
+from nlvid_cli.recognizer import Recognizer
+from nlvid_cli.video.clips import Stretch
 
 Array = NDArray[np.float32]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from itertools import islice
+from itertools import chain, islice
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -25,12 +24,12 @@ from nlvid_cli.checkpoints.progress import Progress
 from nlvid_cli.combine import combination, temper
 from nlvid_cli.errors import InputShapeError, NumericalError, UsageError, did_you_mean
 from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Result, Views
-from nlvid_cli.video.info import Pixels, VideoInfo
+from nlvid_cli.labelling.in_order import in_order
+from nlvid_cli.labelling.pipeline import Limits, Outcome, Pipeline, Seen
+from nlvid_cli.labelling.settled import is_settled
+from nlvid_cli.video.clips import Stretch, decode_clips
+from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.preprocess import preprocess
-from nlvid_cli.video.probe import probe
-from nlvid_cli.video.read import read_frames
-from nlvid_cli.video.sample import FramePlan, sample
-from nlvid_cli.video.trim import trim
 
 log = logging.getLogger(__name__)
 
@@ -56,37 +55,19 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """A video, or the part of it between two times.
+class _View:
+    """What a pipeline needs of a backend."""
 
-    Attributes:
-        path: of the file.
-        start_seconds: from the first frame; None: where the video begins.
-        end_seconds: None: where it ends.
-    """
+    backend: Backend
+    of: Literal["scores", "logits"]
 
-    path: Path_
-    start_seconds: float | None = None
-    end_seconds: float | None = None
+    @property
+    def views_at_once(self) -> int:
+        return self.backend.views_per_batch
 
-
-@dataclass(frozen=True)
-class _Decoded:
-    """A video on its way.
-
-    Attributes:
-        info: what it is.
-        plan: which frames were chosen.
-        frames: (different clips, T, H, W, 3); the clips of a short video are all the same one.
-        clip_places: (clips,) where in ``frames`` each clip of the plan lies.
-        warnings: what was odd about it.
-    """
-
-    info: VideoInfo
-    plan: FramePlan
-    frames: Pixels
-    clip_places: NDArray[np.int64]
-    warnings: tuple[str, ...]
+    def look(self, views: Array) -> Array:
+        """Scores or logits of views, as the rule of combination needs."""
+        return self.backend.logits(views) if self.of == "logits" else self.backend.scores(views)
 
 
 class Recognizer:
@@ -117,39 +98,89 @@ class Recognizer:
             InputShapeError: if its clips are too short or too small for the network.
             NumericalError: if the network's outputs are no numbers.
         """
-        return self._predict(fspath(path), self._decode(Stretch(path)), self._checked(answer))
+        frames, facts = decode_clips(Stretch(path), self.card.sampling, self.card.preprocess)
+        seen = Seen(facts, self._look_at(frames), tuple(range(len(frames))))
+        return self._predict(fspath(path), seen, self._checked(answer))
 
-    def classify_many(self, paths: Iterable[Path_], answer: Answer | None = None) -> Iterator[Result]:
+    def classify_many(
+        self, paths: Iterable[Path_], answer: Answer | None = None, limits: Limits | None = None
+    ) -> Iterator[Result]:
         """Name the actions in many videos, in their order; what fails comes as a :class:`Failure`.
 
-        The next video is decoded while the network looks at this one.
+        Each video is decoded in a process of its own, several at a time, while the network looks at others: a video
+        that hangs or crashes its decoder costs that video only. A single video is decoded here.
+
+        Args:
+            paths: of the videos; taken from as they are needed.
+            answer: what is told.
+            limits: number of processes, and what they may take.
         """
         checked = self._checked(answer)
-        stretches = (Stretch(path) for path in paths)
-        yield from self._each(stretches, lambda video, decoded: self._predict(video, decoded, checked))
+        yield from self._each(
+            map(Stretch, paths), lambda video, seen: self._predict(video, seen, checked), limits or Limits()
+        )
 
-    def score_many(self, stretches: Iterable[Stretch]) -> Iterator[Array | Failure]:
+    def score_many(self, stretches: Iterable[Stretch], limits: Limits | None = None) -> Iterator[Array | Failure]:
         """The scores of all labels, (classes,), of many videos, in their order; the same numbers as in predictions.
 
         What fails comes as a :class:`Failure`, as from :meth:`classify_many`.
         """
-        yield from self._each(stretches, lambda video, decoded: self._combined(self._view_scores(decoded)))
+        yield from self._each(
+            stretches, lambda video, seen: self._combined(seen.outputs[list(seen.facts.places)]), limits or Limits()
+        )
 
-    def _each(self, stretches: Iterable[Stretch], finish: Callable[[str, _Decoded], T]) -> Iterator[T | Failure]:
-        """Decode all videos, each while the one before is finished."""
+    def pipeline(self, limits: Limits, more: Sequence[Recognizer] = (), auto_views: bool = False) -> Pipeline:
+        """A run of this model over many videos; its outcomes become predictions by :meth:`result_of`.
+
+        Args:
+            limits: number of processes, and what they may take.
+            more: the same model on other devices.
+            auto_views: stop adding clips when the answer is settled, see :mod:`nlvid_cli.labelling.settled`.
+        """
+        networks = [_View(one.backend, self._combination.of) for one in (self, *more)]
+        settled = is_settled(self._combined) if auto_views else None
+        return Pipeline(networks, self.card.sampling, self.card.preprocess, limits, settled)
+
+    def result_of(self, outcome: Outcome, answer: Answer) -> Result:
+        """What is told of a video that a :meth:`pipeline` has seen."""
+        return self._finished(outcome, lambda video, seen: self._predict(video, seen, answer))
+
+    def _each(
+        self, stretches: Iterable[Stretch], finish: Callable[[str, Seen], T], limits: Limits
+    ) -> Iterator[T | Failure]:
         waiting = iter(stretches)
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
-            queue = [(stretch, pool.submit(self._decode, stretch)) for stretch in islice(waiting, 1)]
-            while queue:
-                stretch, decoding = queue.pop(0)
-                error = decoding.exception()  # waits; whatever a file does to a decoder, the others go on
-                queue += [(stretch, pool.submit(self._decode, stretch)) for stretch in islice(waiting, 1)]
-                if error is None:
-                    yield self._finish_or_fail(fspath(stretch.path), decoding.result(), finish)
-                elif isinstance(error, Exception) and os.environ.get("NLVID_DEBUG") != "1":
-                    yield Failure.of(fspath(stretch.path), error)
-                else:
-                    raise error
+        first = list(islice(waiting, 2))
+        if len(first) < 2:
+            yield from (self._alone(stretch, finish) for stretch in first)
+            return
+        pipeline = self.pipeline(limits)
+        for outcome in in_order(pipeline, chain(first, waiting)):
+            yield self._finished(outcome, finish)
+
+    def _alone(self, stretch: Stretch, finish: Callable[[str, Seen], T]) -> T | Failure:
+        """Without processes: they would take longer to start than the video."""
+        try:
+            frames, facts = decode_clips(stretch, self.card.sampling, self.card.preprocess)
+        except Exception as error:  # whatever a file does to a decoder is a matter of this file
+            if os.environ.get("NLVID_DEBUG") == "1":
+                raise
+            return Failure.of(fspath(stretch.path), error)
+        try:
+            seen = Seen(facts, self._look_at(frames), tuple(range(len(frames))))
+        except InputShapeError as error:
+            return Failure.of(fspath(stretch.path), error)
+        return self._finished(Outcome(0, stretch, seen), finish)
+
+    def _finished(self, outcome: Outcome, finish: Callable[[str, Seen], T]) -> T | Failure:
+        """What is wrong with the model or the device concerns all videos, and was raised; the rest is a Failure."""
+        if isinstance(outcome.result, Failure):
+            return outcome.result
+        try:
+            return finish(fspath(outcome.stretch.path), outcome.result)
+        except NumericalError as error:
+            if os.environ.get("NLVID_DEBUG") == "1":
+                raise
+            return Failure.of(fspath(outcome.stretch.path), error)
 
     def scores(self, clips: Array) -> Array:
         """Normalised clips (views, 3, frames, height, width) to scores (views, classes) in [0, 1]."""
@@ -174,57 +205,49 @@ class Recognizer:
             chosen.update(found)
         return np.array(sorted(chosen), dtype=np.int64)
 
-    def _decode(self, stretch: Stretch) -> _Decoded:
-        info = probe(Path(stretch.path))
-        part, first = trim(info, stretch.start_seconds, stretch.end_seconds)
-        plan = sample(part, self.card.sampling)
-        different, places = np.unique(plan.frame_numbers + first, axis=0, return_inverse=True)
-        rules = self.card.preprocess
-        read = read_frames(info, different, rules.short_side, rules.resize, rules.size)
-        return _Decoded(info, plan, read.frames, places, info.warnings + plan.warnings + read.warnings)
-
-    def _finish_or_fail(self, video: str, decoded: _Decoded, finish: Callable[[str, _Decoded], T]) -> T | Failure:
-        """What is wrong with the model or the device concerns all videos, and is raised; the rest is a Failure."""
-        try:
-            return finish(video, decoded)
-        except (InputShapeError, NumericalError) as error:
-            if os.environ.get("NLVID_DEBUG") == "1":
-                raise
-            return Failure.of(video, error)
-
-    def _predict(self, video: str, decoded: _Decoded, answer: Answer) -> Prediction:
-        views = self._view_scores(decoded)
+    def _predict(self, video: str, seen: Seen, answer: Answer) -> Prediction:
+        facts = seen.facts
+        clips = [clip for clip, place in enumerate(facts.places) if place in seen.looked_at]
+        views = seen.outputs[[facts.places[clip] for clip in clips]]  # (clips, crops, classes)
         scores = self._combined(views)
-        info, plan = decoded.info, decoded.plan
         return Prediction(
             video=video,
             model=self.card.name,
             backend=self.backend.name,
             device=self.backend.device,
             precision=self.backend.precision,
-            duration_seconds=round(info.duration_seconds, 6),
-            frame_rate=round(info.frame_rate, 6),
-            variable_frame_rate=info.variable_frame_rate,
-            width=info.width,
-            height=info.height,
-            rotation_degrees=info.rotation_degrees,
-            views=self.views,
+            duration_seconds=round(facts.duration_seconds, 6),
+            frame_rate=round(facts.frame_rate, 6),
+            variable_frame_rate=facts.variable_frame_rate,
+            width=facts.width,
+            height=facts.height,
+            rotation_degrees=facts.rotation_degrees,
+            views=replace(self.views, clips=len(clips)),
             label_kind=self.card.labels.kind,
             predictions=self._best(scores, answer),
             unsure=bool(scores[self._among(answer)].max() < answer.min_score),
             clips=tuple(
-                ClipPrediction(round(float(start), 6), round(float(end), 6), self._best(self._combined(clip), answer))
-                for start, end, clip in zip(plan.start_seconds, plan.end_seconds, views, strict=True)
+                ClipPrediction(
+                    round(facts.start_seconds[clip], 6),
+                    round(facts.end_seconds[clip], 6),
+                    self._best(self._combined(scored), answer),
+                )
+                for clip, scored in zip(clips, views, strict=True)
             ),
-            warnings=decoded.warnings,
+            warnings=facts.warnings,
         )
 
-    def _view_scores(self, decoded: _Decoded) -> Array:
-        """Scores or logits of the views, as the rule needs: (clips, crops, classes)."""
-        return self._look_at(decoded.frames)[decoded.clip_places]
-
     def _combined(self, views: Array) -> Array:
-        """Calibrated scores of what (..., classes) views say together: (classes,)."""
+        """Calibrated scores of what (..., classes) views say together: (classes,).
+
+        Raises:
+            NumericalError: if the views are no numbers.
+        """
+        if not np.isfinite(views).all():
+            raise NumericalError(
+                f"{self.card.name} puts out values that are no numbers, in {self.backend.precision} on "
+                f"{self.backend.device}; try --precision fp32, and `nlvid models verify` on the model"
+            )
         scores = self._combination.combine(views.reshape(-1, views.shape[-1]))
         return temper(scores, self.card.temperature, self.card.labels.kind)
 
@@ -233,17 +256,13 @@ class Recognizer:
 
         The float32 views exist only a batch at a time.
         """
-        run = self.backend.logits if self._combination.of == "logits" else self.backend.scores
+        view = _View(self.backend, self._combination.of)
         crops = self.card.preprocess.crops
-        at_once = max(1, self.backend.views_per_batch // crops)
-        views = [run(preprocess(frames[i : i + at_once], self.card.preprocess)) for i in range(0, len(frames), at_once)]
-        outputs = np.concatenate(views)
-        if not np.isfinite(outputs).all():
-            raise NumericalError(
-                f"{self.card.name} puts out values that are no numbers, in {self.backend.precision} on "
-                f"{self.backend.device}; try --precision fp32, and `nlvid models verify` on the model"
-            )
-        return outputs.reshape(len(frames), crops, -1)
+        at_once = max(1, view.views_at_once // crops)
+        views = [
+            view.look(preprocess(frames[i : i + at_once], self.card.preprocess)) for i in range(0, len(frames), at_once)
+        ]
+        return np.concatenate(views).reshape(len(frames), crops, -1)
 
     def _best(self, scores: Array, answer: Answer) -> tuple[LabelScore, ...]:
         among = self._among(answer)
