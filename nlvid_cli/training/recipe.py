@@ -140,6 +140,7 @@ def _require(recipe: Recipe, name: str, right: bool, rule: str) -> None:
 RECIPES: dict[str, Recipe] = {
     "finetune": Recipe(
         "finetune",
+        learning_rate=0.05,
         fresh_factor=10.0,
         schedule="cosine",
         warmup=0.05,
@@ -147,6 +148,24 @@ RECIPES: dict[str, Recipe] = {
         class_weights=True,
         freeze_norm=True,
         early_stop=10,
+    ),
+    "small": Recipe(
+        "small",
+        epochs=12,
+        learning_rate=0.06,
+        fresh_factor=10.0,
+        schedule="cosine",
+        warmup=0.05,
+        label_smoothing=0.05,
+        class_weights=True,
+        dropout=0.2,
+        frames=16,
+        step=2,
+        crop=112,
+        until="mixed_4b",
+        freeze_norm=True,
+        store="fp16",
+        validate_every=12,
     ),
     "paper-32": Recipe("paper-32", epochs=107, batch=64, frames=32, step=2, crop=224),
     "paper-128": Recipe("paper-128", epochs=27, batch=16, frames=128, step=1, crop=224, freeze_norm=True),
@@ -165,7 +184,10 @@ RECIPES: dict[str, Recipe] = {
         validate_every=5,
     ),
 }
-"""Presets by name. ``scratch`` is for the small network of ``--scratch``; the others go on from trained weights."""
+"""Presets by name. ``scratch`` is for the small network of ``--scratch``; the others go on from trained weights.
+
+``small`` is for the Inception I3D, and made the bundled model: little data, and minutes on a CPU.
+"""
 
 
 def find_recipe(name: str) -> Recipe:
