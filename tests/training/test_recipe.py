@@ -22,7 +22,7 @@ def test_the_learning_rate_falls_when_the_paper_lets_it_fall() -> None:
 
 
 def test_warm_up_and_cosine() -> None:
-    recipe = find_recipe("finetune").with_changes({"warmup": 0.1, "batch": 64})
+    recipe = find_recipe("finetune").with_changes({"warmup": 0.1, "batch": 64, "learning_rate": 0.01})
     rates = [recipe.learning_rate_at(step, 100) for step in range(100)]
     assert rates[9] == pytest.approx(0.01)
     assert rates[0] == pytest.approx(0.0019)
