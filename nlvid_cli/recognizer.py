@@ -23,11 +23,11 @@ from nlvid_cli.checkpoints.manifest import label_names, load_manifest
 from nlvid_cli.checkpoints.progress import Progress
 from nlvid_cli.combine import combination, temper
 from nlvid_cli.errors import InputShapeError, NumericalError, UsageError, did_you_mean
-from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Result, Views
 from nlvid_cli.labelling.in_order import in_order
 from nlvid_cli.labelling.pipeline import Limits, Outcome, Pipeline, Seen
 from nlvid_cli.labelling.settled import is_settled
 from nlvid_cli.video.clips import Stretch, decode_clips
+from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Result, Views
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.preprocess import preprocess
 
@@ -191,6 +191,13 @@ class Recognizer:
         return self.backend.logits(clips)
 
     def matching_labels(self, patterns: Sequence[str]) -> NDArray[np.int64]:
+    def check(self, answer: Answer) -> None:
+        """Raise UsageError if this model cannot give such an answer."""
+        if answer.top_k is not None and answer.top_k < 1:
+            raise UsageError(f"top-k must be at least 1, not {answer.top_k}")
+        if answer.labels is not None:
+            self.matching_labels(answer.labels)
+
         """Indices of the labels that match one of the shell patterns, in any case.
 
         Raises:
@@ -276,10 +283,7 @@ class Recognizer:
 
     def _checked(self, answer: Answer | None) -> Answer:
         answer = answer or Answer()
-        if answer.top_k is not None and answer.top_k < 1:
-            raise UsageError(f"top-k must be at least 1, not {answer.top_k}")
-        if answer.labels is not None:
-            self.matching_labels(answer.labels)
+        self.check(answer)
         return answer
 
 

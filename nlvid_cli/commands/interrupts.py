@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -39,3 +40,37 @@ class Interrupts:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._seen = True
         signal.default_int_handler(number, frame)
+
+
+class GentleInterrupt:
+    """While it is entered, the first Ctrl-C or SIGTERM is a wish to come to an end; the second acts as ever.
+
+    Args:
+        tell: is called at the first one.
+
+    Attributes:
+        wanted: whether there was one.
+    """
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self.wanted = False
+        self._tell = tell
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._restore()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.wanted = True
+        self._restore()
+        self._tell()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}

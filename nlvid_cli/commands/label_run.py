@@ -1,0 +1,197 @@
+"""What ``nlvid label`` does once its options are read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from nlvid_cli.backends import Precision
+from nlvid_cli.commands.interrupts import GentleInterrupt
+from nlvid_cli.commands.label_progress import duration, progress, summary
+from nlvid_cli.commands.progress import DownloadBar
+from nlvid_cli.labelling import shards
+from nlvid_cli.labelling.ledger import Ledger, locked
+from nlvid_cli.labelling.pipeline import Limits
+from nlvid_cli.labelling.rows import Request
+from nlvid_cli.labelling.run import Engine, LocalEngine, Tally, Todo, label
+from nlvid_cli.labelling.tables import TABLES, import_parquet, make_table
+from nlvid_cli.recognizer import Answer, Recognizer, load
+
+log = logging.getLogger(__name__)
+
+TRIED = 8
+"""Videos that are labelled to say how long all would take."""
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How the model is made ready; see :func:`nlvid_cli.recognizer.load`."""
+
+    model: str | None
+    as_name: str | None
+    device: str
+    precision: Precision
+    clips: int | None
+    crops: Literal[1, 3] | None
+    step: int | None
+
+    def load(self, device: str) -> Recognizer:
+        """The model on a device."""
+        return load(
+            self.model,
+            as_name=self.as_name,
+            device=device,
+            precision=self.precision,
+            clips=self.clips,
+            crops=self.crops,
+            step=self.step,
+            progress=DownloadBar(),
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done with each video, and with what."""
+
+    loading: Loading
+    gpus: int | None
+    answer: Answer
+    auto_views: bool
+    limits: Limits
+    engine: Literal["local", "ray"]
+    ray_address: str | None
+    retry_failed: bool
+    overwrite: bool
+
+    def recognizers(self) -> list[Recognizer]:
+        """The model, once per device."""
+        if self.gpus is None:
+            return [self.loading.load(self.loading.device)]
+        return [self.loading.load(f"cuda:{number}") for number in range(self.gpus)]
+
+    def request(self, recognizer: Recognizer) -> Request:
+        """What is asked of the model."""
+        recognizer.check(self.answer)
+        return Request(recognizer.card.name, recognizer.views, self.auto_views, self.answer)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the results go.
+
+    Attributes:
+        rows: the file of rows.
+        table: made of them at the end, a key of ``TABLES`` and a path; None if none is wanted.
+    """
+
+    rows: Path
+    table: tuple[str, Path] | None
+
+    @classmethod
+    def named(cls, output: Path, format_: str | None, part: shards.Shard | None) -> Outputs:
+        """From ``--output``, ``--format`` and ``--shard``: ``labels.csv`` is made of ``labels.jsonl`` beside it."""
+        suffix = output.suffix.lower()[1:]
+        rows = output.with_suffix(".jsonl") if suffix in TABLES else output
+        rows = rows if part is None else part.output(rows)
+        wanted = format_ or suffix
+        if wanted == "parquet":
+            import_parquet()
+        return cls(rows, (wanted, rows.with_suffix(f".{wanted}")) if wanted in TABLES else None)
+
+    def make_table(self) -> None:
+        """Bring the table up to date with the rows."""
+        if self.table is not None:
+            make_table(self.rows, *self.table)
+
+
+def run(job: Job, paths: list[str], outputs: Outputs) -> int:
+    """Label what is not labelled; its end is told on stderr.
+
+    Returns:
+        How many of the videos have failed, now or before.
+
+    Raises:
+        typer.Exit: with 130, it was interrupted.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(locked(outputs.rows))
+        recognizers = job.recognizers()
+        request = job.request(recognizers[0])
+        ledger, todo, failed_before = _what_is_to_do(job, request, paths, outputs.rows)
+        with ledger:
+            ledger.open([video for video, _ in todo], request)
+            tally = Tally(len(todo))
+            interrupt = GentleInterrupt(lambda: log.info("finishing the videos that are begun; once more stops now"))
+            engine = _engine(job, recognizers, request, lambda: interrupt.wanted)
+            with interrupt:
+                _label(engine, ledger, todo, tally, (job.limits.worker_count, len(recognizers)))
+        outputs.make_table()
+        if interrupt.wanted:
+            raise typer.Exit(130)
+    return tally.failed + failed_before
+
+
+def _label(engine: Engine, ledger: Ledger, todo: Todo, tally: Tally, width: tuple[int, int]) -> None:
+    if not todo:
+        return
+    try:
+        with progress(tally) as listener:
+            label(engine, ledger, todo, tally, listener)
+    finally:
+        for line in summary(tally, *width):
+            log.info("%s", line)
+        left = tally.total - tally.done - tally.failed
+        if left:
+            log.info("%d videos are left; the same command goes on with them", left)
+
+
+def _engine(job: Job, recognizers: list[Recognizer], request: Request, stopping: Callable[[], bool]) -> Engine:
+    return LocalEngine(recognizers, request, job.limits, stopping)
+
+
+def _what_is_to_do(job: Job, request: Request, paths: list[str], rows: Path) -> tuple[Ledger, Todo, int]:
+    """The rows, the videos that have none, and how many of the others have failed."""
+    ledger = Ledger(rows)
+    if not job.overwrite:
+        ledger.read()
+    todo = list(ledger.to_do(paths, request, job.retry_failed))
+    kept = set(paths) - {video for video, _ in todo}
+    failed = sum(request.is_answered_by(head) and head.error is not None for head in ledger.heads if head.video in kept)
+    if kept:
+        note = f", {failed} of them as failed (--retry-failed tries these again)" if failed else ""
+        log.info("%s: %d of %d videos are in it already%s", rows, len(kept), len(paths), note)
+    return ledger, todo, failed
+
+
+def merge(files: list[Path], outputs: Outputs) -> None:
+    """Make one file of those named, or of the shards that lie beside it."""
+    count, failed = shards.merge(files or shards.shard_files(outputs.rows), outputs.rows)
+    log.info("%s: %d rows, %d of them failures", outputs.rows, count, failed)
+    outputs.make_table()
+
+
+def dry_run(job: Job, paths: list[str], outputs: Outputs) -> None:
+    """Say what would be done: files, views, model, and hours, judging by a few that are done for this."""
+    recognizers = job.recognizers()
+    request = job.request(recognizers[0])
+    _, todo, _ = _what_is_to_do(job, request, paths, outputs.rows)
+    backend, views = recognizers[0].backend, request.views
+    print(f"videos   {len(todo)} of {len(paths)}, into {outputs.rows}")
+    print(f"model    {request.model}, {backend.name} {backend.precision} on {backend.device}")
+    print(f"views    {views.clips} clips x {views.crops} crops of {views.frames} frames, step {views.step}")
+    if not todo:
+        return
+    tried = todo[:: -(-len(todo) // TRIED)]
+    tally = Tally(len(tried))
+    for row in LocalEngine(recognizers, request, job.limits, lambda: False)(tried, tally):
+        tally.count(row)
+    share = len(todo) / len(tried)
+    print(f"hours    about {tally.video_seconds * share / 3600:.3g} of video")
+    failed = f", {tally.failed} of which failed" if tally.failed else ""
+    print(f"time     about {duration(tally.seconds * share)}, judging by {len(tried)} of them{failed}")

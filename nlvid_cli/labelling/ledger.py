@@ -1,0 +1,241 @@
+"""The output file: rows that are safe once they are written, and what they say is done.
+
+Only one process at a time writes it, which a lock beside it ensures. Rows are appended; only at the start of a run,
+those that the run will make again, and lines that were torn, are taken out, by writing the file anew and renaming it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from nlvid_cli.errors import OutputError
+from nlvid_cli.labelling.rows import Head, Request, file_state, head_of, line_of
+
+log = logging.getLogger(__name__)
+
+SYNC_SECONDS = 5.0
+"""After this time at most, rows are not only with the operating system but on the disk."""
+
+
+@contextmanager
+def locked(output: Path) -> Iterator[None]:
+    """Be the only one to write ``output``.
+
+    Raises:
+        OutputError: another process writes it, or the folder cannot be written.
+    """
+    beside = output.with_name(f".{output.name}.lock")
+    lock = FileLock(beside)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OutputError(
+            f"{output}: another nlvid is writing it{_holder(beside)}; wait for it, or choose another --output"
+        ) from None
+    except OSError as error:
+        raise OutputError(f"{output}: cannot write there ({error.strerror})") from None
+    try:
+        beside.write_text(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%F %T %Z')}")
+        yield
+    finally:
+        lock.release()
+
+
+def _holder(beside: Path) -> str:
+    try:
+        text = beside.read_text()
+    except OSError:
+        return ""
+    return f" ({text})" if text else ""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A row in the file, from ``start`` to ``end`` in bytes."""
+
+    head: Head
+    start: int
+    end: int
+
+
+class Ledger:
+    """An output file, open for a run. Use it as a context manager.
+
+    Args:
+        output: the file of rows; may be missing.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self._places: dict[tuple[str, str, str], _Place] = {}
+        self._torn = 0
+        self._size = 0
+        self._file = -1
+        self._synced = time.monotonic()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self) -> None:
+        """Learn what is done.
+
+        Raises:
+            OutputError: the file cannot be read, or is not one of rows.
+        """
+        try:
+            with self.output.open("rb") as file:
+                for line in file:
+                    self._take(line)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise OutputError(f"{self.output}: cannot read what is done ({error.strerror})") from None
+
+    def _take(self, line: bytes) -> None:
+        start, self._size = self._size, self._size + len(line)
+        try:
+            head = head_of(line)
+        except ValueError as error:
+            if line.startswith(b'{"schema"') or not line.strip(b"\0\n") or not line.endswith(b"\n"):
+                self._torn += 1
+                return
+            raise OutputError(
+                f"{self.output}: is no file of nlvid label, and is left as it is; choose another --output ({error})"
+            ) from None
+        self._places[head.identity] = _Place(head, start, self._size)
+
+    @property
+    def heads(self) -> list[Head]:
+        """Of all rows, in the order of the file."""
+        return [place.head for place in self._places.values()]
+
+    def to_do(
+        self, videos: Iterable[str], request: Request, retry_failed: bool = False
+    ) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """The videos that have no row yet that is still right, each with the state of its file."""
+        rows = {place.head.video: place.head for place in self._places.values() if request.is_answered_by(place.head)}
+        for video in videos:
+            state = file_state(video)
+            row = rows.get(video)
+            if row is None or row.file != state or row.answer != request.told or (retry_failed and row.error):
+                yield video, state
+
+    def open(self, videos: Iterable[str], request: Request) -> None:
+        """Take out the rows of videos that are made again, and torn lines; then be ready to append.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        self._size = self._size or (self.output.stat().st_size if self.output.exists() else 0)  # not read: all goes
+        wanted = set(videos)
+        again = [key for key, place in self._places.items() if key[0] in wanted and request.is_answered_by(place.head)]
+        for key in again:
+            del self._places[key]
+        if self._torn:
+            log.warning(
+                "%s: %d lines were not written to their end; their videos are done again", self.output, self._torn
+            )
+        try:
+            self.compact()
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            self._file = os.open(self.output, flags, 0o666)
+        except OSError as error:
+            raise OutputError(f"{self.output}: cannot write ({error.strerror})") from None
+
+    def compact(self) -> None:
+        """Write the file anew with only the rows that count, unless it holds nothing else."""
+        if sum(place.end - place.start for place in self._places.values()) != self._size:
+            self._rewrite()
+
+    def _rewrite(self) -> None:
+        part = self.output.with_name(f".{self.output.name}.part")
+        try:
+            with part.open("wb") as new, self.output.open("rb") as old:
+                for place in sorted(self._places.values(), key=lambda place: place.start):
+                    old.seek(place.start)
+                    new.write(old.read(place.end - place.start))
+                self._size = new.tell()
+                new.flush()
+                os.fsync(new.fileno())
+            os.chmod(part, self.output.stat().st_mode)
+            os.replace(part, self.output)
+        finally:
+            part.unlink(missing_ok=True)
+        self._torn = 0
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Write a row.
+
+        Raises:
+            OutputError: the disk is full, or the file is gone; the rows before are safe.
+        """
+        line = line_of(row)
+        try:
+            self._check_still_there()
+            written = 0
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+            self._size += len(line)
+            if time.monotonic() - self._synced > SYNC_SECONDS:
+                os.fsync(self._file)
+                self._synced = time.monotonic()
+        except OSError as error:
+            self._cut_back()
+            raise OutputError(
+                f"{self.output}: cannot write ({error.strerror}); the rows before this one are safe, and the same "
+                "command goes on from there"
+            ) from None
+
+    def _check_still_there(self) -> None:
+        here, there = os.fstat(self._file), os.stat(self.output)
+        if os.name != "nt" and (here.st_ino, here.st_dev) != (there.st_ino, there.st_dev):
+            raise OSError(0, "somebody replaced the file")
+
+    def _cut_back(self) -> None:
+        try:
+            os.ftruncate(self._file, self._size)
+        except OSError:
+            log.debug("%s: the last line may be torn", self.output)
+
+    def close(self) -> None:
+        """Bring all to the disk."""
+        if self._file >= 0:
+            try:
+                os.fsync(self._file)
+            except OSError as error:
+                raise OutputError(f"{self.output}: cannot write ({error.strerror})") from None
+            finally:
+                os.close(self._file)
+                self._file = -1
+
+
+def read_rows(output: Path) -> Iterator[dict[str, Any]]:
+    """All whole rows of a file.
+
+    Raises:
+        OutputError: the file cannot be read.
+    """
+    try:
+        with output.open("rb") as file:
+            for line in file:
+                try:
+                    head_of(line)
+                except ValueError:
+                    continue
+                yield json.loads(line)
+    except OSError as error:
+        raise OutputError(f"{output}: cannot read ({error.strerror})") from None

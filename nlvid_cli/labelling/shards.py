@@ -1,0 +1,111 @@
+"""One job out of many: which videos are a shard's, where it writes, and how shards become one file again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from nlvid_cli.errors import OutputError, UsageError
+from nlvid_cli.labelling.ledger import Ledger, locked, read_rows
+from nlvid_cli.labelling.rows import line_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part ``number`` of ``count``, counted from 1."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """From ``3/8``.
+
+        Raises:
+            UsageError: it is not of that form, or out of range.
+        """
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise UsageError(f"--shard is NUMBER/COUNT, from 1/COUNT to COUNT/COUNT, not {text!r}")
+        return cls(int(match[1]), int(match[2]))
+
+    def holds(self, video: str) -> bool:
+        """Whether a video is this shard's.
+
+        By a hash of its path, so that a video stays where it is when others are added or removed.
+        """
+        digest = hashlib.blake2b(os.fsencode(video), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % self.count == self.number - 1
+
+    def output(self, output: Path) -> Path:
+        """Where it writes: ``labels.3-of-8.jsonl`` for ``labels.jsonl``."""
+        return output.with_name(f"{output.stem}.{self.number}-of-{self.count}{output.suffix}")
+
+
+def shard_files(output: Path) -> list[Path]:
+    """Files that shards of ``output`` have written, in their order.
+
+    Raises:
+        UsageError: there is none, or they are of different counts.
+    """
+    pattern = re.compile(re.escape(output.stem) + r"\.(\d+)-of-(\d+)" + re.escape(output.suffix))
+    found = sorted(
+        (int(match[2]), int(match[1]), path)
+        for path in output.parent.iterdir()
+        if (match := pattern.fullmatch(path.name))
+    )
+    counts = sorted({count for count, _, _ in found})
+    if len(counts) != 1:
+        what = f"shards of different counts ({', '.join(map(str, counts))})" if counts else "no shards"
+        raise UsageError(f"{output}: there are {what} beside it; name the files that are to be merged")
+    missing = sorted(set(range(1, counts[0] + 1)) - {number for _, number, _ in found})
+    if missing:
+        log.warning("%s: of %d shards, these have written nothing: %s", output, counts[0], _some(missing))
+    return [path for _, _, path in found]
+
+
+def merge(files: Iterable[Path], output: Path) -> tuple[int, int]:
+    """Write the rows of several files into one, each video of a model and its views once; the last row counts.
+
+    What is in ``output`` already comes before all of them.
+
+    Returns:
+        Number of rows, and how many of them are failures.
+
+    Raises:
+        OutputError: a file is being written by another process, cannot be read, or ``output`` cannot be written.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(locked(output))
+        files = [file for file in files if file != output]
+        for file in files:
+            if not file.is_file():
+                raise OutputError(f"{file}: no such file")
+            stack.enter_context(locked(file))
+        part = output.with_name(f".{output.name}.merged")
+        try:
+            with part.open("wb") as stream:
+                for file in ([output] if output.exists() else []) + files:
+                    Ledger(file).read()  # refuses what is not of this kind
+                    stream.writelines(line_of(row) for row in read_rows(file))
+            merged = Ledger(part)
+            merged.read()
+            merged.compact()
+            part.replace(output)
+        except OSError as error:
+            raise OutputError(f"{output}: cannot write ({error.strerror})") from None
+        finally:
+            part.unlink(missing_ok=True)
+        return len(merged.heads), sum(head.error is not None for head in merged.heads)
+
+
+def _some(numbers: list[int], most: int = 10) -> str:
+    return ", ".join(map(str, numbers[:most])) + (f" and {len(numbers) - most} more" if len(numbers) > most else "")

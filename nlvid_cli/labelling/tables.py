@@ -1,0 +1,112 @@
+"""CSV and Parquet, made from the rows of an output file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from nlvid_cli.errors import OutputError, UsageError
+from nlvid_cli.labelling.ledger import read_rows
+
+COLUMNS = (
+    "video", "label", "index", "score", "unsure", "labels", "model", "device", "precision", "clips", "crops",
+    "duration_seconds", "frame_rate", "variable_frame_rate", "width", "height", "rotation_degrees", "warnings",
+    "size_bytes", "modified_seconds", "error_type", "error_message",
+)  # fmt: skip
+"""A row per video. ``label``, ``index`` and ``score`` are the best; ``labels`` holds all that were told, as JSON in
+CSV and as a list of structures in Parquet; ``warnings`` likewise."""
+
+ROWS_AT_ONCE = 10_000
+
+
+def write_csv(rows: Iterable[dict[str, Any]], path: Path) -> None:
+    """One row per video, after RFC 4180, in UTF-8."""
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        table = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
+        table.writeheader()
+        for row in rows:
+            flat = _flat(row)
+            texts = {key: json.dumps(value) for key, value in flat.items() if isinstance(value, list)}
+            truths = {key: str(value).lower() for key, value in flat.items() if isinstance(value, bool)}
+            table.writerow(flat | texts | truths)
+
+
+def write_parquet(rows: Iterable[dict[str, Any]], path: Path) -> None:
+    """The same columns, with lists and structures where CSV has JSON."""
+    import_parquet()
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    label = pyarrow.struct([("label", pyarrow.string()), ("index", pyarrow.int32()), ("score", pyarrow.float64())])
+    types = {
+        **dict.fromkeys(("index", "clips", "crops", "width", "height", "rotation_degrees"), pyarrow.int32()),
+        **dict.fromkeys(("score", "duration_seconds", "frame_rate", "modified_seconds"), pyarrow.float64()),
+        **dict.fromkeys(("unsure", "variable_frame_rate"), pyarrow.bool_()),
+        "size_bytes": pyarrow.int64(),
+        "labels": pyarrow.list_(label),
+        "warnings": pyarrow.list_(pyarrow.string()),
+    }
+    schema = pyarrow.schema([(name, types.get(name, pyarrow.string())) for name in COLUMNS])
+    waiting = (_clean(_flat(row)) for row in rows)
+    with parquet.ParquetWriter(path, schema) as table:
+        while batch := list(islice(waiting, ROWS_AT_ONCE)):
+            table.write_table(pyarrow.Table.from_pylist(batch, schema))
+
+
+def import_parquet() -> Any:
+    """``pyarrow.parquet``.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise UsageError("Parquet needs pyarrow: pip install 'nlvid-cli[parquet]'") from None
+    return pyarrow.parquet
+
+
+TABLES: dict[str, Callable[[Iterable[dict[str, Any]], Path], None]] = {"csv": write_csv, "parquet": write_parquet}
+"""From the name after ``--format`` to what writes it."""
+
+
+def make_table(output: Path, format_name: str, table: Path) -> None:
+    """Write the rows of ``output`` as another table, which is whole or not there.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    part = table.with_name(f".{table.name}.part")
+    try:
+        TABLES[format_name](read_rows(output), part)
+        part.replace(table)
+    except OSError as error:
+        raise OutputError(f"{table}: cannot write ({error.strerror or error}); {output} is whole") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    best = (row.get("predictions") or [{}])[0]
+    flat = {key: row[key] for key in COLUMNS if key in row}
+    flat |= {key: best[key] for key in ("label", "index", "score") if key in best}
+    flat |= {key: value for key, value in (row.get("file") or {}).items() if key in COLUMNS and value is not None}
+    if "error" in row:
+        return flat | {"error_type": row["error"]["type"], "error_message": row["error"]["message"]}
+    return flat | {
+        "labels": row["predictions"],
+        "clips": row["views"]["clips"],
+        "crops": row["views"]["crops"],
+    }
+
+
+def _clean(flat: dict[str, Any]) -> dict[str, Any]:
+    """Parquet's texts are UTF-8: bytes of a name that are not appear as replacement characters."""
+    return {
+        key: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        for key, value in flat.items()
+    }
