@@ -18,6 +18,7 @@ from nlvid_cli._version import __version__
 if TYPE_CHECKING:
     from nlvid_cli.errors import NlvidError
     from nlvid_cli.evaluation import Evaluation, evaluate
+    from nlvid_cli.onnx_export import export_onnx
     from nlvid_cli.prediction import Failure, Prediction
     from nlvid_cli.recognizer import Recognizer, list_models, load
     from nlvid_cli.training.api import train
@@ -29,13 +30,14 @@ _HOMES = {
     "Prediction": "nlvid_cli.prediction",
     "Recognizer": "nlvid_cli.recognizer",
     "evaluate": "nlvid_cli.evaluation",
+    "export_onnx": "nlvid_cli.onnx_export",
     "list_models": "nlvid_cli.recognizer",
     "load": "nlvid_cli.recognizer",
     "train": "nlvid_cli.training.api",
 }
 
 __all__ = ["Evaluation", "Failure", "NlvidError", "Prediction", "Recognizer", "__version__"]
-__all__ += ["evaluate", "list_models", "load", "train"]
+__all__ += ["evaluate", "export_onnx", "list_models", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from nlvid_cli.commands import models
 from nlvid_cli.commands.classify import classify
 from nlvid_cli.commands.doctor import doctor
 from nlvid_cli.commands.evaluate import evaluate
+from nlvid_cli.commands.export import export
 from nlvid_cli.commands.label import label
 from nlvid_cli.commands.train import train
 from nlvid_cli.errors import NlvidError
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(classify)
 app.command()(train)
 app.command()(evaluate)
+app.command()(export)
 app.command()(label)
 app.add_typer(models.app, name="models")
 app.command()(doctor)

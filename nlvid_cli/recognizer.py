@@ -15,9 +15,10 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nlvid_cli.backends import BACKENDS, Array, Backend, Precision
+from nlvid_cli.backends import Array, Backend, BackendName, Precision
+from nlvid_cli.backends.choose import open_backend
 from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.checkpoints.fetch import fetch_default, open_checkpoint
+from nlvid_cli.checkpoints.fetch import fetch_default
 from nlvid_cli.checkpoints.find import find_model
 from nlvid_cli.checkpoints.manifest import label_names, load_manifest
 from nlvid_cli.checkpoints.progress import Progress
@@ -291,6 +292,7 @@ def load(
     model: Path_ | None = None,
     *,
     as_name: str | None = None,
+    backend: BackendName = "auto",
     device: str = "auto",
     precision: Precision = "auto",
     clips: int | None = None,
@@ -304,7 +306,9 @@ def load(
         model: a name or an alias from :func:`list_models`, a file, ``hf://owner/repo/path`` or an https address;
             None means the first model of the manifest's default list that can be had.
         as_name: for a file without a model card: the model whose network, labels and protocol it has.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        backend: ``torch`` or ``onnx``; ``auto`` is ONNX Runtime for an ONNX file, and for a named model that was
+            exported into the cache what is faster here, from a trial that is remembered.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``; with ONNX Runtime also ``tensorrt``, ``openvino``.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         clips: clips per video, instead of what the card says.
         crops: crops per clip, 1 or 3, instead of what the card says.
@@ -317,9 +321,9 @@ def load(
         ModelError: if the model cannot be had or does not load.
         DeviceError: if the device or the precision is not available.
     """
-    card, tensors = _open(model, as_name, progress)
+    card, file = _find(model, as_name, progress)
     card = card.with_views(clips, crops, step)
-    return Recognizer(card, BACKENDS["torch"](card, tensors, device, precision))
+    return Recognizer(card, open_backend(card, file, backend, device, precision))
 
 
 def list_models() -> tuple[Card, ...]:
@@ -327,11 +331,9 @@ def list_models() -> tuple[Card, ...]:
     return load_manifest().models
 
 
-def _open(model: Path_ | None, as_name: str | None, progress: Progress | None) -> tuple[Card, dict[str, Array]]:
+def _find(model: Path_ | None, as_name: str | None, progress: Progress | None) -> tuple[Card, Path]:
     if model is not None:
-        card, file = find_model(model, as_name, progress, log.info)
-    elif as_name is None:
-        card, file = fetch_default(progress=progress, note=log.info)
-    else:
+        return find_model(model, as_name, progress, log.info, onnx=True)
+    if as_name is not None:
         raise UsageError(f"--as {as_name} says what network a file has; name the file with --model")
-    return card, open_checkpoint(file)[1]
+    return fetch_default(progress=progress, note=log.info)

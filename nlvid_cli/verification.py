@@ -11,11 +11,14 @@ A reference is a set of inputs that anybody can make again, and the outputs that
 
 ``weights/references/`` has such files (.npz), with what the original implementation computed, for the models whose
 weights could be run in it. For any other model, the reference is the network as it is written, in torch and fp32,
-without any of the changes that make it fast.
+without any of the changes that make it fast; an ONNX file that nlvid exported carries one such in its metadata
+(:data:`nlvid_cli.checkpoints.onnx_contract.REFERENCE_KEY`), as JSON with seed, shape, logits and scores, where the
+input is :func:`make_blocks` of these, so that it can be tested where torch is not.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -25,9 +28,11 @@ from zipfile import BadZipFile, ZipInfo
 
 import numpy as np
 
-from nlvid_cli.backends import BACKENDS, Array, Precision
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.backends import BACKENDS, Array, Backend, Precision
+from nlvid_cli.checkpoints.card import Card, Preprocess
 from nlvid_cli.checkpoints.manifest import weights_folder
+from nlvid_cli.checkpoints.onnx_contract import REFERENCE_KEY, Interface, interface_of
+from nlvid_cli.checkpoints.onnx_file import read_onnx
 from nlvid_cli.errors import UsageError
 
 FP32_TOLERANCE = 1e-4
@@ -35,6 +40,11 @@ FP32_TOLERANCE = 1e-4
 
 LOW_TOLERANCE = 0.1
 """The same for bf16 and fp16, which round each step to 3 or 4 digits."""
+
+INT8_TOLERANCE = 0.25
+"""The same for int8, which has 256 steps from the smallest to the largest value of a map."""
+
+TOLERANCES = {"fp32": FP32_TOLERANCE, "bf16": LOW_TOLERANCE, "fp16": LOW_TOLERANCE, "int8": INT8_TOLERANCE}
 
 MAX_VALUES = 2**28
 """Numbers in a reference's input; more would be a mistake or an attack."""
@@ -72,7 +82,7 @@ class Comparison:
         shape: (N, C, T, H, W) of the clips.
         backend: for example ``torch``.
         device: for example ``cpu``.
-        precision: ``fp32``, ``bf16`` or ``fp16``.
+        precision: a key of :data:`TOLERANCES`.
         logits_difference: largest absolute one.
         largest_logit: largest absolute value of the reference's logits.
         scores_difference: largest absolute one, or None where the reference has no scores.
@@ -109,7 +119,7 @@ def verify(
     precisions: Sequence[Precision] = (),
     against: Path | None = None,
 ) -> tuple[Comparison, ...]:
-    """Compare all backends and precisions with the model's references.
+    """Compare torch, in each precision, with the model's references.
 
     Args:
         card: of the model.
@@ -123,17 +133,38 @@ def verify(
         CheckpointMismatch: weights and network do not fit.
         UsageError: ``against`` is no file of references, or not for this model.
     """
+    from nlvid_cli.backends.torch_backend import TorchBackend
+
     references = find_references(card, tensors, against)
-    comparisons = []
-    for name, make in BACKENDS.items():
-        for precision in precisions or available_precisions(device):
-            backend = make(card, tensors, device, precision)
-            comparisons += [
-                compare(reference, name, backend.device, precision, backend.logits(reference.clips),
-                        backend.scores(reference.clips))
-                for reference in references
-            ]  # fmt: skip
+    comparisons: list[Comparison] = []
+    for precision in precisions or available_precisions(device):
+        comparisons += _replay(TorchBackend(card, tensors, device, precision), references)
     return tuple(comparisons)
+
+
+def verify_onnx(card: Card, path: Path, device: str = "auto", against: Path | None = None) -> tuple[Comparison, ...]:
+    """Compare an ONNX file with the references of its model, or else with the one that it carries.
+
+    Args:
+        card: of the model.
+        path: the file.
+        device: as for ``load``.
+        against: a file of references; None: the stored one of this model, or else the one in the file.
+
+    Raises:
+        DeviceError: the device is not there.
+        ModelError: the file cannot be run.
+        UsageError: there is no reference, or none for this model.
+    """
+    return tuple(_replay(BACKENDS["onnx"](card, path, device, "auto"), _references_of_onnx(card, path, against)))
+
+
+def _replay(backend: Backend, references: Sequence[Reference]) -> list[Comparison]:
+    return [
+        compare(reference, backend.name, backend.device, backend.precision, backend.logits(reference.clips),
+                backend.scores(reference.clips))
+        for reference in references
+    ]  # fmt: skip
 
 
 def compare(
@@ -154,7 +185,7 @@ def compare(
             set(np.argsort(-ours)[:top]) == set(np.argsort(-theirs)[:top])
             for ours, theirs in zip(logits, reference.logits, strict=True)
         ),
-        tolerance=FP32_TOLERANCE if precision == "fp32" else LOW_TOLERANCE,
+        tolerance=TOLERANCES[precision],
     )
 
 
@@ -176,6 +207,48 @@ def find_references(card: Card, tensors: Mapping[str, Array], against: Path | No
 
     clips = make_clips((1, 3, card.sampling.frames, card.preprocess.crop, card.preprocess.crop), SEED)
     return (Reference("network as written, fp32", clips, *outputs_as_written(card, tensors, clips)),)
+
+
+def _references_of_onnx(card: Card, path: Path, against: Path | None) -> tuple[Reference, ...]:
+    stored = weights_folder() / "references" / f"{card.name}.npz"
+    model = read_onnx(path)
+    if against is not None or (stored.is_file() and _takes_anything(interface_of(model, card.labels.count, str(path)))):
+        return read_references(against or stored, card, against.name if against else "original implementation")
+    inside = model.metadata.get(REFERENCE_KEY)
+    if inside is None:
+        raise UsageError(f"{path}: has no reference inside; give one with --against FILE.npz")
+    try:
+        data = json.loads(inside)
+        shape = tuple(int(length) for length in data["shape"])
+        outputs = [
+            np.array(data[name], np.float32).reshape(shape[0], card.labels.count) for name in ("logits", "scores")
+        ]
+        if len(shape) != 5 or shape[1] != 3 or not 0 < math.prod(shape) <= MAX_VALUES:
+            raise ValueError(f"its shape is {shape}")
+        clips = make_blocks(shape, int(data["seed"]), card.preprocess)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: the reference inside is not valid ({error}); give one with --against") from None
+    return (Reference("network as written, fp32, of the export", clips, *outputs),)
+
+
+def _takes_anything(interface: Interface) -> bool:
+    """Whether any reference can be replayed: of any size, with values that no pixel has, and within rounding."""
+    free = (interface.batch, interface.frames, *interface.size) == (None,) * 4
+    return free and interface.kind != "uint8" and interface.precision != "int8"
+
+
+def make_blocks(shape: tuple[int, ...], seed: int, rules: Preprocess) -> Array:
+    """Clips of coloured blocks, (N, 3, T, H, W) float32, normalised from whole pixels.
+
+    A block is 16 x 16 pixels and 4 frames; RandomState(seed).randint(0, 256) draws (N, T/4, H/16, W/16, 3) colours,
+    each length rounded up. Blocks are more like a picture than noise of single pixels, which convolutions average out.
+    """
+    views, _, frames, height, width = shape
+    blocks = (views, -(-frames // 4), -(-height // 16), -(-width // 16), 3)
+    colours = np.random.RandomState(seed).randint(0, 256, blocks).astype(np.float32)
+    pixels = colours.repeat(4, axis=1).repeat(16, axis=2).repeat(16, axis=3)[:, :frames, :height, :width]
+    normalised = (pixels - np.array(rules.mean, np.float32)) / np.array(rules.std, np.float32)
+    return np.ascontiguousarray(normalised.transpose(0, 4, 1, 2, 3))  # (N, T, H, W, 3) -> (N, 3, T, H, W)
 
 
 def make_clips(shape: tuple[int, ...], seed: int, axes: str = DEFAULT_AXES, scale: float = 1.0) -> Array:

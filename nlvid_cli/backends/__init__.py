@@ -5,7 +5,8 @@ A backend is a file here and its line in :data:`BACKENDS`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from nlvid_cli.checkpoints.card import Card
 
 Array = NDArray[np.float32]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+BackendName = Literal["auto", "torch", "onnx"]
 
 
 class Backend(Protocol):
@@ -23,7 +25,7 @@ class Backend(Protocol):
     Attributes:
         name: key of the backend in :data:`BACKENDS`.
         device: for example ``cpu`` or ``cuda:0``.
-        precision: ``fp32``, ``bf16`` or ``fp16``, as really computed.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``, as really computed.
         views_per_batch: how many views are best handed over at once.
     """
 
@@ -39,13 +41,22 @@ class Backend(Protocol):
         """The same before softmax or sigmoid, averaged over the positions of a convolutional head."""
 
 
-def _torch_backend(card: Card, tensors: Mapping[str, Array], device: str, precision: Precision) -> Backend:
+def _open_torch(card: Card, path: Path, device: str, precision: Precision) -> Backend:
     from nlvid_cli.backends.torch_backend import TorchBackend
+    from nlvid_cli.checkpoints.model_file import open_checkpoint
 
-    return TorchBackend(card, tensors, device, precision)
+    return TorchBackend(card, open_checkpoint(path)[1], device, precision)
 
 
-BACKENDS: dict[str, Callable[[Card, Mapping[str, Array], str, Precision], Backend]] = {
-    "torch": _torch_backend,
+def _open_onnx(card: Card, path: Path, device: str, precision: Precision) -> Backend:
+    from nlvid_cli.backends.onnx_backend import OnnxBackend
+
+    return OnnxBackend(card, path, device, precision)
+
+
+BACKENDS: dict[str, Callable[[Card, Path, str, Precision], Backend]] = {
+    "torch": _open_torch,
+    "onnx": _open_onnx,
 }
-"""From name to what builds the backend; each is imported when it is asked for."""
+"""From name to what opens a file of that backend, a ``.safetensors`` or an ``.onnx`` one; each is imported when it is
+asked for."""

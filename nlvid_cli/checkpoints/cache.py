@@ -4,6 +4,8 @@
 
     <cache>/models/<name>-<key>.safetensors      weights, ready to use
     <cache>/models/<name>-<key>.json             or a receipt: the ready file lies in the Hub's cache
+    <cache>/models/<name>-<key>.onnx             the same network for ONNX Runtime, once it was exported
+    <cache>/models/<name>-<key>-faster-*.json    which backend was faster here
     <cache>/downloads/<name>-<key>-<file>.part   what has come so far of a download that broke off
     <cache>/downloads/<name>-<key>-<file>        a whole file that the user has not said the network of yet
     <cache>/locks/<name>-<key>.lock
@@ -61,6 +63,15 @@ class Slot:
         return self._path("models", ".json")
 
     @property
+    def onnx(self) -> Path:
+        """The weights in an ONNX file: as they were exported, or as somebody else published them."""
+        return self._path("models", ".onnx")
+
+    def beside(self, end: str) -> Path:
+        """Where something else that belongs to the weights lies."""
+        return self._path("models", end)
+
+    @property
     def lock(self) -> Path:
         """The lock file that keeps two processes from fetching the same model."""
         return self._path("locks", ".lock")
@@ -102,6 +113,12 @@ def cached_path(card: Card) -> Path | None:
             if path.is_file():
                 return path
     return path_in(slot_of(card))
+
+
+def exported_path(card: Card) -> Path | None:
+    """The ONNX file that ``nlvid export`` has put into the cache for a model of the manifest, or None."""
+    path = slot_of(card).onnx
+    return path if path.is_file() else None
 
 
 def path_in(slot: Slot) -> Path | None:

@@ -20,6 +20,8 @@ from nlvid_cli.checkpoints.checksums import Published, sha256_of, sums_of
 from nlvid_cli.checkpoints.fetch import fetch
 from nlvid_cli.checkpoints.manifest import find_card, load_manifest
 from nlvid_cli.checkpoints.model_file import NoCard, read_card
+from nlvid_cli.checkpoints.onnx_contract import card_in, fit_card
+from nlvid_cli.checkpoints.onnx_file import is_onnx_name, read_onnx
 from nlvid_cli.checkpoints.progress import NoProgress, Progress
 from nlvid_cli.checkpoints.reference import (
     Reference,
@@ -52,7 +54,12 @@ class _Found:
 
 
 def find_model(
-    reference: Reference, as_name: str | None = None, progress: Progress | None = None, note: Note | None = None
+    reference: Reference,
+    as_name: str | None = None,
+    progress: Progress | None = None,
+    note: Note | None = None,
+    *,
+    onnx: bool = False,
 ) -> tuple[Card, Path]:
     """The card and the ready file of a model, whatever it is named by; see the top of this file.
 
@@ -61,6 +68,7 @@ def find_model(
         as_name: for a file without a card: name or alias of the model whose network, labels and protocol it has.
         progress: told of the bytes of downloads.
         note: told, in a sentence each, of what the user may want to know meanwhile.
+        onnx: whether the file may be an ONNX file, which can be run, and nothing else.
 
     Raises:
         UnknownName: no model has that name.
@@ -73,7 +81,8 @@ def find_model(
         return card, fetch(card, progress, note)
     entry = None if as_name is None else find_card(as_name)
     text = os.fspath(reference)
-    _refuse_onnx(text)
+    if not onnx:
+        _refuse_onnx(text)
     progress, note = progress or NoProgress(), note or (lambda _: None)
     if kind == "url":
         return _use_address(text, entry, progress, note)
@@ -86,7 +95,7 @@ def find_model_card(
 ) -> Card:
     """The card alone, as :func:`find_model` finds it; a model that has a name is not fetched for it."""
     if kind_of(reference) != "name":
-        return find_model(reference, as_name, progress, note)[0]
+        return find_model(reference, as_name, progress, note, onnx=True)[0]
     card = find_card(os.fspath(reference))
     if as_name is not None:
         raise UsageError(f"{card.name} is a model with a card of its own; --as is for files that have none")
@@ -125,6 +134,8 @@ def _use_file(found: _Found, entry: Card | None, note: Note) -> tuple[Card, Path
     if card is not None:
         return card, found.path
     entry = _required(entry, found)
+    if is_onnx_name(found.name):
+        return _adopted_onnx(found, entry, note), found.path
     slot = Slot(_stem(found.name), key_of(sha256_of(found.path), card_to_json(entry)))
     return _converted(found, entry, slot, note)
 
@@ -136,12 +147,43 @@ def _use_address(url: str, entry: Card | None, progress: Progress, note: Note) -
 
     name = file_name_of(url)
     arrival = Slot(_stem(name), key_of(url))
+    if is_onnx_name(name):
+        return _use_file(_kept_onnx(url, name, Job(arrival, progress, note)), entry, note)
     slot = arrival if entry is None else Slot(arrival.name, key_of(url, card_to_json(entry)))
     if not slot.ready.is_file():
         with hold(arrival, note):
             if not slot.ready.is_file():  # another process may have brought it while this one waited
                 _make_ready(url, name, entry, slot, Job(arrival, progress, note))
     return read_card(slot.ready), slot.ready
+
+
+def _kept_onnx(url: str, name: str, job: Job) -> _Found:
+    """The ONNX file behind an address, whole and looked through, at its place in the cache."""
+    from nlvid_cli.checkpoints.lock import hold
+
+    if not job.slot.onnx.is_file():
+        with hold(job.slot, job.note):
+            if not job.slot.onnx.is_file():
+                arrived = _arrived(url, name, job)
+                try:
+                    read_onnx(arrived)
+                    os.replace(arrived, job.slot.onnx)
+                finally:
+                    arrived.unlink(missing_ok=True)
+    return _Found(without_secrets(url), name, job.slot.onnx)
+
+
+def _adopted_onnx(found: _Found, entry: Card, note: Note) -> Card:
+    """The card for somebody's ONNX file, with the frames and the crop that the file fixes."""
+    card = fit_card(adopt(entry, found.name, found.path), found.path)
+    sizes = [(c.sampling.frames, c.preprocess.crop) for c in (entry, card)]
+    if sizes[0] != sizes[1]:
+        (frames, crop), (own_frames, own_crop) = sizes
+        note(
+            f"{found.shown} takes clips of {own_frames} frames of {own_crop} x {own_crop}, and gets these, instead of "
+            f"{frames} frames of {crop} x {crop} as {entry.name}"
+        )
+    return card
 
 
 def _make_ready(url: str, name: str, entry: Card | None, slot: Slot, job: Job) -> None:
@@ -197,15 +239,19 @@ def _local_file(text: str) -> _Found:
 
 def _own_card(found: _Found, entry: Card | None) -> Card | None:
     """The card in a file that nlvid wrote; None: it is a file of somebody else."""
+    card = card_in(read_onnx(found.path), found.shown) if is_onnx_name(found.name) else _card_of_safetensors(found)
+    if entry is not None and card is not None:
+        raise UsageError(f"{found.shown}: the file brings a model card of its own ({card.name}); leave --as out")
+    return card
+
+
+def _card_of_safetensors(found: _Found) -> Card | None:
     if not found.name.endswith(".safetensors") and not _looks_like_safetensors(found.path):
         return None
     try:
-        card = read_card(found.path)
+        return read_card(found.path)
     except NoCard:
         return None
-    if entry is not None:
-        raise UsageError(f"{found.shown}: the file brings a model card of its own ({card.name}); leave --as out")
-    return card
 
 
 def _looks_like_safetensors(path: Path) -> bool:
@@ -216,6 +262,11 @@ def _looks_like_safetensors(path: Path) -> bool:
 def _required(entry: Card | None, found: _Found) -> Card:
     if entry is not None:
         return entry
+    if is_onnx_name(found.name):
+        raise UsageError(
+            f"{found.shown}: an ONNX file without a model card; say whose network it has with --as NAME (for example "
+            "--as nl-i3d-r50-32x2.gluoncv-k400; `nlvid models list` shows all)"
+        )
     from nlvid_cli.checkpoints.formats import read_foreign
 
     family, _ = read_foreign(found.path)
@@ -250,9 +301,9 @@ def _converted(found: _Found, entry: Card, slot: Slot, note: Note) -> tuple[Card
 
 
 def _refuse_onnx(text: str) -> None:
-    if text.lower().endswith(".onnx"):
+    if is_onnx_name(text):
         raise ModelFileError(
-            f"{text}: this version of nlvid does not run ONNX files; give the file that it was exported from"
+            f"{text}: an ONNX file can be run, but not be worked on; give the model that it was exported from"
         )
 
 

@@ -13,6 +13,7 @@ import typer
 from nlvid_cli.commands.options import (
     CROPS,
     As,
+    BackendChoice,
     Clips,
     Crops,
     Device,
@@ -59,6 +60,7 @@ def classify(
         Literal["table", "json", "jsonl", "csv"], typer.Option("--format", "-f", help="Form of the result.")
     ] = "table",
     output: Output = None,
+    backend: BackendChoice = "auto",
     device: Device = "auto",
     precision: PrecisionName = "auto",
     quiet: Quiet = False,
@@ -81,6 +83,7 @@ def classify(
     recognizer = load(
         model,
         as_name=as_name,
+        backend=backend,
         device=device,
         precision=precision,
         clips=clips,

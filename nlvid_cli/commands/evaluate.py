@@ -16,6 +16,7 @@ from nlvid_cli.commands.options import (
     CROPS,
     As,
     AsJson,
+    BackendChoice,
     Clips,
     Crops,
     Device,
@@ -44,6 +45,7 @@ def evaluate(
     skip_missing: SkipMissing = False,
     clips: Clips = None,
     crops: Crops = None,
+    backend: BackendChoice = "auto",
     device: Device = "auto",
     precision: PrecisionName = "auto",
     predictions: Annotated[
@@ -87,6 +89,7 @@ def evaluate(
     recognizer = load(
         model,
         as_name=as_name,
+        backend=backend,
         device=device,
         precision=precision,
         clips=clips,

@@ -64,6 +64,10 @@ Clips = Annotated[int | None, typer.Option("--clips", min=1, help="Clips per vid
 Crops = Annotated[Literal["1", "3"] | None, typer.Option("--crops", help="Crops per clip. Default: as published.")]
 CROPS: dict[str | None, Literal[1, 3] | None] = {None: None, "1": 1, "3": 3}
 """What :data:`Crops` means; the command line has texts only."""
+BackendChoice = Annotated[
+    Literal["auto", "torch", "onnx"],
+    typer.Option("--backend", help="What runs the network; auto takes what is faster here (docs/onnx.md)."),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.", show_default=True)]
 PrecisionName = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],

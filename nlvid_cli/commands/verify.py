@@ -13,6 +13,7 @@ from nlvid_cli.commands.options import As, AsJson, Device, Quiet, Verbose
 
 if TYPE_CHECKING:
     from nlvid_cli.backends import Precision
+    from nlvid_cli.checkpoints.card import Card
     from nlvid_cli.verification import Comparison
 
 
@@ -42,17 +43,17 @@ def verify(
       nlvid models verify i3d
 
       nlvid models verify model.safetensors --precision fp32 --against reference.npz
+
+      nlvid models verify model.onnx
     """
     from nlvid_cli.checkpoints.find import find_model
-    from nlvid_cli.checkpoints.model_file import open_checkpoint
     from nlvid_cli.commands.options import log
     from nlvid_cli.commands.progress import DownloadBar, spinner
     from nlvid_cli.errors import ReferenceMismatch
-    from nlvid_cli.verification import verify as compare_all
 
-    card, path = find_model(name, as_name, DownloadBar(), log.info)
+    card, path = find_model(name, as_name, DownloadBar(), log.info, onnx=True)
     with spinner(f"replaying the references of {card.name}"):
-        rows = compare_all(card, open_checkpoint(path)[1], device, cast("list[Precision]", precisions or []), against)
+        rows = _compare_all(card, path, device, cast("list[Precision]", precisions or []), against)
     if as_json:
         print(json.dumps([_record(row) for row in rows], indent=2))
     else:
@@ -65,6 +66,24 @@ def verify(
             f"differ by {worst.relative_difference:.2g} of the largest one, and {worst.tolerance:.0e} is allowed; "
             "fetch the model again, and if that does not help, report it with the output of `nlvid doctor`"
         )
+
+
+def _compare_all(
+    card: Card, path: Path, device: str, precisions: list[Precision], against: Path | None
+) -> tuple[Comparison, ...]:
+    """An ONNX file with ONNX Runtime; a model with torch, and its exported file in the cache with ONNX Runtime."""
+    from nlvid_cli.backends.choose import usable_export
+    from nlvid_cli.checkpoints.model_file import open_checkpoint
+    from nlvid_cli.checkpoints.onnx_file import is_onnx_name
+    from nlvid_cli.verification import verify, verify_onnx
+
+    if is_onnx_name(path.name):
+        return verify_onnx(card, path, device, against)
+    rows = verify(card, open_checkpoint(path)[1], device, precisions, against)
+    exported = usable_export(card, path)
+    if exported is None or (precisions and "fp32" not in precisions):
+        return rows
+    return rows + verify_onnx(card, exported, device, against)
 
 
 def _record(row: Comparison) -> dict[str, object]:

@@ -52,18 +52,23 @@ def inference_form(network: nn.Module, device: torch.device, dtype: torch.dtype)
         dtype: precision of everything but the head, which stays in float32.
     """
     network = copy.deepcopy(network).eval().requires_grad_(False)
-    for module in list(network.modules()):
-        if isinstance(module, ConvNorm):
-            _fold(module)
-        if device.type == "cpu":
+    fold_norms(network)
+    if device.type == "cpu":
+        for module in list(network.modules()):
             _separate_pools(module)
     network = network.to(device=device, dtype=dtype).to(memory_format=torch.channels_last_3d)
     network.get_submodule("head").to(dtype=torch.float32)
     return network
 
 
+def fold_norms(network: nn.Module) -> None:
+    """Let each convolution do what the normalisation after it does, in place."""
+    for module in network.modules():
+        if isinstance(module, ConvNorm):
+            _fold(module)
+
+
 def _fold(unit: ConvNorm) -> None:
-    """Let the convolution do what the normalisation after it does."""
     if isinstance(unit.norm, nn.BatchNorm3d):
         unit.conv = fuse_conv_bn_eval(unit.conv, unit.norm)
         unit.norm = nn.Identity()

@@ -3,6 +3,10 @@
 Each function computes y_i = 1/C(x) sum_j f(x_i, x_j) g_j of "Non-local Neural Networks", section 3.2, for positions i
 of the query and j of the key, exactly, in memory linear in both. Where there are so few pairs that their matrix is
 no larger than the feature maps beside it, that matrix is the fastest way, and is taken.
+
+While a network is exported (``torch.export``), sizes are symbols and a choice by size would fix them: there each
+function is one plain formula, in fp32. Softmax and concatenation then have the matrix, since no operator of ONNX
+computes either without it; the dot product stays linear.
 """
 
 from __future__ import annotations
@@ -41,6 +45,8 @@ def softmax_sum(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
     Returns:
         (B, P, E).
     """
+    if torch.compiler.is_exporting():
+        return _attend(theta.float(), phi.float(), g.float(), scale).to(g.dtype)
     if theta.device.type == "cpu":
         one_block = theta.shape[0] * theta.shape[1] * phi.shape[1] <= BLOCK_PAIRS
         for_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in (theta, phi, g))
@@ -77,6 +83,9 @@ def dot_product_sum(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tens
     left one P M (D + E) and is taken where it is cheaper, which is only where P M is smaller than (P + M) times half
     the channels, so that its matrix is no larger than a few feature maps.
     """
+    if torch.compiler.is_exporting():
+        # 1 / keys goes to g, so that no sum leaves the range of half precision in runtimes that sum in it
+        return torch.bmm(theta.float(), torch.bmm(phi.float().transpose(1, 2), _mean_share(g) * scale)).to(g.dtype)
     positions, keys = theta.shape[1], phi.shape[1]
     depth, width = phi.shape[2], g.shape[2]
     factor = scale / keys
@@ -105,11 +114,18 @@ def concatenation_sum(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
     Returns:
         (B, P, E).
     """
+    if torch.compiler.is_exporting():
+        return torch.bmm(F.relu(a.float()[:, :, None] + b.float()[:, None, :]), _mean_share(g)).to(g.dtype)
     positions, keys = a.shape[1], b.shape[1]
     if positions * keys < DIRECT_PAIRS_PER_POSITION.get(g.dtype, 256) * (positions + keys):
         return torch.bmm(F.relu(a[:, :, None] + b[:, None, :]), g / keys)
     dtype = torch.promote_types(g.dtype, torch.float32)
     return _by_prefix_sums(a.to(dtype), b.to(dtype), g.to(dtype)).div_(keys).to(g.dtype)
+
+
+def _mean_share(g: Tensor) -> Tensor:
+    """What each of the values (B, M, E) adds to their mean, in fp32."""
+    return g.float() / g.shape[1]
 
 
 def _by_prefix_sums(a: Tensor, b: Tensor, g: Tensor) -> Tensor:

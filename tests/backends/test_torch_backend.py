@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -92,8 +94,8 @@ def test_precisions_that_a_cpu_does_not_do(name: str) -> None:
         choose_precision(torch.device("cpu"), name)  # type: ignore[arg-type]
 
 
-def test_the_dict_of_backends(card: Card, random_tensors: dict[str, np.ndarray]) -> None:
-    backend = BACKENDS["torch"](card, random_tensors, "cpu", "auto")
+def test_the_dict_of_backends(card: Card, model_file: Path) -> None:
+    backend = BACKENDS["torch"](card, model_file, "cpu", "auto")
     assert (backend.name, backend.device) == ("torch", "cpu")
     assert backend.precision in ("bf16", "fp32")
 

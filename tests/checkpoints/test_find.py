@@ -202,7 +202,7 @@ def test_files_that_are_none(entry, tmp_path):
     for text, words in (
         ("none.pkl", "none.pkl: no such model file"),
         (str(tmp_path), "a folder, not a model file"),
-        ("x/y.onnx", "does not run ONNX files"),
+        ("x/y.onnx", "can be run, but not be worked on"),
     ):
         with pytest.raises(ModelFileError, match=words):
             find_model(text)

@@ -1,0 +1,168 @@
+"""Which backend runs a model: the one that is asked for, or the one that is faster here.
+
+A named model can be run by ONNX Runtime once ``nlvid export`` has put its ONNX file into the cache, beside the
+weights. Then, and where torch is installed too, both are tried on a clip of noise; what was faster is remembered with
+the model, for this machine, device, precision, and these versions. Nothing is ever exported without being asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from nlvid_cli._version import __version__
+from nlvid_cli.backends import BACKENDS, Backend, BackendName, Precision
+from nlvid_cli.backends.machine import describe_machine, runtime_version
+from nlvid_cli.checkpoints.cache import cached_path, exported_path, slot_of
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.manifest import find_card, is_known
+from nlvid_cli.checkpoints.onnx_contract import card_in
+from nlvid_cli.checkpoints.onnx_file import is_onnx_name, read_onnx
+from nlvid_cli.errors import DeviceError, ModelError, UsageError
+
+log = logging.getLogger(__name__)
+
+PASSES = 2
+"""Forward passes of each backend in a trial; the faster one counts, since the first also makes room."""
+
+
+def open_backend(card: Card, path: Path, backend: BackendName, device: str, precision: Precision) -> Backend:
+    """A model, ready to run.
+
+    Args:
+        card: of the model.
+        path: its ready file.
+        backend: ``auto``, or a key of :data:`BACKENDS`.
+        device: ``auto``, or a device of the backend.
+        precision: ``auto``, or what to compute in.
+
+    Raises:
+        UsageError: the backend cannot run such a file, or there is no exported file to run.
+        DeviceError: the device or the precision is not there, or what the backend runs on is not installed.
+        ModelError: the file is damaged.
+    """
+    if is_onnx_name(path.name):
+        if backend == "torch":
+            raise UsageError(f"{path}: torch does not run ONNX files; leave --backend out, or name the model itself")
+        return _open("onnx", card, path, device, precision)
+    if backend == "torch":
+        return _open("torch", card, path, device, precision)
+    exported = usable_export(card, path)
+    if backend == "onnx" and exported is None:
+        raise UsageError(_how_to_export(card, path))
+    if exported is not None and (backend == "onnx" or runtime_version("torch") is None):
+        return _open("onnx", card, exported, device, precision)
+    if exported is None or runtime_version("onnx") is None:
+        return _open("torch", card, path, device, precision)
+    return _faster(card, {"torch": path, "onnx": exported}, device, precision)
+
+
+def usable_export(card: Card, path: Path) -> Path | None:
+    """The ONNX file in the cache of the manifest's model whose ready file is ``path``, if it has the same network."""
+    if not is_known(card.name) or path != cached_path(find_card(card.name)):
+        return None
+    exported = exported_path(find_card(card.name))
+    if exported is None:
+        return None
+    try:
+        inside = card_in(read_onnx(exported), str(exported))
+    except ModelError as error:
+        log.warning("%s; going on without it", error)
+        return None
+    if inside is None or (inside.architecture, inside.labels.count) != (card.architecture, card.labels.count):
+        log.warning("%s is of another version of %s; export it again", exported, card.name)
+        return None
+    return exported
+
+
+def _how_to_export(card: Card, path: Path) -> str:
+    if is_known(card.name) and path == cached_path(find_card(card.name)):
+        return (
+            f"{card.name} has no ONNX file in the cache yet; make it with `nlvid export --onnx --model {card.name}` (a "
+            "few minutes, once), or leave --backend onnx out"
+        )
+    return (
+        f"{path}: ONNX Runtime runs ONNX files; make one with `nlvid export --onnx --model {path} -o model.onnx` and "
+        "name that one"
+    )
+
+
+def _open(name: str, card: Card, path: Path, device: str, precision: Precision) -> Backend:
+    if runtime_version(name) is None:
+        if name == "torch":
+            raise DeviceError(
+                "torch is not installed; install it with `pip install torch torchvision`, or give an ONNX file "
+                "(`nlvid export` makes it where torch is)"
+            )
+        raise DeviceError("ONNX Runtime is not installed; install it with `pip install onnxruntime`")
+    return BACKENDS[name](card, path, device, precision)
+
+
+def _faster(card: Card, files: dict[str, Path], device: str, precision: Precision) -> Backend:
+    """The backend that is faster here, by an earlier trial or by one now."""
+    memory = _memory_of(card, device, precision)
+    remembered = _recall(memory)
+    if remembered is not None:
+        return _open(remembered, card, files[remembered], device, precision)
+    log.info("trying which backend is faster here for %s; this is remembered (--backend pins one)", card.name)
+    backends: dict[str, Backend] = {}
+    refusals: list[DeviceError] = []
+    for name, path in files.items():
+        try:
+            backends[name] = _open(name, card, path, device, precision)
+        except DeviceError as error:  # a device or a precision that only the other one has
+            refusals.append(error)
+    if not backends:
+        raise refusals[0]
+    seconds = {name: seconds_per_view(backend, card) for name, backend in backends.items()}
+    chosen = min(seconds, key=lambda name: seconds[name])
+    told = ", ".join(f"{name} {s:.2f} s in {backends[name].precision}" for name, s in seconds.items())
+    log.info("%s per view: taking %s", told, chosen)
+    _remember(memory, chosen, seconds)
+    return backends[chosen]
+
+
+def seconds_per_view(backend: Backend, card: Card, passes: int = PASSES) -> float:
+    """The time that one view of noise takes, at the size of the card: the fastest of some passes."""
+    size = (1, 3, card.sampling.frames, card.preprocess.crop, card.preprocess.crop)
+    noise = np.random.default_rng(0).standard_normal(size, dtype=np.float32)
+    taken = []
+    for _ in range(passes):
+        started = time.perf_counter()
+        backend.scores(noise)
+        taken.append(time.perf_counter() - started)
+    return min(taken)
+
+
+def _memory_of(card: Card, device: str, precision: str) -> Path:
+    """Where the choice is remembered, with the model: ``nlvid models remove`` forgets it too."""
+    slot = slot_of(find_card(card.name))
+    versions = [__version__, runtime_version("torch"), runtime_version("onnx")]
+    size = [card.sampling.frames, card.preprocess.crop]
+    facts = json.dumps([describe_machine(), versions, device, precision, size])
+    return slot.beside(f"-faster-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.json")
+
+
+def _recall(memory: Path) -> str | None:
+    try:
+        chosen = json.loads(memory.read_text(encoding="utf-8"))["chosen"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return chosen if chosen in BACKENDS else None
+
+
+def _remember(memory: Path, chosen: str, seconds: dict[str, float]) -> None:
+    """Write the choice down; where the cache cannot be written, it is tried again next time."""
+    record = {"chosen": chosen, "seconds_per_view": {name: round(value, 4) for name, value in seconds.items()}}
+    temporary = memory.with_name(f".{memory.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(record), encoding="utf-8")
+        os.replace(temporary, memory)
+    except OSError as error:
+        log.debug("the choice of the backend cannot be remembered (%s)", error)

@@ -1,0 +1,230 @@
+"""ONNX Runtime, on whatever it has a provider for; torch is not needed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from nlvid_cli.backends import Array, Precision
+from nlvid_cli.backends.providers import GPU, Place, places
+from nlvid_cli.checkpoints.cache import cache_folder
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.onnx_contract import interface_of
+from nlvid_cli.checkpoints.onnx_file import read_onnx
+from nlvid_cli.errors import DeviceError, InputShapeError, ModelFileError
+
+log = logging.getLogger(__name__)
+
+VIEWS_PER_BATCH = {"cpu": 1, "tensorrt": 10, "cuda": 10, "coreml": 1, "openvino": 1}
+"""Views in one run. On a CPU more of them only take more memory."""
+
+ERRORS: tuple[type[Exception], ...] = (
+    RuntimeError,
+    ValueError,
+    *(kind for kind in vars(ort_errors).values() if isinstance(kind, type) and issubclass(kind, Exception)),
+)
+"""What ONNX Runtime raises; its own errors have no parent in common."""
+
+OUT_OF_MEMORY = ("out of memory", "failed to allocate memory", "alloc_failed", "bad_alloc", "bad allocation")
+
+FATAL = 4
+"""ONNX Runtime's level of log messages at which it says nothing; what matters is said by nlvid."""
+
+
+class OnnxBackend:
+    """A graph of an ONNX file.
+
+    Args:
+        card: of the model.
+        path: of the file; it is looked through before ONNX Runtime gets it.
+        device: ``auto`` (the first provider that starts, GPUs first) or a name of ``providers.PROVIDERS``.
+        precision: ``auto``, or the one that the file has.
+
+    Raises:
+        DeviceError: the device is not there or does not start, or the file computes in another precision.
+        ModelError: the file is not one that can be run.
+    """
+
+    name = "onnx"
+
+    def __init__(self, card: Card, path: Path, device: str, precision: Precision) -> None:
+        self._card, self._where = card, str(path)
+        self._interface = interface_of(read_onnx(path), card.labels.count, self._where)
+        self.precision = self._interface.precision
+        if precision not in ("auto", self.precision):
+            raise DeviceError(
+                f"{path}: computes in {self.precision}, which is fixed in the file; leave --precision {precision} out, "
+                "or export the model in another precision"
+            )
+        self._session, self._place = _start(path, places(device), strict=device != "auto")
+        self.device = str(self._place)
+        self.views_per_batch = self._interface.batch or VIEWS_PER_BATCH[self._place.device]
+
+    @property
+    def takes_any_size(self) -> bool:
+        """Whether frames, height and width are free."""
+        return (self._interface.frames, *self._interface.size) == (None,) * 3
+
+    def scores(self, clips: Array) -> Array:
+        """Normalised clips (views, 3, frames, height, width) to scores (views, classes) in [0, 1]."""
+        if self._interface.scores is not None:
+            return self._run(clips, self._interface.scores)
+        logits = self._run(clips, str(self._interface.logits)).astype(np.float64)
+        if self._card.labels.kind == "multi":
+            return np.exp(-np.logaddexp(0, -logits)).astype(np.float32)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        scores: Array = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        return scores
+
+    def logits(self, clips: Array) -> Array:
+        """The same before softmax or sigmoid; where a file has only softmax scores, up to a constant of each view."""
+        if self._interface.logits is not None:
+            return self._run(clips, self._interface.logits)
+        scores = np.maximum(self._run(clips, str(self._interface.scores)).astype(np.float64), np.finfo(np.float32).tiny)
+        logits = np.log(scores)
+        if self._card.labels.kind == "multi":
+            logits -= np.log1p(-np.minimum(scores, np.nextafter(np.float32(1), np.float32(0))))
+        return logits.astype(np.float32)
+
+    def _run(self, clips: Array, output: str) -> Array:
+        self._require_fit(clips)
+        results: list[Array] = []
+        start = 0
+        while start < len(clips):
+            batch = clips[start : start + self.views_per_batch]
+            try:
+                results.append(self._forward(batch, output))
+            except ERRORS as error:
+                self._make_smaller(batch, error)
+                continue
+            start += len(batch)
+        return np.concatenate(results)
+
+    def _forward(self, batch: Array, output: str) -> Array:
+        given = as_input(batch, self._interface.kind, self._card)
+        missing = (self._interface.batch or len(given)) - len(given)
+        if missing:  # the graph wants more views than there are: the last one again
+            given = np.concatenate([given, np.repeat(given[-1:], missing, axis=0)])
+        if self._place.device in GPU:
+            result = self._forward_bound(given, output)
+        else:
+            (result,) = self._session.run([output], {self._interface.input: given})
+        result = np.asarray(result)[: len(batch)].astype(np.float32, copy=False)
+        if result.shape != (len(batch), self._card.labels.count):
+            raise ModelFileError(
+                f"{self._where}: its output {output!r} has the shape {result.shape} for {len(batch)} views, and not "
+                f"{(len(batch), self._card.labels.count)}"
+            )
+        return result
+
+    def _forward_bound(self, given: np.ndarray[Any, Any], output: str) -> np.ndarray[Any, Any]:
+        """Run with input and output bound to memory, so that each crosses to or from the GPU once."""
+        binding = self._session.io_binding()
+        on_gpu = onnxruntime.OrtValue.ortvalue_from_numpy(given, "cuda", self._place.index)
+        binding.bind_ortvalue_input(self._interface.input, on_gpu)
+        binding.bind_output(output, "cpu")
+        self._session.run_with_iobinding(binding)
+        result: np.ndarray[Any, Any] = binding.copy_outputs_to_cpu()[0]
+        return result
+
+    def _make_smaller(self, batch: Array, error: Exception) -> None:
+        """Go on with half as many views if memory ran out; any other error ends it."""
+        if not any(sign in str(error).lower() for sign in OUT_OF_MEMORY):
+            raise InputShapeError(
+                f"{self._where}: ONNX Runtime cannot compute clips of shape {batch.shape[1:]} with it ({_brief(error)})"
+            ) from None
+        if len(batch) == 1 or self._interface.batch is not None:
+            raise DeviceError(
+                f"{self.device}: not enough memory for {len(batch)} view of shape {batch.shape[1:]}; use --device cpu"
+            ) from None
+        self.views_per_batch = len(batch) // 2
+        log.warning("%s ran out of memory; going on with %d views at a time", self.device, len(batch) // 2)
+
+    def _require_fit(self, clips: Array) -> None:
+        wanted = (self._interface.frames, *self._interface.size)
+        if any(fixed not in (None, given) for fixed, given in zip(wanted, clips.shape[2:], strict=True)):
+            raise InputShapeError(
+                f"{self._where}: takes clips of {' x '.join(str(n or 'any') for n in wanted)} (T x H x W), which is "
+                f"fixed in the file, not {' x '.join(map(str, clips.shape[2:]))}; export it without --static"
+            )
+
+
+def as_input(clips: Array, kind: str, card: Card) -> np.ndarray[Any, Any]:
+    """Normalised clips (N, 3, T, H, W) in the form that a graph takes, with elements of that kind.
+
+    A graph that normalises by itself takes the pixels back, (N, T, H, W, 3): they were whole numbers, and rounding
+    gives these exactly (with fractions, as the card's resizing may give, the nearest ones).
+    """
+    if kind != "uint8":
+        return np.ascontiguousarray(clips, dtype=kind)
+    mean, std = np.array(card.preprocess.mean, np.float32), np.array(card.preprocess.std, np.float32)
+    pixels = clips.transpose(0, 2, 3, 4, 1) * std + mean  # (N, 3, T, H, W) -> (N, T, H, W, 3)
+    return np.ascontiguousarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+
+
+def _start(path: Path, candidates: list[Place], strict: bool) -> tuple[onnxruntime.InferenceSession, Place]:
+    """A session on the first place that starts; those that do not are told of.
+
+    Raises:
+        DeviceError: none does.
+        ModelFileError: ONNX Runtime finds the file at fault.
+    """
+    onnxruntime.set_default_logger_severity(FATAL)
+    for place in candidates:
+        try:
+            session = _session(path, place)
+        except ERRORS as error:
+            if place.device == "cpu":
+                raise ModelFileError(f"{path}: ONNX Runtime cannot load it ({_brief(error)})") from None
+            reason = _brief(error)
+        else:
+            if session.get_providers()[0] == place.provider:
+                return session, place
+            reason = "ONNX Runtime went on without it; its libraries are missing or do not fit the driver"
+        if strict:
+            raise DeviceError(f"device {str(place)!r} does not start: {reason}; `nlvid doctor` lists what is here")
+        log.warning("device %s does not start: %s; going on without it", place, reason)
+    raise DeviceError("ONNX Runtime has no device here, not even the CPU; install onnxruntime again")
+
+
+def _session(path: Path, place: Place) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = FATAL
+    options.intra_op_num_threads = threads()
+    # Waiting threads sleep: the next video is decoded meanwhile.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if place.device == "cpu":
+        return onnxruntime.InferenceSession(os.fspath(path), options, [place.provider])
+    cache = cache_folder() / "compiled"
+    cache.mkdir(parents=True, exist_ok=True)
+    with redirect_stdout(StringIO()):  # it prints, and stdout is for results
+        if place.device in GPU:
+            onnxruntime.preload_dlls()  # CUDA's libraries, where pip put them for torch
+        providers = [(place.provider, place.options(cache)), "CPUExecutionProvider"]
+        return onnxruntime.InferenceSession(os.fspath(path), options, providers, enable_fallback=0)
+
+
+def threads() -> int:
+    """``OMP_NUM_THREADS``, which torch follows too; 0 (ONNX Runtime's choice, a thread per core) where it is not set.
+
+    Where the process may use some of the processors only, their number.
+    """
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return 0 if allowed is None or allowed == os.cpu_count() else allowed
+
+
+def _brief(error: Exception) -> str:
+    """The last line of what ONNX Runtime says, without the places in its source."""
+    line = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    return line.rpartition(" : ")[2][:300]

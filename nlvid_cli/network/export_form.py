@@ -1,0 +1,118 @@
+"""The form of a network for ONNX: the same function, in plain operators that any runtime has.
+
+Batch norm is folded into the convolution before it. "SAME" padding, which depends on the size of the input, becomes
+the attribute of the same meaning in ONNX (``auto_pad = SAME_UPPER``), so that one graph is right at every size. The
+sums of the non-local blocks are those that ``pairwise.py`` has for an export.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.network.head import SCORES, mean_logits
+from nlvid_cli.network.inception3d import SamePadConv3d, SamePadMaxPool3d
+from nlvid_cli.network.inference import fold_norms
+
+
+class ExportForm(nn.Module):
+    """What the graph computes: clips to the scores and the logits of each view.
+
+    Args:
+        network: as ``build_network`` gives it, with its weights; it stays as it is.
+        card: of the model.
+        dtype: what everything but the head and the sums of the non-local blocks computes in; these stay in float32.
+        with_preprocess: whether the input is pixels, which the graph normalises first.
+    """
+
+    def __init__(self, network: nn.Module, card: Card, dtype: torch.dtype, with_preprocess: bool) -> None:
+        super().__init__()
+        network = copy.deepcopy(network).eval().requires_grad_(False)
+        fold_norms(network)
+        _replace_same_padding(network)
+        self.network = network.to(dtype)
+        self.network.get_submodule("head").to(torch.float32)
+        self.pixels = Pixels(card) if with_preprocess else nn.Identity()
+        self.dtype = dtype
+        self._scores = SCORES[card.architecture.head.scores]
+        self.eval()
+
+    def forward(self, video: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores and logits, both (N, classes), of (N, 3, T, H, W) float32 or, with pixels, (N, T, H, W, 3) uint8."""
+        logits = self.network(self.pixels(video).to(self.dtype))
+        return self._scores(logits), mean_logits(logits)
+
+
+class Pixels(nn.Module):
+    """The values of a card's preprocessing: (value - mean) / std, and the axes in order."""
+
+    def __init__(self, card: Card) -> None:
+        super().__init__()
+        self.mean = nn.Buffer(torch.tensor(card.preprocess.mean))
+        self.std = nn.Buffer(torch.tensor(card.preprocess.std))
+
+    def forward(self, video: Tensor) -> Tensor:
+        """(N, T, H, W, 3) uint8 RGB -> (N, 3, T, H, W) float32."""
+        normalised = (video.to(torch.float32) - self.mean) / self.std
+        return normalised.permute(0, 4, 1, 2, 3)
+
+
+Attributes = dict[str, int | float | str | bool | Sequence[int] | Sequence[float] | Sequence[str] | Sequence[bool]]
+"""Of an operator of ONNX."""
+
+
+class _SameConv(nn.Module):
+    """A convolution of ONNX with "SAME" padding and a stride."""
+
+    def __init__(self, conv: SamePadConv3d) -> None:
+        super().__init__()
+        assert conv.bias is not None  # of the norm that was folded into it
+        self.weight, self.bias = conv.weight, conv.bias
+        self.kernel, self.stride = list(conv.kernel_size), list(conv.stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = [x.shape[0], self.weight.shape[0], *_strided(x, self.stride)]
+        attributes: Attributes = {"kernel_shape": self.kernel, "strides": self.stride, "auto_pad": "SAME_UPPER"}
+        inputs = (x, self.weight, self.bias)
+        return torch.onnx.ops.symbolic("Conv", inputs, attributes, dtype=x.dtype, shape=size, version=11)
+
+
+class _SameMaxPool(nn.Module):
+    """A max pool of ONNX with "SAME" padding, which pads with nothing that could be a maximum."""
+
+    def __init__(self, pool: SamePadMaxPool3d) -> None:
+        super().__init__()
+        self.kernel, self.stride = list(pool.kernel), list(pool.stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = [*x.shape[:2], *_strided(x, self.stride)]
+        attributes: Attributes = {"kernel_shape": self.kernel, "strides": self.stride, "auto_pad": "SAME_UPPER"}
+        return torch.onnx.ops.symbolic("MaxPool", (x,), attributes, dtype=x.dtype, shape=size, version=12)
+
+
+def _strided(x: Tensor, stride: list[int]) -> list[int]:
+    """(T, H, W) after a stride, rounded up."""
+    return [(length + step - 1) // step for length, step in zip(x.shape[2:], stride, strict=True)]
+
+
+def _centred(conv: SamePadConv3d) -> nn.Conv3d:
+    """At stride 1, "SAME" is the same number of zeros on both sides, whatever the size."""
+    size = (conv.kernel_size[0], conv.kernel_size[1], conv.kernel_size[2])
+    pads = (size[0] // 2, size[1] // 2, size[2] // 2)
+    centred = nn.Conv3d(conv.in_channels, conv.out_channels, size, padding=pads, device="meta")
+    centred.weight, centred.bias = conv.weight, conv.bias
+    return centred
+
+
+def _replace_same_padding(parent: nn.Module) -> None:
+    for name, child in parent.named_children():
+        if isinstance(child, SamePadConv3d):
+            setattr(parent, name, _SameConv(child) if max(child.stride) > 1 else _centred(child))
+        elif isinstance(child, SamePadMaxPool3d):
+            setattr(parent, name, _SameMaxPool(child))
+        else:
+            _replace_same_padding(child)

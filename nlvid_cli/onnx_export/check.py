@@ -1,0 +1,95 @@
+"""Does an exported file compute what the network does, and is it faster here?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nlvid_cli.backends import Array, Backend
+from nlvid_cli.backends.choose import seconds_per_view
+from nlvid_cli.backends.torch_backend import TorchBackend, outputs_as_written
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.verification import Comparison, Reference, compare, make_blocks
+from nlvid_cli.video.clips import Stretch, decode_clips
+from nlvid_cli.video.preprocess import preprocess
+
+SEED = 1234
+VIEWS = 2
+"""Views of each size; they are compared one by one and in one batch."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The time of one view in seconds by each backend, and what each computed in.
+
+    ``seconds`` and ``computed`` have the keys ``torch`` and ``onnx``; values of the latter are like ``bf16 on cpu``.
+    """
+
+    seconds: Mapping[str, float]
+    computed: Mapping[str, str]
+
+    def sentence(self) -> str:
+        """Which one is faster here, and by how much."""
+        names = {"torch": "torch", "onnx": "ONNX Runtime"}
+        fast, slow = sorted(self.seconds, key=lambda name: self.seconds[name])
+        ratio = self.seconds[slow] / self.seconds[fast]
+        told = ", ".join(f"{names[n]} {self.seconds[n]:.2f} s in {self.computed[n]}" for n in ("onnx", "torch"))
+        verdict = "both are as fast here" if ratio < 1.05 else f"{names[fast]} is {ratio:.1f} times as fast here"
+        return f"one view takes {told}: {verdict}"
+
+
+def reference_views(card: Card, video: Path | None) -> Array:
+    """Two views to compare, (2, 3, T, crop, crop): made ones, and the middle clip of the video if there is one."""
+    shape = (VIEWS, 3, card.sampling.frames, card.preprocess.crop, card.preprocess.crop)
+    views = make_blocks(shape, SEED, card.preprocess)
+    if video is not None:
+        views[1] = clips_of(card, video)[0]
+    return views
+
+
+def clips_of(card: Card, video: Path, clips: int = 1) -> Array:
+    """Centre crops of clips of a video, evenly spread: (clips, 3, T, crop, crop).
+
+    Raises:
+        VideoError: if the video cannot be used.
+    """
+    card = card.with_views(clips=clips, crops=1, step=None)
+    frames, _ = decode_clips(Stretch(video), card.sampling, card.preprocess)
+    return preprocess(frames, card.preprocess)
+
+
+def with_reference(card: Card, tensors: Mapping[str, Array], views: Array) -> Reference:
+    """Views and what the network as written, in fp32, puts out for them."""
+    return Reference("network as written, fp32", views, *outputs_as_written(card, tensors, views))
+
+
+def other_size(card: Card) -> Card:
+    """The same model for clips that are longer, larger, and odd where they may be.
+
+    Non-local blocks in groups of frames need a number of frames that their groups divide.
+    """
+    blocks = card.architecture.nonlocal_blocks
+    more = 8 if blocks is not None and blocks.group_frames else 3
+    rules = card.preprocess
+    rules = replace(rules, crop=rules.crop + 13, short_side=max(rules.short_side, rules.crop + 13))
+    return replace(card, sampling=replace(card.sampling, frames=card.sampling.frames + more), preprocess=rules)
+
+
+def compare_all(backend: Backend, references: list[Reference]) -> Iterator[Comparison]:
+    """Each reference twice: view by view, and all views in one batch."""
+    for reference in references:
+        for batch in (1, len(reference.clips)):
+            backend.views_per_batch = batch
+            logits, scores = backend.logits(reference.clips), backend.scores(reference.clips)
+            row = compare(reference, backend.name, backend.device, backend.precision, logits, scores)
+            yield replace(row, shape=(batch, *row.shape[1:]))
+
+
+def measure_speed(card: Card, tensors: Mapping[str, Array], backend: Backend, device: str) -> Speed:
+    """Time one view by torch, in the precision that it chooses by itself, and by the exported file."""
+    backends = {"torch": TorchBackend(card, tensors, device, "auto"), "onnx": backend}
+    return Speed(
+        {name: seconds_per_view(each, card) for name, each in backends.items()},
+        {name: f"{each.precision} on {each.device}" for name, each in backends.items()},
+    )

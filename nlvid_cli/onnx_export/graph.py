@@ -1,0 +1,154 @@
+"""From a network of torch to a graph of ONNX, with everything that somebody needs to run it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import onnx
+import torch
+
+from nlvid_cli._version import __version__
+from nlvid_cli.backends import Array
+from nlvid_cli.checkpoints.card import CARD_KEY, Card, card_to_json
+from nlvid_cli.checkpoints.manifest import label_names
+from nlvid_cli.checkpoints.model_file import VERSION_KEY
+from nlvid_cli.checkpoints.onnx_contract import (
+    INPUT,
+    INPUT_KEY,
+    LABELS_KEY,
+    OUTPUTS,
+    PRECISION_KEY,
+    REFERENCE_KEY,
+)
+from nlvid_cli.network import build_network, load_weights
+from nlvid_cli.network.export_form import ExportForm
+from nlvid_cli.verification import Reference
+
+log = logging.getLogger(__name__)
+
+OPSET = 18
+"""Version of the standard operators: one that runtimes have had for years (ONNX Runtime since 1.14)."""
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "int8": torch.float32}
+"""What the network is exported in; int8 is made of fp32 afterwards."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a graph is written.
+
+    Attributes:
+        precision: a key of :data:`DTYPES`.
+        static: whether frames, height and width are fixed to those of the card; the batch never is.
+        with_preprocess: whether the input is uint8 pixels, (N, T, H, W, 3), which the graph normalises.
+    """
+
+    precision: str = "fp32"
+    static: bool = False
+    with_preprocess: bool = False
+
+
+def build_graph(card: Card, tensors: Mapping[str, Array], form: Form) -> onnx.ModelProto:
+    """The graph of a model, fp32 or fp16, with its weights inside and without metadata.
+
+    Args:
+        card: of the model.
+        tensors: its weights.
+        form: how to write it. Sizes that the exporter cannot keep free are fixed, with a note.
+
+    Raises:
+        CheckpointMismatch: if the weights do not fit the card's network.
+    """
+    network = build_network(card)
+    load_weights(network, {name: torch.from_numpy(array) for name, array in tensors.items()}, card.name)
+    graph = ExportForm(network, card, DTYPES[form.precision], form.with_preprocess)
+    frames, crop = card.sampling.frames, card.preprocess.crop
+    # two views, since an exporter takes a length of 1 for a fixed one
+    if form.with_preprocess:
+        example, sizes = torch.zeros(2, frames, crop, crop, 3, dtype=torch.uint8), (1, 2, 3)
+    else:
+        example, sizes = torch.zeros(2, 3, frames, crop, crop), (2, 3, 4)
+    free = {0: "batch"} | dict(zip(sizes, ("frames", "height", "width"), strict=True))
+    if not form.static:
+        try:
+            return _exported(graph, example, free)
+        except torch.onnx.errors.OnnxExporterError as error:
+            log.debug("%s", error)
+            log.warning("%s cannot be exported for clips of any size; frames, height and width are fixed", card.name)
+    return _exported(graph, example, {0: "batch"})
+
+
+def _exported(graph: ExportForm, example: torch.Tensor, free: Mapping[int, str]) -> onnx.ModelProto:
+    program = torch.onnx.export(
+        graph,
+        (example,),
+        dynamo=True,
+        input_names=[INPUT],
+        output_names=list(OUTPUTS),
+        dynamic_shapes={INPUT: dict(free)},
+        opset_version=OPSET,
+        verbose=False,
+    )
+    assert program is not None
+    model = program.model_proto
+    _forget_how_it_was_made(model)
+    return model
+
+
+def _forget_how_it_was_made(model: onnx.ModelProto) -> None:
+    """Leave out what the exporter writes of the program and of this machine: stack traces, paths, names of modules."""
+    del model.metadata_props[:]
+    graph = model.graph
+    del graph.metadata_props[:]
+    graph.name, graph.doc_string = "nlvid", ""
+    del graph.value_info[:]
+    for node in graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        del value.metadata_props[:]
+        value.doc_string = ""
+
+
+def write_metadata(model: onnx.ModelProto, card: Card, form: Form, reference: Reference, seed: int) -> None:
+    """Put card, labels, a description of the input and a reference into the metadata.
+
+    Args:
+        model: the graph; changed in place.
+        card: of the model; figures of accuracy that were measured in fp32 do not go into an int8 file.
+        form: how the graph is written.
+        reference: clips of ``make_blocks`` and what the network as written puts out.
+        seed: that the clips were made with.
+    """
+    card = replace(card, accuracy=() if form.precision == "int8" else card.accuracy)
+    outputs = {"logits": reference.logits, "scores": reference.scores}
+    texts = {
+        CARD_KEY: card_to_json(card),
+        VERSION_KEY: __version__,
+        LABELS_KEY: "\n".join(label_names(card)),
+        PRECISION_KEY: form.precision,
+        INPUT_KEY: describe_input(card, form),
+        REFERENCE_KEY: json.dumps(
+            {"seed": seed, "shape": reference.clips.shape}
+            | {name: [float(f"{x:.8g}") for x in array.ravel()] for name, array in outputs.items() if array is not None}
+        ),
+    }
+    model.producer_name, model.producer_version = "nlvid", __version__
+    model.doc_string = f"{card.name}: {card.summary}. Licence of the weights: {card.licence}"
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, texts)
+
+
+def describe_input(card: Card, form: Form) -> str:
+    """What the input is, for people who run the file elsewhere."""
+    rules, sampling = card.preprocess, card.sampling
+    clip = f"{sampling.frames} RGB frames, every {sampling.step}th"
+    clip += f" at {sampling.frame_rate:g} frames/s" if sampling.frame_rate else " of the video"
+    clip += f", short side {rules.short_side}, crop {rules.crop} x {rules.crop}"
+    if form.with_preprocess:
+        return f"uint8 (N, T, H, W, 3), values 0 to 255: {clip}"
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in (rules.mean, rules.std))
+    return f"float32 (N, 3, T, H, W), (value - mean) / std of values 0 to 255, mean ({mean}), std ({std}): {clip}"
