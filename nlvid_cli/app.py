@@ -26,10 +26,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(classify)
+app.command()(label)
 app.command()(train)
 app.command()(evaluate)
 app.command()(export)
-app.command()(label)
 app.add_typer(models.app, name="models")
 app.command()(doctor)
 

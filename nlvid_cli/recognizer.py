@@ -27,8 +27,8 @@ from nlvid_cli.errors import InputShapeError, NumericalError, UsageError, did_yo
 from nlvid_cli.labelling.in_order import in_order
 from nlvid_cli.labelling.pipeline import Limits, Outcome, Pipeline, Seen
 from nlvid_cli.labelling.settled import is_settled
-from nlvid_cli.video.clips import Stretch, decode_clips
 from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Result, Views
+from nlvid_cli.video.clips import Stretch, decode_clips
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.preprocess import preprocess
 
@@ -191,7 +191,6 @@ class Recognizer:
         """The same before softmax or sigmoid, averaged over positions where the head is convolutional."""
         return self.backend.logits(clips)
 
-    def matching_labels(self, patterns: Sequence[str]) -> NDArray[np.int64]:
     def check(self, answer: Answer) -> None:
         """Raise UsageError if this model cannot give such an answer."""
         if answer.top_k is not None and answer.top_k < 1:
@@ -199,6 +198,7 @@ class Recognizer:
         if answer.labels is not None:
             self.matching_labels(answer.labels)
 
+    def matching_labels(self, patterns: Sequence[str]) -> NDArray[np.int64]:
         """Indices of the labels that match one of the shell patterns, in any case.
 
         Raises:

@@ -29,7 +29,7 @@ LAYERS: list[tuple[str, ...]] = [
     ),
     ("recognizer", "verification"),
     ("labelling",),
-    ("evaluation", "training"),
+    ("evaluation", "training", "onnx_export"),
     ("report",),
     ("commands",),
     ("app",),
@@ -38,7 +38,14 @@ LAYERS: list[tuple[str, ...]] = [
 """From the ground up. A module may import from its own line and from those above it in this list."""
 
 OWNERS: dict[str, tuple[str, ...]] = {
-    "torch": ("network", "training", "backends.torch_backend", "checkpoints.convert", "checkpoints.formats.torch_file"),
+    "torch": (
+        "network",
+        "training",
+        "onnx_export",
+        "backends.torch_backend",
+        "checkpoints.convert",
+        "checkpoints.formats.torch_file",
+    ),
     "av": ("video",),
     "huggingface_hub": ("checkpoints.sources.hub", "checkpoints.publish"),
     "pypi_simple": ("checkpoints.sources.index",),
@@ -47,7 +54,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "torchmetrics": ("training",),
     "typer": ("app", "commands"),
     "rich": ("report", "commands"),
-    "onnxruntime": (),
+    "onnxruntime": ("backends.onnx_backend", "backends.providers", "onnx_export.quantise"),
+    "onnx": ("onnx_export.graph", "onnx_export.quantise"),
     "ray": (),
     "cv2": (),
     "decord": (),
