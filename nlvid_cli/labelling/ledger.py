@@ -36,6 +36,8 @@ def locked(output: Path) -> Iterator[None]:
         OutputError: another process writes it, or the folder cannot be written.
     """
     beside = output.with_name(f".{output.name}.lock")
+    if not output.parent.is_dir():
+        raise OutputError(f"{output}: cannot write there (there is no folder {output.parent})")
     lock = FileLock(beside)
     try:
         lock.acquire(timeout=0)

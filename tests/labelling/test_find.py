@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from nlvid_cli.errors import UsageError
+from nlvid_cli.labelling.find import find_videos
+from tests.clips import make_clip
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _touch(*names: str, content: bytes = b"") -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(content)
+
+
+def test_files_without_a_telling_name_are_known_by_their_content() -> None:
+    Path("v").mkdir()
+    for name, container in (("a", "mp4"), ("b.123", "matroska"), ("c.ts", "mpegts"), ("d", "avi")):
+        codec = "mpeg2video" if name == "c.ts" else "mpeg4"
+        make_clip(Path("v", name), frames=3, container_format=container, codec=codec)
+    _touch("v/script.ts", content=b"export const G = 1;\n" * 20)
+    _touch("v/notes", content=b"G" + b"x" * 187 + b"!")
+    _touch("v/sound", content=b"\0\0\0\x20ftypM4A \0\0\0\0")
+    _touch("v/._a.mp4", "v/letter.doc", content=b"\0\0\0\x20ftypisom\0\0\0\0")
+    assert find_videos(["v"]) == ["v/a", "v/b.123", "v/c.ts", "v/d"]
+
+
+def test_links_in_circles_end_and_folders_come_once() -> None:
+    _touch("v/deep/a.mp4")
+    os.symlink("..", "v/deep/up")
+    os.symlink("itself", "v/itself")
+    os.symlink("deep", "v/again")
+    os.symlink(Path("v/deep/a.mp4").absolute(), "v/link.mp4")
+    assert find_videos(["v"]) == ["v/link.mp4", "v/again/a.mp4"]
+
+
+def test_a_folder_that_cannot_be_read_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _touch("v/a.mp4", "v/closed/b.mp4")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if path == "v/closed":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(logging.getLogger("nlvid_cli"), "propagate", True)
+    assert find_videos(["v"]) == ["v/a.mp4"]
+    assert "v/closed: cannot look into this folder (Permission denied)" in caplog.text
+
+
+def test_patterns() -> None:
+    _touch("v/a1.mp4", "v/a2.xyz", "v/deep/a3.mp4", "v/[x].mp4")
+    assert find_videos(["v/a*"]) == ["v/a1.mp4", "v/a2.xyz"]
+    assert find_videos(["v/**/a*.mp4"]) == ["v/a1.mp4", "v/deep/a3.mp4"]
+    assert find_videos(["v/[x].mp4"]) == ["v/[x].mp4"]
+    with pytest.raises(UsageError, match=r"nothing matches w/\*"):
+        find_videos(["w/*"])
+
+
+def test_each_once_however_it_is_named() -> None:
+    _touch("v/a.mp4")
+    assert find_videos(["v/a.mp4", "./v//a.mp4", "v", "v/*"]) == ["v/a.mp4"]
+
+
+def test_tables() -> None:
+    _touch("lists/near.mp4", "here.mp4")
+    Path("lists/a.csv").write_text("label,path\nx,here.mp4\ny,near.mp4\nz,s3://bucket/far.mp4\n")
+    assert find_videos(["lists/a.csv"]) == ["here.mp4", "lists/near.mp4", "s3://bucket/far.mp4"]
+    Path("b.csv").write_text("label;split\nx;train\n")
+    with pytest.raises(UsageError, match=r"b\.csv: no column of paths"):
+        find_videos(["b.csv"])
+
+
+def test_parquet() -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table({"File": ["a.mp4", None, "b.mp4"], "n": [1, 2, 3]}), "a.parquet")
+    assert find_videos(["a.parquet"]) == ["a.mp4", "b.mp4"]
+    Path("b.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UsageError, match=r"b\.parquet: cannot read the table"):
+        find_videos(["b.parquet"])
+
+
+def test_a_folder_of_a_hundred_thousand(folder: Path) -> None:
+    import time
+
+    for number in range(100):
+        (folder / "v" / f"{number:02}").mkdir(parents=True)
+        for file in range(1000):
+            os.close(os.open(folder / "v" / f"{number:02}" / f"{file}.mp4", os.O_CREAT))
+    began = time.monotonic()
+    assert len(find_videos(["v"])) == 100_000
+    assert time.monotonic() - began < 20

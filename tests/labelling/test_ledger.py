@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nlvid_cli.errors import OutputError
+from nlvid_cli.labelling.ledger import Ledger, locked, read_rows
+from nlvid_cli.labelling.rows import HEAD_ENDS, Request, file_state, head_of, line_of, row_of
+from nlvid_cli.prediction import Failure, FailureReason, LabelScore, Prediction, Views
+from nlvid_cli.recognizer import Answer
+
+VIEWS = Views(3, 1, 8, 2)
+REQUEST = Request("model", VIEWS, False, Answer())
+
+
+def _prediction(video: str, score: float = 0.5) -> Prediction:
+    best = (LabelScore('a "label", "backend": "', 1, score),)
+    return Prediction(
+        video, "model", "torch", "cpu", "fp32", 1.0, 25.0, False, 64, 48, 0, VIEWS, "single", best, False, ()
+    )
+
+
+def _row(video: str, request: Request = REQUEST, score: float = 0.5) -> dict[str, Any]:
+    return row_of(_prediction(video, score), file_state(video), request)
+
+
+def _failed(video: str) -> dict[str, Any]:
+    return row_of(Failure(video, FailureReason("UnreadableVideo", "no")), file_state(video), REQUEST)
+
+
+def _write(output: Path, videos: list[str], rows: list[dict[str, Any]], request: Request = REQUEST) -> None:
+    with Ledger(output) as ledger:
+        ledger.read()
+        ledger.open(videos, request)
+        for row in rows:
+            ledger.append(row)
+
+
+def _to_do(output: Path, videos: list[str], request: Request = REQUEST, retry_failed: bool = False) -> list[str]:
+    ledger = Ledger(output)
+    ledger.read()
+    return [video for video, _ in ledger.to_do(videos, request, retry_failed)]
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> list[str]:
+    paths = [tmp_path / name for name in ("a.mp4", 'b", "error": {.mp4', os.fsdecode(b"c\xe9\n.mp4"))]
+    for path in paths:
+        path.write_bytes(b"x" * 10)
+    return list(map(str, paths))
+
+
+def test_heads_are_read_without_the_rest(videos: list[str]) -> None:
+    for video in videos:
+        for row in (_row(video), _failed(video)):
+            line = line_of(row)
+            assert json.loads(line)["video"] == video
+            assert list(row)[:6] == ["schema", "video", "file", "model", "asked", "answer"]
+            assert sum(end in line for end in HEAD_ENDS) == 1
+            head = head_of(line)
+            assert (head.video, head.file, head.model) == (video, file_state(video), "model")
+            assert head.error == ("UnreadableVideo" if "error" in row else None)
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path, videos: list[str]) -> None:
+    output = tmp_path / "labels.jsonl"
+    assert _to_do(output, videos) == videos
+    _write(output, videos, [_row(videos[0]), _failed(videos[1])])
+    assert _to_do(output, videos) == videos[2:]
+    assert _to_do(output, videos, retry_failed=True) == videos[1:]
+    assert _to_do(output, videos, Request("other", VIEWS, False, Answer())) == videos
+    assert _to_do(output, videos, Request("model", Views(4, 1, 8, 2), False, Answer())) == videos
+    assert _to_do(output, videos, Request("model", VIEWS, True, Answer())) == videos
+    assert _to_do(output, videos, Request("model", VIEWS, False, Answer(top_k=1))) == videos
+
+
+@pytest.mark.parametrize("change", ["size", "time", "gone"])
+def test_a_file_that_changed_is_done_again(tmp_path: Path, videos: list[str], change: str) -> None:
+    output = tmp_path / "labels.jsonl"
+    _write(output, videos, [_row(video) for video in videos])
+    if change == "size":
+        times = os.stat(videos[1])
+        Path(videos[1]).write_bytes(b"y" * 11)
+        os.utime(videos[1], ns=(times.st_atime_ns, times.st_mtime_ns))
+    elif change == "time":
+        os.utime(videos[1], (1, 1.5))
+    else:
+        os.unlink(videos[1])
+    assert _to_do(output, videos) == [videos[1]]
+    _write(output, [videos[1]], [_row(videos[1], score=0.25)])
+    rows = list(read_rows(output))
+    assert [row["video"] for row in rows] == [videos[0], videos[2], videos[1]]
+    assert rows[-1]["predictions"][0]["score"] == 0.25
+
+
+def test_rows_of_other_models_and_videos_stay(tmp_path: Path, videos: list[str]) -> None:
+    output = tmp_path / "labels.jsonl"
+    other = Request("other", VIEWS, False, Answer())
+    _write(output, videos[:1], [_row(videos[0])])
+    _write(output, videos[:1], [_row(videos[0], other)], other)
+    _write(output, videos[1:2], [_row(videos[1])])
+    assert [(row["video"], row["model"]) for row in read_rows(output)] == [
+        (videos[0], "model"), (videos[0], "other"), (videos[1], "model")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("tear", [lambda line: line[:40], lambda line: line[:-1], lambda line: b"\0" * 50])
+def test_a_torn_line_is_done_again(tmp_path: Path, videos: list[str], tear: Any) -> None:
+    output = tmp_path / "labels.jsonl"
+    output.write_bytes(line_of(_row(videos[0])) + tear(line_of(_row(videos[1]))))
+    assert _to_do(output, videos) == videos[1:]
+    _write(output, videos[1:], [_row(videos[1])])
+    assert [row["video"] for row in read_rows(output)] == videos[:2]
+    assert b"\0" not in output.read_bytes()
+
+
+def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    output = tmp_path / "thesis.txt"
+    output.write_text("Chapter one\n")
+    with pytest.raises(OutputError, match="is no file of nlvid label"):
+        Ledger(output).read()
+    assert output.read_text() == "Chapter one\n"
+
+
+def test_two_at_a_time_are_kept_apart(tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    code = (
+        "from pathlib import Path; from nlvid_cli.labelling.ledger import locked\n"
+        f"with locked(Path({str(output)!r})): pass"
+    )
+    with locked(output):
+        second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert f"labels.jsonl: another nlvid is writing it (process {os.getpid()} on " in second.stderr
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot write there"), locked(tmp_path / "no" / "labels.jsonl"):
+        pass
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_full_disk_leaves_what_is_safe(tmp_path: Path, videos: list[str]) -> None:
+    import signal
+
+    output = tmp_path / "labels.jsonl"
+    row = _row(videos[0])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with Ledger(output) as ledger:
+            ledger.open(videos, REQUEST)
+            ledger.append(row)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(line_of(row)) + 100, before[1]))
+            with pytest.raises(OutputError, match="the rows before this one are safe, and the same command goes on"):
+                ledger.append(_row(videos[2]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert output.read_bytes() == line_of(row)
+
+
+def test_a_file_that_was_removed_is_noticed(tmp_path: Path, videos: list[str]) -> None:
+    output = tmp_path / "labels.jsonl"
+    with Ledger(output) as ledger:
+        ledger.open(videos, REQUEST)
+        ledger.append(_row(videos[0]))
+        output.unlink()
+        with pytest.raises(OutputError, match="No such file"):
+            ledger.append(_row(videos[1]))
+        output.touch()
+        with pytest.raises(OutputError, match="somebody replaced the file"):
+            ledger.append(_row(videos[1]))
+
+
+def test_a_hundred_thousand_rows_are_read_quickly(tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    before, after = line_of(row_of(_prediction("v/NUMBER.mp4"), None, REQUEST)).split(b"NUMBER")
+    with output.open("wb") as stream:
+        stream.writelines(before + str(number).encode() + after for number in range(100_000))
+    began = time.monotonic()
+    assert _to_do(output, [f"v/{number}.mp4" for number in range(0, 200_000, 2)]) == [
+        f"v/{number}.mp4" for number in range(100_000, 200_000, 2)
+    ]
+    assert time.monotonic() - began < 15

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import os
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from nlvid_cli.errors import OutputError, UsageError
+from nlvid_cli.labelling.ledger import locked, read_rows
+from nlvid_cli.labelling.shards import Shard, merge, shard_files
+from tests.labelling.test_ledger import _failed, _row, _write
+
+
+def test_every_video_is_in_exactly_one_shard_and_shards_are_about_equal() -> None:
+    videos = [f"v/{number}.mp4" for number in range(3000)] + [os.fsdecode(b"caf\xe9.mp4")]
+    shards = [Shard(number, 3) for number in (1, 2, 3)]
+    held = [[video for video in videos if shard.holds(video)] for shard in shards]
+    assert sorted(chain(*held)) == sorted(videos)
+    assert all(900 < len(part) < 1100 for part in held)
+
+
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/2/3", "-1/3", "1/0"])
+def test_a_shard_that_cannot_be(text: str) -> None:
+    with pytest.raises(UsageError, match="from 1/COUNT to COUNT/COUNT"):
+        Shard.parse(text)
+
+
+def test_merged_shards_hold_each_video_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    output = tmp_path / "labels.jsonl"
+    videos = [str(tmp_path / f"{name}.mp4") for name in "abc"]
+    first, third = (Shard(number, 3).output(output) for number in (1, 3))
+    assert (first.name, third.name) == ("labels.1-of-3.jsonl", "labels.3-of-3.jsonl")
+    _write(first, videos, [_row(videos[0]), _failed(videos[1])])
+    _write(third, videos, [_row(videos[1]), _row(videos[2])])
+    third.write_bytes(third.read_bytes() + b'{"schema": 1, "vid')
+    assert shard_files(output) == [first, third]
+    assert merge(shard_files(output), output) == (3, 0)
+    assert [row["video"] for row in read_rows(output)] == videos
+    assert merge([first], output) == (3, 1)  # the last row counts
+    assert not list(tmp_path.glob(".*.merged"))
+
+
+def test_shards_that_are_being_written_are_not_merged(tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    shard = Shard(1, 1).output(output)
+    _write(shard, ["a"], [_row("a")])
+    with locked(shard), pytest.raises(OutputError, match="another nlvid is writing it"):
+        merge([shard], output)
+    assert not output.exists()
+
+
+def test_nothing_to_merge(tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    with pytest.raises(UsageError, match="there are no shards beside it"):
+        shard_files(output)
+    for count in (2, 3):
+        Shard(1, count).output(output).touch()
+    with pytest.raises(UsageError, match=r"shards of different counts \(2, 3\)"):
+        shard_files(output)
+    with pytest.raises(OutputError, match="no such file"):
+        merge([tmp_path / "none.jsonl"], output)

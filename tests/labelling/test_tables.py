@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from nlvid_cli.errors import OutputError
+from nlvid_cli.labelling.tables import COLUMNS, make_table
+from tests.labelling.test_ledger import _failed, _row, _write
+
+ODD = os.fsdecode(b'caf\xe9, "x".mp4')
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    output = tmp_path / "labels.jsonl"
+    _write(output, ["a.mp4", ODD], [_row("a.mp4"), _failed(ODD)])
+    return output
+
+
+def test_csv(rows: Path, tmp_path: Path) -> None:
+    make_table(rows, "csv", tmp_path / "labels.csv")
+    with (tmp_path / "labels.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        good, bad = csv.DictReader(stream)
+    assert tuple(good) == COLUMNS
+    assert (good["video"], good["label"], good["index"], good["score"]) == (
+        "a.mp4",
+        'a "label", "backend": "',
+        "1",
+        "0.5",
+    )
+    assert json.loads(good["labels"]) == [{"label": 'a "label", "backend": "', "index": 1, "score": 0.5}]
+    assert (good["clips"], good["unsure"], good["width"], good["error_type"]) == ("3", "false", "64", "")
+    assert (bad["video"], bad["label"], bad["error_type"]) == (ODD, "", "UnreadableVideo")
+
+
+def test_parquet(rows: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    make_table(rows, "parquet", tmp_path / "labels.parquet")
+    good, bad = parquet.read_table(tmp_path / "labels.parquet").to_pylist()
+    assert tuple(good) == COLUMNS
+    assert good["labels"] == [{"label": 'a "label", "backend": "', "index": 1, "score": 0.5}]
+    assert (good["score"], good["clips"], good["unsure"], good["error_type"]) == (0.5, 3, False, None)
+    assert (bad["video"], bad["labels"], bad["error_type"]) == ('caf?, "x".mp4', None, "UnreadableVideo")
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_one(rows: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv" / "inside").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"labels\.csv: cannot write .*labels\.jsonl is whole"):
+        make_table(rows, "csv", tmp_path / "labels.csv")
+    assert not list(tmp_path.glob(".*.part"))
