@@ -60,6 +60,37 @@ class Interface:
     precision: str
 
 
+@dataclass(frozen=True)
+class OnnxFacts:
+    """What a user wants to know of an ONNX file.
+
+    Attributes:
+        opset: version of the standard operators.
+        producer: the program that wrote it.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        input: name, type and shape of the input.
+        outputs: the same of each output.
+        operators: how often each is in it, the most frequent first.
+    """
+
+    opset: int
+    producer: str
+    precision: str
+    input: str
+    outputs: tuple[str, ...]
+    operators: dict[str, int]
+
+
+def facts_of(path: Path, card: Card) -> OnnxFacts:
+    """What to tell of an ONNX file; errors as for :func:`interface_of`."""
+    model = read_onnx(path)
+    interface = interface_of(model, card.labels.count, str(path))
+    operators = sorted(model.operators.items(), key=lambda entry: -entry[1])
+    (port,) = model.inputs
+    outputs = tuple(map(_described, model.outputs))
+    return OnnxFacts(model.opset, model.producer, interface.precision, _described(port), outputs, dict(operators))
+
+
 def card_in(model: OnnxModel, where: str) -> Card | None:
     """The card of a file that nlvid wrote, or None.
 
@@ -166,6 +197,10 @@ def _precision(model: OnnxModel) -> str:
         return "int8"
     most = max(model.weight_kinds, key=lambda kind: model.weight_kinds[kind], default="float32")
     return FLOATS.get(most, "fp32")
+
+
+def _described(port: Port) -> str:
+    return f"{port.name}, {port.kind} {'of any shape' if port.shape is None else _shown(port.shape)}"
 
 
 def _shown(shape: tuple[Literal[None] | int, ...]) -> str:

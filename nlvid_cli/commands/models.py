@@ -17,6 +17,8 @@ from nlvid_cli.commands.verify import verify
 
 if TYPE_CHECKING:
     from nlvid_cli.checkpoints.card import Card
+    from nlvid_cli.checkpoints.onnx_contract import OnnxFacts
+    from nlvid_cli.network.summary import NetworkSummary
 
 app = typer.Typer(help="Models that nlvid knows by name.", no_args_is_help=True)
 app.command("convert")(convert)
@@ -88,21 +90,49 @@ def show(
       nlvid models show i3d
 
       nlvid models show runs/mine/model.safetensors --json
+
+      nlvid models show model.onnx
     """
     from nlvid_cli.checkpoints.card import card_to_json
-    from nlvid_cli.checkpoints.find import find_model_card
-    from nlvid_cli.commands.options import log
-    from nlvid_cli.commands.progress import DownloadBar
-    from nlvid_cli.network.summary import summarise
     from nlvid_cli.report.models import model_report
     from nlvid_cli.report.table import stdout_console
 
-    card = find_model_card(name, as_name, DownloadBar(), log.info)
-    summary = summarise(card)
+    card, file = _card_and_file(name, as_name)
+    summary = _summary(card)
     if as_json:
-        print(json.dumps({**json.loads(card_to_json(card)), "network": asdict(summary)}, indent=2))
+        network = None if summary is None else asdict(summary)
+        onnx = {} if file is None else {"onnx": asdict(file)}
+        print(json.dumps({**json.loads(card_to_json(card)), "network": network, **onnx}, indent=2))
     else:
-        stdout_console().print(model_report(card, summary))
+        stdout_console().print(model_report(card, summary, file))
+
+
+def _card_and_file(name: str, as_name: str | None) -> tuple[Card, OnnxFacts | None]:
+    """The card of a model, and what an ONNX file says of itself; a model that has a name is not fetched."""
+    from nlvid_cli.checkpoints.find import find_model, find_model_card
+    from nlvid_cli.checkpoints.onnx_contract import facts_of
+    from nlvid_cli.checkpoints.onnx_file import is_onnx_name
+    from nlvid_cli.checkpoints.reference import kind_of
+    from nlvid_cli.commands.options import log
+    from nlvid_cli.commands.progress import DownloadBar
+
+    if kind_of(name) == "name":
+        return find_model_card(name, as_name, DownloadBar(), log.info), None
+    card, path = find_model(name, as_name, DownloadBar(), log.info, onnx=True)
+    return card, facts_of(path, card) if is_onnx_name(path.name) else None
+
+
+def _summary(card: Card) -> NetworkSummary | None:
+    """The network layer by layer, or None with a note where torch is not installed."""
+    from nlvid_cli.backends.machine import runtime_version
+    from nlvid_cli.commands.options import log
+
+    if runtime_version("torch") is None:
+        log.info("the layers of the network are not shown, because torch is not installed")
+        return None
+    from nlvid_cli.network.summary import summarise
+
+    return summarise(card)
 
 
 @app.command()

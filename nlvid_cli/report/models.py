@@ -13,6 +13,7 @@ from nlvid_cli.checkpoints.card import Card, Source
 from nlvid_cli.report.table import plain_table
 
 if TYPE_CHECKING:
+    from nlvid_cli.checkpoints.onnx_contract import OnnxFacts
     from nlvid_cli.network.summary import NetworkSummary
 
 
@@ -50,11 +51,20 @@ def _data_set(card: Card) -> str:
     return card.accuracy[0].data_set.partition(" ")[0] if card.accuracy else ""
 
 
-def model_report(card: Card, summary: NetworkSummary) -> RenderableType:
-    """Identity, protocol, accuracy and origin of a model, and its network layer by layer."""
+def model_report(card: Card, summary: NetworkSummary | None, file: OnnxFacts | None = None) -> RenderableType:
+    """Identity, protocol, accuracy and origin of a model, and its network layer by layer.
+
+    Args:
+        card: of the model.
+        summary: of its network, if that is known.
+        file: of an ONNX file, if the model is one.
+    """
     facts = plain_table(show_header=False)
-    for key, value in (*_protocol(card), *_network(card, summary), *_origin(card)):
+    network = [] if summary is None else _network(card, summary)
+    for key, value in (*_protocol(card), *network, *_file(file), *_origin(card)):
         facts.add_row(key, escape(value))
+    if summary is None:
+        return facts
     layers = plain_table("layer", "what it does", "output (C x T x H x W)")
     for row in summary.layers:
         layers.add_row(row.name, escape(row.layer), _size(row.output))
@@ -95,6 +105,18 @@ def _network(card: Card, summary: NetworkSummary) -> list[tuple[str, str]]:
             "cost",
             f"{summary.multiply_adds / 1e9:.1f} G multiply-adds per view of {_size(summary.input)}, {views} views",
         ),
+    ]
+
+
+def _file(file: OnnxFacts | None) -> list[tuple[str, str]]:
+    if file is None:
+        return []
+    operators = ", ".join(f"{count} {kind}" for kind, count in file.operators.items())
+    return [
+        ("file", f"ONNX, opset {file.opset}, written by {file.producer or 'an unknown program'}; {file.precision}"),
+        ("input", file.input),
+        ("outputs", ", ".join(file.outputs)),
+        ("operators", operators),
     ]
 
 
