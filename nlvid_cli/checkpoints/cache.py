@@ -121,6 +121,11 @@ def exported_path(card: Card) -> Path | None:
     return path if path.is_file() else None
 
 
+def is_bundled(path: Path) -> bool:
+    """Whether a ready file came with nlvid."""
+    return path.parent == weights_folder()
+
+
 def path_in(slot: Slot) -> Path | None:
     """The ready file of a slot, or the one that its receipt names; None where there is neither."""
     return slot.ready if slot.ready.is_file() else _path_on_receipt(slot)

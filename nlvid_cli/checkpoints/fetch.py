@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from nlvid_cli.checkpoints.cache import cache_folder, cached_path, usable_now
+from nlvid_cli.checkpoints.cache import cache_folder, cached_path, is_bundled, usable_now
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.manifest import find_card, load_manifest
 from nlvid_cli.checkpoints.model_file import open_checkpoint
@@ -49,7 +49,9 @@ def fetch(card: Card, progress: Progress | None = None, note: Callable[[str], No
 
 
 def fetch_default(progress: Progress | None = None, note: Callable[[str], None] | None = None) -> tuple[Card, Path]:
-    """The model to use where the user names none: the manifest's ``default`` list, cached ones first.
+    """The model to use where the user names none: of the manifest's ``default`` list, one fetched before goes first.
+
+    A model that comes with nlvid waits for its turn; it is what remains when nothing can be fetched.
 
     Args:
         progress: told of the bytes of downloads.
@@ -64,7 +66,7 @@ def fetch_default(progress: Progress | None = None, note: Callable[[str], None] 
     cards = [find_card(name) for name in load_manifest().default]
     for place, card in enumerate(cards):
         path = cached_path(card)
-        if path is not None:
+        if path is not None and not is_bundled(path):
             for passed in cards[:place]:
                 _tell_passed_over(note, passed, "it is not on this machine yet", card)
             return card, path

@@ -95,14 +95,28 @@ def test_when_nothing_can_be_had_the_error_says_what_can(weights, bundle, make_c
     assert error.value.exit_status == 3
 
 
-def test_the_default_prefers_what_is_here_and_says_so(weights, bundle, make_card):
-    there, away = bundle(), make_card(CLOSED, name="away.test")
-    weights(away, there, default=("away.test", "bundled.test"))
+def test_the_default_prefers_what_is_here_and_says_so(weights, bundle, make_card, at_url):
+    there, away = make_card(at_url(), name="there.test"), make_card(CLOSED, name="away.test")
+    fetch(there)
+    weights(bundle(), away, there, default=("bundled.test", "away.test", "there.test"))
     notes = []
     card, path = fetch_default(note=notes.append)
     assert (card, path) == (there, cached_path(there))
+    assert notes[1:] == [
+        "using there.test and not away.test (it is not on this machine yet); --model away.test insists on it"
+    ]
+
+
+def test_what_is_bundled_is_the_last_resort(weights, bundle, make_card, at_url):
+    away, reachable, last = make_card(CLOSED, name="away.test"), make_card(at_url(), name="reachable.test"), bundle()
+    weights(away, reachable, last, default=("away.test", "reachable.test", "bundled.test"))
+    assert fetch_default()[0] == reachable
+    weights(away, last, default=("away.test", "bundled.test"))
+    notes = []
+    assert fetch_default(note=notes.append) == (last, cached_path(last))
     assert notes == [
-        "using bundled.test and not away.test (it is not on this machine yet); --model away.test insists on it"
+        "using bundled.test and not away.test (away.test: no source of this model could be reached: "
+        "127.0.0.1:9: connection refused); --model away.test insists on it"
     ]
 
 
