@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+import nlvid_cli
+from nlvid_cli.prediction import Prediction
+from nlvid_cli.recognizer import Answer
+from tests.clips import make_clip, png, silence
+from tests.conftest import Run
+
+BROKEN = {
+    "empty.mp4": b"",
+    "text.avi": b"this is no video\n" * 50,
+    "list.m3u8.mp4": b"#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:9/a.ts\n",
+    "script.mkv": b"ffconcat version 1.0\nfile other.mp4\n",
+    "bomb.mp4": png(60_000, 60_000),
+    "header.mp4": b"\0\0\0\x18ftypisom\0\0\0\0isommp42",
+    "sound.mp4": b"",  # made below, as are the rest
+    "cut.mp4": b"",
+    "link.mp4": b"",
+    "pipe.mp4": b"",
+}
+TYPES = {
+    "UnreadableVideo": ("empty.mp4", "text.avi", "header.mp4", "cut.mp4"),
+    "ForbiddenFormat": ("list.m3u8.mp4", "script.mkv"),
+    "FrameTooLarge": ("bomb.mp4",),
+    "NoVideoStream": ("sound.mp4",),
+    "VideoNotFound": ("link.mp4", "pipe.mp4"),
+}
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A few different clips, of which tests make many."""
+    folder = tmp_path_factory.mktemp("good")
+    sizes = [(64, 48), (48, 64), (80, 60)]
+    return [make_clip(folder / f"{n}.mp4", frames=6 + 3 * n, size=sizes[n % 3]) for n in range(9)]
+
+
+def _folder(folder: Path, good: list[Path], count: int) -> Path:
+    folder.mkdir()
+    for number in range(count):
+        shutil.copy(good[number % len(good)], folder / f"{number:03}.mp4")
+    return folder
+
+
+def _break(folder: Path, good: Path, copy: int) -> None:
+    folder.mkdir(parents=True)
+    for name, content in BROKEN.items():
+        (folder / name).write_bytes(content)
+    (folder / "cut.mp4").write_bytes(good.read_bytes()[: 700 + copy])
+    _sound_only(folder / "sound.mp4")
+    (folder / "link.mp4").unlink()
+    os.symlink("nowhere.mp4", folder / "link.mp4")
+    (folder / "pipe.mp4").unlink()
+    os.mkfifo(folder / "pipe.mp4")
+
+
+def _sound_only(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16000)
+        container.mux(silence(stream, 0.5))
+
+
+def _rows(output: Path) -> dict[str, dict[str, Any]]:
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    by_video = {row["video"]: row for row in rows}
+    assert len(by_video) == len(rows)
+    return by_video
+
+
+def _same(rows: dict[str, dict[str, Any]], expected: dict[str, dict[str, Any]]) -> None:
+    """All values equal, scores to 1e-6."""
+    assert rows.keys() == expected.keys()
+    for video, row in rows.items():
+        _equal(row, expected[video])
+
+
+def _equal(one: Any, other: Any) -> None:
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            _equal(one[key], other[key])
+    elif isinstance(one, list):
+        assert len(one) == len(other)
+        for left, right in zip(one, other, strict=True):
+            _equal(left, right)
+    elif isinstance(one, float):
+        assert one == pytest.approx(other, abs=1e-6)
+    else:
+        assert one == other
+
+
+def _options(model_file: Path) -> list[str]:
+    return ["--model", str(model_file), "--precision", "fp32", "--device", "cpu", "--clips", "1"]
+
+
+def test_three_hundred_clips_a_tenth_of_them_broken(
+    run: Run, model_file: Path, good: list[Path], tmp_path: Path
+) -> None:
+    folder = _folder(tmp_path / "videos", good, 270)
+    for copy in range(3):
+        _break(folder / f"broken{copy}", good[0], copy)
+    output = tmp_path / "labels.jsonl"
+    outcome = run("label", folder, "-o", output, *_options(model_file))
+    assert outcome.status == 1
+    assert outcome.out == ""
+    rows = _rows(output)
+    assert len(rows) == 300
+    recognizer = nlvid_cli.load(model_file, precision="fp32", device="cpu", clips=1)
+    for number, clip in enumerate(good):
+        expected = json.loads(json.dumps(_plain(recognizer.classify(clip))))
+        for place in range(number, 270, len(good)):
+            row = rows[str(folder / f"{place:03}.mp4")]
+            _equal({key: value for key, value in row.items() if key in expected} | {"video": str(clip)}, expected)
+    for name, broken in TYPES.items():
+        for copy in range(3):
+            for file in broken:
+                assert rows[str(folder / f"broken{copy}" / file)]["error"]["type"] == name, file
+    counts = Counter(row["error"]["type"] for row in rows.values() if "error" in row)
+    assert counts == {name: 3 * len(broken) for name, broken in TYPES.items()}
+    assert "270 of 300 videos labelled, 30 failed, in " in outcome.err
+    assert "failed: 12 UnreadableVideo, 6 " in outcome.err
+    assert "busy: decode " in outcome.err
+    again = run("label", folder, "-o", output, *_options(model_file))
+    assert again.status == 1
+    assert "300 of 300 videos are in it already, 30 of them as failed (--retry-failed tries these again)" in again.err
+    retried = run("label", folder, "-o", output, "--retry-failed", *_options(model_file))
+    assert "0 of 30 videos labelled, 30 failed" in retried.err
+    assert len(_rows(output)) == 300
+
+
+def _plain(prediction: Prediction) -> dict[str, Any]:
+    return asdict(prediction)
+
+
+def test_hang_crash_and_memory_cost_a_row_each(
+    run: Run, model_file: Path, good: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlvid_cli.labelling.worker.MODULE", "tests.labelling.odd_decoder")
+    folder = _folder(tmp_path / "videos", good, 12)
+    for name in ("hang", "crash", "hungry"):
+        shutil.copy(good[0], folder / f"{name}.mp4")
+    output = tmp_path / "labels.jsonl"
+    limits = ["--timeout", 5, "--worker-memory", 0.4, "--workers", 2]
+    assert run("label", folder, "-o", output, *limits, *_options(model_file)).status == 1
+    failed = {Path(video).stem: row["error"]["type"] for video, row in _rows(output).items() if "error" in row}
+    assert failed == {"hang": "DecodeTimeout", "crash": "DecoderCrashed", "hungry": "MemoryExceeded"}
+    assert len(_rows(output)) == 15
+
+
+def test_tables_dry_run_shards_and_merge(run: Run, model_file: Path, good: list[Path], tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "videos", good, 9)
+    options = _options(model_file)
+    dry = run("label", folder, "-o", tmp_path / "labels.csv", "--dry-run", *options)
+    assert dry.status == 0
+    lines = dry.out.splitlines()
+    assert lines[0] == f"videos   9 of 9, into {tmp_path / 'labels.jsonl'}"
+    assert lines[1] == "model    i3d-inception-8x2.test-made, torch fp32 on cpu"
+    assert lines[2] == "views    1 clips x 1 crops of 8 frames, step 2"
+    assert lines[3].startswith("hours    about 0.00")
+    assert "judging by 5 of them" in lines[4]
+    assert not (tmp_path / "labels.jsonl").exists()
+    for part in ("1/2", "2/2"):
+        assert run("label", folder, "-o", tmp_path / "labels.csv", "--shard", part, *options).status == 0
+    assert (tmp_path / "labels.1-of-2.csv").exists()
+    assert run("label", "--merge", "-o", tmp_path / "labels.csv").status == 0
+    assert len((tmp_path / "labels.csv").read_text().splitlines()) == 10
+    whole = run("label", folder, "-o", tmp_path / "whole.jsonl", *options)
+    assert whole.status == 0
+    _same(_rows(tmp_path / "labels.jsonl"), _rows(tmp_path / "whole.jsonl"))
+    assert "9 of 9 videos are in it already" in run("label", folder, "-o", tmp_path / "labels.csv", *options).err
+    before = (tmp_path / "whole.jsonl").stat().st_mtime_ns
+    again = run("label", folder, "-o", tmp_path / "whole.jsonl", "--overwrite", "--top-k", 1, *options)
+    assert "9 of 9 videos labelled" in again.err
+    assert (tmp_path / "whole.jsonl").stat().st_mtime_ns > before
+    assert {len(row["predictions"]) for row in _rows(tmp_path / "whole.jsonl").values()} == {1}
+
+
+def test_views_auto_says_how_many_clips_it_took(run: Run, model_file: Path, good: list[Path], tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    options = ["--model", model_file, "--precision", "fp32", "--device", "cpu", "--clips", 6, "--views", "auto"]
+    assert run("label", good[-1], good[-2], "-o", output, *options).status == 0
+    for row in _rows(output).values():
+        assert row["asked"]["clips"] == 6
+        assert 3 <= row["views"]["clips"] == len(row["clips"]) <= 6
+        assert [clip["start_seconds"] for clip in row["clips"]] == sorted(c["start_seconds"] for c in row["clips"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["v"], "say with --output where the rows shall go"),
+        (["-o", "labels.jsonl"], "name at least one folder or video"),
+        (["v", "-o", "labels.jsonl", "--shard", "0/2"], "--shard is NUMBER/COUNT"),
+        (["nothing*", "-o", "labels.jsonl"], "nothing matches nothing*"),
+    ],
+)
+def test_wrong_usage(run: Run, arguments: list[str], message: str) -> None:
+    outcome = run("label", *arguments)
+    assert outcome.status == 2
+    assert message in outcome.err
+
+
+def test_many_in_python_are_the_same_as_one_by_one(model_file: Path, good: list[Path], tmp_path: Path) -> None:
+    recognizer = nlvid_cli.load(model_file, precision="fp32", device="cpu", clips=1)
+    answer = Answer(top_k=2)
+    many = list(recognizer.classify_many([*good, tmp_path / "none.mp4"], answer))
+    assert many[:-1] == [recognizer.classify(clip, answer) for clip in good]
+    assert many[-1].error.type == "VideoNotFound"  # type: ignore[union-attr]
+
+
+def _start(folder: Path, output: Path, model_file: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "nlvid_cli", "label", str(folder), "-o", str(output), *_options(model_file), *more]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # so small a network gains nothing from more
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment)
+
+
+def _wait_for_rows(output: Path, count: int) -> None:
+    until = time.monotonic() + 120
+    while not output.exists() or output.read_bytes().count(b"\n") < count:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_finishes_what_is_begun(
+    model_file: Path, good: list[Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    folder = _folder(tmp_path / "videos", good, 200)
+    output = tmp_path / "labels.jsonl"
+    process = _start(folder, output, model_file)
+    _wait_for_rows(output, 3)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "finishing the videos that are begun; once more stops now" in err
+    done = len(_rows(output))
+    assert 3 <= done < 200
+    assert f"{200 - done} videos are left; the same command goes on with them" in err
+    assert "Traceback" not in err
+
+
+def test_a_second_interruption_stops_now(model_file: Path, good: list[Path], tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "videos", good, 200)
+    output = tmp_path / "labels.jsonl"
+    process = _start(folder, output, model_file)
+    _wait_for_rows(output, 1)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while "once more" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert len(_rows(output)) < 200
+
+
+def _kill_and_resume(folder: Path, output: Path, model_file: Path, kills: int, longest: float, *more: str) -> int:
+    """Run it, kill it at a random moment, again and again, and let the last run come to its end."""
+    rng = random.Random(0)
+    in_the_middle = 0
+    for _ in range(kills):
+        before = output.read_bytes().count(b"\n") if output.exists() else 0
+        process = _start(folder, output, model_file, *more)
+        time.sleep(rng.uniform(0, longest))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        in_the_middle += (output.read_bytes().count(b"\n") if output.exists() else 0) > before
+    process = _start(folder, output, model_file, *more)
+    _, err = process.communicate(timeout=250)
+    assert process.returncode == 0, err
+    return in_the_middle
+
+
+def _check_kills(good: list[Path], model_file: Path, tmp_path: Path, kills: int, videos: int, longest: float) -> None:
+    folder = _folder(tmp_path / "videos", good, videos)
+    output = tmp_path / "labels.jsonl"
+    assert _kill_and_resume(folder, output, model_file, kills, longest) > 0
+    whole = tmp_path / "whole.jsonl"
+    assert _start(folder, whole, model_file).wait() == 0
+    _same(_rows(output), _rows(whole))
+    assert len(_rows(output)) == videos
+
+
+def test_killed_three_times_and_resumed(model_file: Path, good: list[Path], tmp_path: Path) -> None:
+    _check_kills(good, model_file, tmp_path, kills=3, videos=60, longest=8)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_killed_thirty_times_and_resumed(model_file: Path, good: list[Path], tmp_path: Path) -> None:
+    _check_kills(good, model_file, tmp_path, kills=30, videos=400, longest=8)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_two_shards_killed_and_resumed(run: Run, model_file: Path, good: list[Path], tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "videos", good, 200)
+    for number in (1, 2):
+        output = tmp_path / f"labels.{number}-of-2.jsonl"
+        shard = ("--shard", f"{number}/2")
+        kills = _kill_and_resume(folder, tmp_path / "labels.jsonl", model_file, 5, 8, *shard)
+        assert output.exists()
+        assert kills == 0  # it writes elsewhere
+    assert run("label", "--merge", "-o", tmp_path / "labels.jsonl").status == 0
+    assert run("label", folder, "-o", tmp_path / "whole.jsonl", *_options(model_file)).status == 0
+    _same(_rows(tmp_path / "labels.jsonl"), _rows(tmp_path / "whole.jsonl"))
