@@ -1,0 +1,199 @@
+"""ONNX Runtime on small graphs whose outputs are known; exported networks are tested in tests/onnx_export."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from nlvid_cli.backends import BACKENDS, onnx_backend, providers
+from nlvid_cli.backends.onnx_backend import OnnxBackend, as_input, threads
+from nlvid_cli.backends.providers import Place, places
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.errors import DeviceError, InputShapeError, ModelFileError, UnsafeFile
+from tests.onnx_models import make_model, weights_of, write_model
+
+
+@pytest.fixture
+def clips() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((3, 3, 8, 16, 16), dtype=np.float32)
+
+
+def _expected(clips: np.ndarray) -> np.ndarray:
+    return clips.mean(axis=(2, 3, 4)) @ weights_of()
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_a_graph_of_logits(card: Card, clips: np.ndarray, tmp_path: Path) -> None:
+    backend = BACKENDS["onnx"](card, write_model(tmp_path / "m.onnx", make_model()), "cpu", "auto")
+    assert (backend.name, backend.device, backend.precision, backend.views_per_batch) == ("onnx", "cpu", "fp32", 1)
+    np.testing.assert_allclose(backend.logits(clips), _expected(clips), atol=1e-6)
+    np.testing.assert_allclose(backend.scores(clips), _softmax(_expected(clips)), atol=1e-6)
+    several = replace(card, labels=replace(card.labels, kind="multi"))
+    backend = OnnxBackend(several, tmp_path / "m.onnx", "cpu", "auto")
+    np.testing.assert_allclose(backend.scores(clips), 1 / (1 + np.exp(-_expected(clips))), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["single", "multi"])
+def test_a_graph_of_scores(kind: str, card: Card, clips: np.ndarray, tmp_path: Path) -> None:
+    """Logits come back from scores: of a softmax up to what is the same for all classes, of a sigmoid exactly."""
+    card = replace(card, labels=replace(card.labels, kind=kind))  # type: ignore[arg-type]
+    model = make_model(last="Softmax" if kind == "single" else "Sigmoid")
+    backend = OnnxBackend(card, write_model(tmp_path / "m.onnx", model), "cpu", "auto")
+    scores, logits, expected = backend.scores(clips), backend.logits(clips), _expected(clips)
+    if kind == "single":
+        np.testing.assert_allclose(scores, _softmax(expected), atol=1e-6)
+        logits, expected = logits - logits[:, :1], expected - expected[:, :1]
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+def test_a_fixed_batch_is_filled_up(card: Card, clips: np.ndarray, tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.onnx", make_model(shape=(2, 3, 8, 16, 16)))
+    backend = OnnxBackend(card, path, "cpu", "auto")
+    assert backend.views_per_batch == 2
+    np.testing.assert_allclose(backend.logits(clips), _expected(clips), atol=1e-6)
+    with pytest.raises(InputShapeError, match=r"takes clips of 8 x 16 x 16 \(T x H x W\).* not 4 x 16 x 16"):
+        backend.logits(clips[:, :, :4])
+
+
+def test_half_precision(card: Card, clips: np.ndarray, tmp_path: Path) -> None:
+    model = make_model(kind=TensorProto.FLOAT16)
+    model.graph.node.insert(0, helper.make_node("Cast", ["video"], ["wide"], to=TensorProto.FLOAT))
+    model.graph.node[1].input[0] = "wide"
+    backend = OnnxBackend(card, write_model(tmp_path / "m.onnx", model), "cpu", "auto")
+    np.testing.assert_allclose(backend.logits(clips), _expected(clips), atol=1e-3)
+
+
+def test_pixels_come_back_from_normalised_clips(card: Card) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 6, 3), dtype=np.uint8)
+    card = replace(
+        card, preprocess=replace(card.preprocess, mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+    )
+    mean, std = np.array(card.preprocess.mean, np.float32), np.array(card.preprocess.std, np.float32)
+    clips = ((pixels - mean) / std).transpose(0, 4, 1, 2, 3).astype(np.float32)
+    np.testing.assert_array_equal(as_input(clips, "uint8", card), pixels)
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(
+    card: Card, clips: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = OnnxBackend(card, write_model(tmp_path / "m.onnx", make_model()), "cpu", "auto")
+    backend.views_per_batch = 3
+    forward = backend._forward
+
+    def only_one_view(batch: np.ndarray, output: str) -> np.ndarray:
+        if len(batch) > 1:
+            raise RuntimeError("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 1")
+        return forward(batch, output)
+
+    monkeypatch.setattr(backend, "_forward", only_one_view)
+    np.testing.assert_allclose(backend.logits(clips), _expected(clips), atol=1e-6)
+    assert backend.views_per_batch == 1
+    assert "cpu ran out of memory; going on with 1 views at a time" in caplog.text
+    monkeypatch.setattr(backend, "_forward", lambda batch, output: (_ for _ in ()).throw(RuntimeError("out of memory")))
+    with pytest.raises(DeviceError, match="not enough memory for 1 view"):
+        backend.logits(clips)
+
+
+def test_precisions_that_a_file_has_not(card: Card, tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.onnx", make_model())
+    assert OnnxBackend(card, path, "cpu", "fp32").precision == "fp32"
+    with pytest.raises(DeviceError, match="computes in fp32, which is fixed in the file"):
+        OnnxBackend(card, path, "cpu", "bf16")
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "tpu", "cpu:1", "cuda:x", ""])
+def test_devices_that_are_not_there(name: str) -> None:
+    with pytest.raises(DeviceError, match=r"no such device|cannot use it|does not start"):
+        onnx_backend._start(Path("missing.onnx"), places(name), strict=True)
+
+
+def test_devices_in_order_of_preference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers.onnxruntime, "get_available_providers", lambda: list(providers.PROVIDERS.values()))
+    monkeypatch.setattr(providers, "gpu_names", lambda: ("a GPU",))
+    monkeypatch.setattr(providers, "_loads", lambda library: True)
+    assert list(map(str, places("auto"))) == ["tensorrt:0", "cuda:0", "coreml", "openvino", "cpu"]
+    assert list(map(str, places("cuda:1"))) == ["cuda:1"]
+    assert list(map(str, places("mps"))) == ["coreml"]
+    monkeypatch.setattr(providers, "gpu_names", lambda: ())
+    assert list(map(str, places("auto"))) == ["coreml", "openvino", "cpu"]
+
+
+@pytest.mark.parametrize("says_so", [False, True])
+def test_a_provider_that_does_not_start_is_told_of(
+    says_so: bool, card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """ONNX Runtime raises, or goes on with the CPU as if nothing were amiss."""
+    path = write_model(tmp_path / "m.onnx", make_model())
+    start = onnx_backend._session
+
+    def no_gpu(path: Path, place: Place) -> onnxruntime.InferenceSession:
+        if says_so and place.device == "cuda":
+            raise RuntimeError("some/file.cc:1 : CUDA failure 35: driver version is insufficient")
+        return start(path, Place("cpu"))
+
+    monkeypatch.setattr(onnx_backend, "_session", no_gpu)
+    monkeypatch.setattr(onnx_backend, "places", lambda device: [Place("cuda"), Place("cpu")])
+    assert OnnxBackend(card, path, "auto", "auto").device == "cpu"
+    reason = "CUDA failure 35: driver version is insufficient" if says_so else "ONNX Runtime went on without it"
+    assert f"device cuda:0 does not start: {reason}" in caplog.text
+    monkeypatch.setattr(onnx_backend, "places", lambda device: [Place("cuda")])
+    with pytest.raises(DeviceError, match=f"device 'cuda:0' does not start: {reason}"):
+        OnnxBackend(card, path, "cuda", "auto")
+
+
+def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert threads() == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 5}, raising=False)
+    assert threads() == 2
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert threads() == 0
+
+
+def _unknown_operator() -> onnx.ModelProto:
+    model = make_model()
+    model.graph.node[0].op_type = "NoSuchOperator"
+    return model
+
+
+def _wrong_classes() -> onnx.ModelProto:
+    model = make_model(classes=7)
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "classes"
+    return model
+
+
+def test_files_that_do_not_run(card: Card, clips: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"unknown\.onnx: ONNX Runtime cannot load it \(.*NoSuchOperator"):
+        OnnxBackend(card, write_model(tmp_path / "unknown.onnx", _unknown_operator()), "cpu", "auto")
+    backend = OnnxBackend(card, write_model(tmp_path / "wrong.onnx", _wrong_classes()), "cpu", "auto")
+    with pytest.raises(ModelFileError, match=r"output 'out' has the shape \(1, 7\) for 1 views, and not \(1, 5\)"):
+        backend.logits(clips)
+
+
+def test_a_hostile_file_never_reaches_the_runtime(card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model()
+    model.graph.node[0].domain = "my.ops"
+    monkeypatch.setattr(onnx_backend, "_start", lambda *_: pytest.fail("ONNX Runtime got the file"))
+    with pytest.raises(UnsafeFile):
+        OnnxBackend(card, write_model(tmp_path / "m.onnx", model), "cpu", "auto")
+
+
+@pytest.mark.gpu
+def test_cuda_agrees_with_the_cpu(card: Card, clips: np.ndarray, tmp_path: Path) -> None:
+    path = write_model(tmp_path / "m.onnx", make_model())
+    backend = OnnxBackend(card, path, "cuda", "auto")
+    assert backend.device == "cuda:0"
+    np.testing.assert_allclose(backend.scores(clips), OnnxBackend(card, path, "cpu", "auto").scores(clips), atol=1e-5)
