@@ -10,6 +10,7 @@ import typer
 from nlvid_cli.commands.options import (
     CROPS,
     As,
+    BackendChoice,
     Clips,
     Crops,
     Device,
@@ -80,6 +81,7 @@ def label(
     ray_address: Annotated[
         str | None, typer.Option("--ray-address", help="Of the cluster. Default: one of this machine's own.")
     ] = None,
+    backend: BackendChoice = "auto",
     device: Device = "auto",
     precision: PrecisionName = "auto",
     quiet: Quiet = False,
@@ -112,7 +114,7 @@ def label(
         return
     if not videos:
         raise UsageError("name at least one folder or video")
-    loading = Loading(model, as_name, device, precision, clips, CROPS[crops], step)
+    loading = Loading(model, as_name, backend, device, precision, clips, CROPS[crops], step)
     answer = Answer(top_k, threshold, tuple(labels) if labels else None, min_score)
     limits = Limits(WorkerLimits(timeout, int(worker_memory * GIB)), workers, int(memory * GIB))
     job = Job(loading, gpus, answer, views == "auto", limits, engine, ray_address, retry_failed, overwrite)

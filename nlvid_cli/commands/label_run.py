@@ -11,7 +11,7 @@ from typing import Literal
 
 import typer
 
-from nlvid_cli.backends import Precision
+from nlvid_cli.backends import BackendName, Precision
 from nlvid_cli.commands.interrupts import GentleInterrupt
 from nlvid_cli.commands.label_progress import duration, progress, summary
 from nlvid_cli.commands.progress import DownloadBar
@@ -35,6 +35,7 @@ class Loading:
 
     model: str | None
     as_name: str | None
+    backend: BackendName
     device: str
     precision: Precision
     clips: int | None
@@ -46,6 +47,7 @@ class Loading:
         return load(
             self.model,
             as_name=self.as_name,
+            backend=self.backend,
             device=device,
             precision=self.precision,
             clips=self.clips,

@@ -12,6 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,12 @@ from filelock import FileLock, Timeout
 
 from nlvid_cli.errors import OutputError
 from nlvid_cli.labelling.rows import Head, Request, file_state, head_of, line_of
+from nlvid_cli.video.remote import is_address
 
 log = logging.getLogger(__name__)
+
+ASKED_AT_ONCE = 16
+"""Servers' answers that are waited for at the same time."""
 
 SYNC_SECONDS = 5.0
 """After this time at most, rows are not only with the operating system but on the disk."""
@@ -130,8 +135,8 @@ class Ledger:
     ) -> Iterator[tuple[str, dict[str, Any] | None]]:
         """The videos that have no row yet that is still right, each with the state of its file."""
         rows = {place.head.video: place.head for place in self._places.values() if request.is_answered_by(place.head)}
-        for video in videos:
-            state = file_state(video)
+        videos = list(videos)
+        for video, state in zip(videos, _states(videos), strict=True):
             row = rows.get(video)
             if row is None or row.file != state or row.answer != request.told or (retry_failed and row.error):
                 yield video, state
@@ -223,6 +228,15 @@ class Ledger:
             finally:
                 os.close(self._file)
                 self._file = -1
+
+
+def _states(videos: list[str]) -> Iterator[dict[str, Any] | None]:
+    """States of files; those at addresses are asked for side by side."""
+    if not any(map(is_address, videos)):
+        yield from map(file_state, videos)
+        return
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        yield from pool.map(file_state, videos)
 
 
 def read_rows(output: Path) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from nlvid_cli.prediction import Result, Views
 from nlvid_cli.recognizer import Answer
-from nlvid_cli.video.remote import is_address, remote_signature
+from nlvid_cli.video.remote import is_address, remote_state
 
 HEAD_ENDS = (b', "error": {', b', "backend": "')
 """What follows the keys that stand first, in the row of a failure and in that of a prediction. It cannot be within a
@@ -82,9 +82,12 @@ class Head:
 
 
 def file_state(video: str) -> dict[str, Any] | None:
-    """Size and time of modification of a file, by which a changed one is recognised; None if there is none."""
+    """Size and time of modification of a file, by which a changed one is recognised; None if there is none.
+
+    At an address, the version that the server tells (``etag``) stands for the time.
+    """
     if is_address(video):
-        return remote_signature(video)
+        return remote_state(video)
     try:
         status = os.stat(video)
     except (OSError, ValueError):

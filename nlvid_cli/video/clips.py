@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,7 @@ from nlvid_cli.video.info import Numbers, Pixels, VideoInfo
 from nlvid_cli.video.preprocess import crop_corners
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
+from nlvid_cli.video.remote import is_address
 from nlvid_cli.video.sample import FramePlan, sample
 from nlvid_cli.video.trim import trim
 
@@ -25,7 +27,7 @@ class Stretch:
     """A video, or the part of it between two times.
 
     Attributes:
-        path: of the file.
+        path: of the file, or its address.
         start_seconds: from the first frame; None: where the video begins.
         end_seconds: None: where it ends.
     """
@@ -83,7 +85,8 @@ def decode_clips(
         VideoError: the video cannot be used.
         InputShapeError: its frames are smaller than the crop.
     """
-    info = probe(Path(stretch.path))
+    path = os.fspath(stretch.path)
+    info = probe(path if is_address(path) else Path(path))
     part, first = trim(info, stretch.start_seconds, stretch.end_seconds)
     plan = sample(part, sampling)
     different, places = np.unique(plan.frame_numbers + first, axis=0, return_inverse=True)

@@ -1,4 +1,4 @@
-"""The one place that opens video files: local, regular, self-contained, and no larger than agreed.
+"""The one place that opens video files: regular, self-contained, and no larger than agreed.
 
 FFmpeg's formats include play lists, scripts, stream descriptions, capture devices and generators, which make it read
 other files, the network or the screen. Three fences keep it to the one file that was named:
@@ -7,6 +7,8 @@ other files, the network or the screen. Three fences keep it to the one file tha
   (``http://``, ``concat:``, a leading dash) is understood as anything else;
 - ``protocol_whitelist=file``: nothing that a file mentions can be fetched from elsewhere;
 - ``format_whitelist``: formats that open further files are refused before their code sees the content.
+
+What is at an address comes as a file object (see :mod:`nlvid_cli.video.remote`), and no protocol at all is allowed.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 import av
 from av.container import InputContainer
@@ -25,6 +28,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from nlvid_cli.errors import ForbiddenFormat, FrameTooLarge, NoVideoStream, UnreadableVideo, VideoNotFound
+from nlvid_cli.video.remote import RemoteFile, open_remote
 
 MAX_FRAME_PIXELS = 8192 * 8192
 """Largest frame that is decoded. 8K television (7680 x 4320) is half of it and square 8K headset video all of it; a
@@ -63,16 +67,19 @@ _DESCRIPTIONS = {
 }
 """First bytes of text files that point at media elsewhere, to tell the user why such a file is refused."""
 
+Again = Callable[[], "IO[bytes] | RemoteFile"]
+"""Gives the file from its start, as bytes."""
+
 
 @contextmanager
-def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a local video file and choose its video stream.
+def open_video(path: Path | str) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a video file and choose its video stream.
 
     The decoder is set up for one thread; callers that want more set ``stream.codec_context.thread_count``.
 
     Args:
         path: of a regular file. Names that begin with a dash or hold colons, per cent signs or bytes that are not UTF-8
-            are fine.
+            are fine. Or the address of one, as text.
 
     Yields:
         The container and its best video stream, with all other streams discarded. Closed on leaving.
@@ -83,10 +90,34 @@ def open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         UnreadableVideo: empty, not allowed to be read, or of no known format.
         NoVideoStream: nothing in it is video.
         FrameTooLarge: its frames have more than :data:`MAX_FRAME_PIXELS` pixels.
+        RemoteFailure: the address cannot be read.
     """
+    if isinstance(path, str):
+        with open_remote(path) as file, open_file(file) as opened:
+            yield opened
+        return
     _check_regular_file(path)
-    with _open(path) as container:
-        yield container, _choose_stream(container, path)
+    name = "file:" + os.fspath(path)
+    with _open(name, {"protocol_whitelist": "file"}, lambda: path.open("rb"), path.name) as container:
+        yield container, _choose_stream(container, lambda: path.open("rb"))
+
+
+@contextmanager
+def open_file(file: RemoteFile, only_index: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The same with a file object, behind which FFmpeg can reach nothing else; the file stays open.
+
+    Args:
+        file: to read from.
+        only_index: believe the file's index, and do not look into packets to confirm what it says of them.
+    """
+
+    def again() -> RemoteFile:
+        file.seek(0)
+        return file
+
+    flags = {"fflags": "+noparse+nofillin"} if only_index else {}
+    with _open(again(), {"protocol_whitelist": "none"} | flags, again, "") as container:
+        yield container, _choose_stream(container, again)
 
 
 def _check_regular_file(path: Path) -> None:
@@ -104,14 +135,16 @@ def _check_regular_file(path: Path) -> None:
         raise UnreadableVideo("empty file (0 bytes)")
 
 
-def _open(path: Path) -> InputContainer:
-    name = "file:" + os.fspath(path)
+def _open(
+    source: str | RemoteFile, options: dict[str, str], again: Callable[[], IO[bytes] | RemoteFile], name: str
+) -> InputContainer:
+    """Open what FFmpeg shall read; ``again`` gives the same from its start, for a look at why it cannot."""
     try:
         return av.open(
-            name,
+            source,
             "r",
             options={"max_pixels": str(MAX_FRAME_PIXELS)},
-            container_options={"protocol_whitelist": "file", "format_whitelist": _allowed_formats()},
+            container_options=options | {"format_whitelist": _allowed_formats()},
             metadata_errors="replace",
         )
     except PermissionError:
@@ -119,7 +152,9 @@ def _open(path: Path) -> InputContainer:
     except MemoryError:
         raise UnreadableVideo("cannot be opened (FFmpeg ran out of memory over its header)") from None
     except (OSError, ValueError) as error:  # av.error.FFmpegError is one or both of these
-        raise _refusal(path, error) from None
+        with again() as file:
+            head = file.read(512)
+        raise _refusal(head, name, error) from None
 
 
 @lru_cache(maxsize=1)
@@ -129,13 +164,12 @@ def _allowed_formats() -> str:
     return ",".join(sorted(names - FORBIDDEN_FORMATS))
 
 
-def _refusal(path: Path, error: Exception) -> ForbiddenFormat | UnreadableVideo:
-    with path.open("rb") as file:
-        head = file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip()
+def _refusal(head: bytes, name: str, error: Exception) -> ForbiddenFormat | UnreadableVideo:
+    head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for signature, what in _DESCRIPTIONS.items():
         if head[: len(signature)].lower() == signature.lower():
             return ForbiddenFormat(f"{what}, not a video (it points at other files; name those instead)")
-    if "%" in path.name:
+    if "%" in name:
         return UnreadableVideo(
             f"not a video, or a picture whose name looks like a pattern for many files, in which case rename it "
             f"(FFmpeg says: {_reason(error)})"
@@ -148,7 +182,7 @@ def _reason(error: Exception) -> str:
     return str(reason)[:1].lower() + str(reason)[1:]
 
 
-def _choose_stream(container: InputContainer, path: Path) -> VideoStream:
+def _choose_stream(container: InputContainer, again: Again) -> VideoStream:
     """The best stream that is really video, by FFmpeg's own judgement where that is not a cover picture."""
     pictures = Disposition.attached_pic | Disposition.timed_thumbnails
     streams = [stream for stream in container.streams.video if not stream.disposition & pictures]
@@ -158,7 +192,7 @@ def _choose_stream(container: InputContainer, path: Path) -> VideoStream:
     stream = next((stream for stream in streams if best is not None and stream.index == best.index), streams[0])
     if stream.codec_context is None:
         raise UnreadableVideo("FFmpeg has no decoder for its video codec (convert it to H.264 first)")
-    check_frame_size(*_declared_size(stream, path))
+    check_frame_size(*_declared_size(stream, again))
     stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
     stream.codec_context.thread_count = 1
     for other in container.streams:
@@ -176,7 +210,7 @@ def check_frame_size(width: int, height: int) -> None:
         )
 
 
-def _declared_size(stream: VideoStream, path: Path) -> tuple[int, int]:
+def _declared_size(stream: VideoStream, again: Again) -> tuple[int, int]:
     """Width and height by the header.
 
     FFmpeg forgets a size that is beyond its own limits (and then decodes nothing); such files of PNG and GIF are asked
@@ -185,7 +219,7 @@ def _declared_size(stream: VideoStream, path: Path) -> tuple[int, int]:
     context = stream.codec_context
     if context.width or context.name not in ("png", "gif"):
         return context.width, context.height
-    with path.open("rb") as file:
+    with again() as file:
         head = file.read(24)
     width, height = struct.unpack_from(">II", head, 16) if context.name == "png" else struct.unpack_from("<HH", head, 6)
     return width, height

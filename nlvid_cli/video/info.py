@@ -73,7 +73,7 @@ class VideoInfo:
     A frame's number is its place, from 0, in the order in which the pictures are displayed.
 
     Attributes:
-        path: of the file.
+        path: of the file; or its address, as text.
         times_seconds: (frames,) float64, ascending: when each frame is displayed, from the first one at 0.
         duration_seconds: from the first frame to the end of the last one.
         frame_rate: mean frames per second, frames / duration.
@@ -90,7 +90,7 @@ class VideoInfo:
             decoding from the start is certain to give the right pictures.
     """
 
-    path: Path
+    path: Path | str
     times_seconds: Times
     duration_seconds: float
     frame_rate: float

@@ -11,6 +11,8 @@ and for codecs of which too little is known.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +24,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from nlvid_cli.errors import UnreadableVideo
-from nlvid_cli.video.container import check_frame_size, open_video
+from nlvid_cli.video.container import check_frame_size, open_file, open_video
 from nlvid_cli.video.decode import decode_leniently, frame_number
 from nlvid_cli.video.info import Numbers, Orientation, Times, VideoInfo
+from nlvid_cli.video.remote import RemoteFile, open_remote
 
 SEEKABLE = frozenset({
     "h264", "hevc", "vvc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4", "h263", "theora",
@@ -37,6 +40,9 @@ ONE_PICTURE_PER_PACKET = SEEKABLE | {"png", "gif", "apng", "webp"}
 
 COUNTED_FORMATS = frozenset({"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "obu", "h261", "h263"})
 """Formats without presentation time stamps: what FFmpeg reports for them is a guess."""
+
+MP4_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
+"""Whose index tells all that the packets tell, so that of a remote file only the index is fetched."""
 
 EMPTY_MPEG4_BYTES = 16
 """MPEG-4 packets below this size may be "not coded" (the picture before stays): no picture comes out for these."""
@@ -70,17 +76,17 @@ class _Table:
     warnings: tuple[str, ...] = ()
 
 
-def probe(path: Path) -> VideoInfo:
+def probe(path: Path | str) -> VideoInfo:
     """Learn where the frames of a video are, and how large.
 
     Args:
-        path: of a local, regular file.
+        path: of a local, regular file; or an address, as text.
 
     Raises:
         VideoError: one of the kinds that :func:`nlvid_cli.video.container.open_video` lists; or no picture decodes.
     """
-    with open_video(path) as (container, stream):
-        packets, first = _read_packets(container, stream)
+    with _opened(path) as (container, stream, file):
+        packets, first = _read_packets(container, stream, file)
         unit = float(stream.time_base or 0) or 1.0
         nominal = float(stream.average_rate or stream.guessed_rate or 0) or 25.0
         codec, file_format, index = stream.codec_context.codec.canonical_name, container.format.name, stream.index
@@ -92,13 +98,43 @@ def probe(path: Path) -> VideoInfo:
     return _describe(path, index, table, first[0], unit, nominal)
 
 
-def _read_packets(container: InputContainer, stream: VideoStream) -> tuple[_Packets, list[VideoFrame]]:
+@contextmanager
+def _opened(path: Path | str) -> Iterator[tuple[InputContainer, VideoStream, RemoteFile | None]]:
+    if isinstance(path, Path):
+        with open_video(path) as (container, stream):
+            yield container, stream, None
+        return
+    with open_remote(path) as file, open_file(file) as (container, stream):
+        yield container, stream, file
+
+
+def _read_packets(
+    container: InputContainer, stream: VideoStream, file: RemoteFile | None
+) -> tuple[_Packets, list[VideoFrame]]:
     """All packets, and the first pictures that decode: two, unless there is only one."""
+    vp8 = stream.codec_context.codec.canonical_name == "vp8"
+    if file is None or vp8 or container.format.name not in MP4_FORMATS:
+        return _demux_all(container, stream, vp8)
+    first: list[VideoFrame] = []
+    for packet in container.demux(stream):
+        first += decode_leniently(packet)
+        if len(first) >= 2:
+            break
+    if not file.without_media():
+        file.seek(0)
+        with open_file(file) as (again, same):
+            return _demux_all(again, same, vp8)
+    with open_file(file, only_index=True) as (index, stream_in_index):
+        return _demux_all(index, stream_in_index, vp8=False, pictures=0)[0], first[:2]
+
+
+def _demux_all(
+    container: InputContainer, stream: VideoStream, vp8: bool, pictures: int = 2
+) -> tuple[_Packets, list[VideoFrame]]:
     packets = _Packets([], [], [], [], [])
     first: list[VideoFrame] = []
-    vp8 = stream.codec_context.codec.canonical_name == "vp8"
     for packet in container.demux(stream):
-        if len(first) < 2:
+        if len(first) < pictures:
             first += decode_leniently(packet)
         if packet.size == 0 and packet.pts is None and packet.dts is None:
             continue  # the demuxer's mark of the end
@@ -107,7 +143,7 @@ def _read_packets(container: InputContainer, stream: VideoStream) -> tuple[_Pack
         packets.sizes.append(packet.size)
         packets.keys.append(packet.is_keyframe)
         packets.shown.append(not packet.is_discard and not (vp8 and _is_hidden_vp8(packet)))
-    return packets, first[:2]
+    return packets, first[:pictures]
 
 
 def _is_hidden_vp8(packet: Packet[VideoStream]) -> bool:
@@ -145,7 +181,7 @@ def _follow_each_other(pts: Numbers, first_pts: list[int | None]) -> bool:
     return numbers[0] is not None and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
-def _decoded_table(path: Path, packets: _Packets, frame_units: float) -> _Table:
+def _decoded_table(path: Path | str, packets: _Packets, frame_units: float) -> _Table:
     """The frames by decoding them all: as many as come out, at the time stamps that came with them."""
     with open_video(path) as (container, stream):
         pts = [frame.pts for packet in container.demux(stream) for frame in decode_leniently(packet)]
@@ -156,7 +192,7 @@ def _decoded_table(path: Path, packets: _Packets, frame_units: float) -> _Table:
     return _Table(stamps, last_duration, None, np.zeros(0, np.int64), () if complete else (NO_TIMES,))
 
 
-def _describe(path: Path, index: int, table: _Table, first: VideoFrame, unit: float, nominal: float) -> VideoInfo:
+def _describe(path: Path | str, index: int, table: _Table, first: VideoFrame, unit: float, nominal: float) -> VideoInfo:
     check_frame_size(first.width, first.height)
     orientation = orientation_of(first)
     width, height = orientation.displayed(first.width, first.height)

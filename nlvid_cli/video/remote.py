@@ -1,12 +1,37 @@
-"""Videos at addresses: ``s3://``, ``gs://``, ``hf://``, ``http://`` and ``https://``, through fsspec."""
+"""Videos at addresses: ``s3://``, ``gs://``, ``hf://``, ``http(s)://``, through fsspec (extra ``remote``).
+
+FFmpeg never sees an address, only a file object, so that its own network and play list code stays out of it. Bytes
+are fetched in blocks, as they are needed. To learn where the frames of an MP4 file lie, its index is enough: the media
+data in between need not be fetched, see :meth:`RemoteFile.without_media`.
+"""
 
 from __future__ import annotations
 
+import io
 import re
+import struct
+import time
+from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from nlvid_cli.errors import RemoteFailure, UnreadableVideo, UsageError, VideoNotFound
+from nlvid_cli.video.suffixes import is_video_name
 
 PROTOCOLS = ("s3", "gs", "gcs", "hf", "http", "https")
-"""That are read; others of fsspec (local files, archives, chains of these, shells of other hosts) are not."""
+"""That are read; others of fsspec (local files, archives, other hosts' shells) and chains of them are not."""
+
+BLOCK_BYTES = 1 << 17
+"""Fetched at a time: more would be fetched in vain around each clip, less would cost more round trips."""
+
+KEPT_BLOCKS = 128
+
+VERSION_KEYS = ("ETag", "etag", "blob_id", "md5Hash", "Last-Modified")
+"""What servers call that which changes with the content."""
+
+TRIES = 3
+"""Before an answer that does not come is taken for a failure."""
 
 _ADDRESS = re.compile(rf"(?:{'|'.join(PROTOCOLS)})://", re.IGNORECASE)
 
@@ -17,10 +42,201 @@ def is_address(path: str) -> bool:
 
 
 def expand_address(address: str) -> Iterator[str]:
-    """The videos that an address stands for."""
-    yield address
+    """The videos that an address stands for: itself, those that match its pattern, or those below it.
+
+    Raises:
+        UsageError: nothing is there, or fsspec is not installed for it.
+    """
+    if address.lower().startswith("http"):  # no folders, and ? is no pattern there
+        yield address
+        return
+    has_pattern = any(sign in address for sign in "*?[")
+    if is_video_name(address) and not has_pattern:
+        yield address
+        return
+    try:
+        system, path = _file_system(address)
+        found = system.glob(path) if has_pattern else system.find(path)
+    except RemoteFailure as error:
+        raise UsageError(f"{address}: {error}") from None
+    except Exception as error:  # whatever a library of a cloud raises
+        raise UsageError(f"{address}: cannot be listed ({_reason(error)})") from None
+    videos = [str(system.unstrip_protocol(entry)) for entry in sorted(found)]
+    videos = [video for video in videos if is_video_name(video)]
+    if not videos:
+        raise UsageError(f"{address}: no video there")
+    yield from videos
 
 
-def remote_signature(address: str) -> dict[str, object] | None:
-    """Size and version of what is at an address; None if it cannot be told."""
-    return None
+def remote_state(address: str) -> dict[str, Any] | None:
+    """Size and version of what is at an address, as far as they are told; None if nothing can be told."""
+    try:
+        system, path = _file_system(address)
+        info = system.info(path)
+    except Exception:  # it fails again, with a reason, when the video is read
+        return None
+    version = next(
+        (info[key] for key in ("ETag", "etag", "blob_id", "md5Hash", "Last-Modified") if info.get(key)), None
+    )
+    return {"size_bytes": info.get("size"), "etag": None if version is None else str(version)}
+
+
+@contextmanager
+def open_remote(address: str) -> Iterator[RemoteFile]:
+    """A file at an address, to read from.
+
+    Raises:
+        VideoNotFound: nothing is there.
+        RemoteFailure: it cannot be read.
+        UnreadableVideo: it is empty.
+    """
+    system, path = _file_system(address)
+    try:
+        size = system.info(path).get("size")
+    except Exception as error:
+        cause = error.__cause__ or error  # fsspec calls it not found, whatever a web server answers
+        if isinstance(cause, FileNotFoundError) or getattr(cause, "status", None) == 404:
+            raise VideoNotFound("nothing is at this address") from None
+        raise RemoteFailure(f"cannot be read ({_reason(cause)})") from None
+    if size is None:
+        raise RemoteFailure("the server does not tell its size, so that parts cannot be asked for; download it first")
+    if size == 0:
+        raise UnreadableVideo("empty file (0 bytes)")
+    with RemoteFile(system, path, int(size)) as file:
+        yield file
+
+
+class RemoteFile(io.RawIOBase):
+    """A file of which only blocks that are needed are fetched.
+
+    Attributes:
+        size_bytes: of the file.
+        fetched_bytes: so far.
+    """
+
+    def __init__(self, system: Any, path: str, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self.fetched_bytes = 0
+        self._system = system
+        self._path = path
+        self._position = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._blank: list[tuple[int, int]] = []
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Offset from the start."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to an offset from the start, from here, or from the end."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size_bytes}[whence]
+        self._position = max(0, start + offset)
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to ``size`` bytes; fewer only at the end.
+
+        Raises:
+            RemoteFailure: they cannot be had.
+        """
+        end = self.size_bytes if size < 0 else min(self._position + size, self.size_bytes)
+        parts = []
+        while self._position < end:
+            part = self._some(end)
+            parts.append(part)
+            self._position += len(part)
+        return b"".join(parts)
+
+    def without_media(self) -> bool:
+        """From now on, give zeros for the media data of an MP4 file (ISO/IEC 14496-12, ``mdat``), unfetched.
+
+        What the demuxer tells of the packets is all in the index; only their content is in the media data.
+
+        Returns:
+            Whether it is such a file.
+        """
+        position = 0
+        blank: list[tuple[int, int]] = []
+        kinds: set[bytes] = set()
+        while position + 8 <= self.size_bytes:
+            self.seek(position)
+            head = self.read(16)
+            size, kind = struct.unpack_from(">I4s", head)
+            header = 8
+            if size == 1 and len(head) == 16:
+                size, header = struct.unpack_from(">Q", head, 8)[0], 16
+            elif size == 0:
+                size = self.size_bytes - position
+            if size < header or (not kinds and kind not in (b"ftyp", b"moov", b"mdat", b"wide", b"free")):
+                return False
+            kinds.add(kind)
+            if kind == b"mdat":
+                blank.append((position + header, position + size))
+            position += size
+        self.seek(0)
+        self._blank = blank
+        return {b"moov", b"mdat"} <= kinds
+
+    def _some(self, end: int) -> bytes:
+        """At least a byte from here, and no further than ``end``."""
+        for first, last in self._blank:
+            if first <= self._position < last:
+                return bytes(min(end, last) - self._position)
+            if self._position < first:
+                end = min(end, first)
+        number, offset = divmod(self._position, BLOCK_BYTES)
+        return self._block(number)[offset : offset + end - self._position]
+
+    def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            start = number * BLOCK_BYTES
+            end = min(start + BLOCK_BYTES, self.size_bytes)
+            data = self._fetch(start, end)
+            self.fetched_bytes += len(data)
+            if len(data) != end - start:
+                what = "the server does not give parts of a file" if len(data) > end - start else "it became shorter"
+                raise RemoteFailure(f"{what}; download it first")
+            self._blocks[number] = data
+            if len(self._blocks) > KEPT_BLOCKS:
+                self._blocks.popitem(last=False)
+        self._blocks.move_to_end(number)
+        return self._blocks[number]
+
+    def _fetch(self, start: int, end: int) -> bytes:
+        for left in reversed(range(TRIES)):
+            try:
+                data: bytes = self._system.cat_file(self._path, start=start, end=end)
+            except Exception as error:
+                if not left:
+                    raise RemoteFailure(f"cannot be read any further ({_reason(error)})") from None
+                time.sleep(0.5 * (TRIES - left))
+            else:
+                return data
+        raise AssertionError
+
+
+def _file_system(address: str) -> tuple[Any, str]:
+    if "::" in address:
+        raise RemoteFailure("addresses inside of addresses (::) are not read")
+    try:
+        from fsspec.core import url_to_fs
+
+        system, path = url_to_fs(address)
+    except ImportError as error:
+        raise RemoteFailure(f"needs more packages: pip install 'nlvid-cli[remote]' ({error})") from None
+    except ValueError as error:
+        raise RemoteFailure(f"not an address ({error})") from None
+    return system, path
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nlvid_cli.checkpoints.card import Preprocess, Sampling
+from nlvid_cli.errors import ForbiddenFormat, RemoteFailure, UnreadableVideo, UsageError, VideoNotFound
+from nlvid_cli.video.clips import Stretch, decode_clips
+from nlvid_cli.video.probe import probe
+from nlvid_cli.video.remote import BLOCK_BYTES, expand_address, is_address, remote_state
+from tests.clips import copy_packets, make_clip
+
+pytest.importorskip("fsspec")
+pytest.importorskip("aiohttp")
+
+SAMPLING = Sampling(frames=8, step=2, clips=10, clip_starts="ends", short_video="loop")
+RULES = Preprocess(72, 64, 1, "swscale_bilinear", (127.5,) * 3, (127.5,) * 3)
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """Files with ranges of bytes; those called ``whole`` without, and ``shaky`` ones fail now and then."""
+
+    sent: dict[str, int]
+    asked: dict[str, int]
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = Path(self.translate_path(self.path))
+        if self.command == "GET":
+            self.asked[path.name] = self.asked.get(path.name, 0) + 1
+        if not path.is_file():
+            self.send_error(404)
+            return
+        if path.name.startswith("closed"):
+            self.send_error(403)
+            return
+        if path.name.startswith("shaky") and self.command == "GET" and self.asked[path.name] % 2:
+            self.send_error(503)
+            return
+        data = path.read_bytes()
+        wanted = self.headers.get("Range")
+        start, end = 0, len(data)
+        if wanted and not path.name.startswith("whole"):
+            first, last = wanted.removeprefix("bytes=").split("-")
+            start, end = int(first), min(int(last) + 1, len(data))
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(end - start))
+        self.send_header("ETag", f'"{len(data)}"')
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        self.sent[path.name] = self.sent.get(path.name, 0) + end - start
+        self.wfile.write(data[start:end])
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def handler() -> type[_Handler]:
+    return type("Handler", (_Handler,), {"sent": {}, "asked": {}})
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path, handler: type[_Handler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def long_video(folder: Path) -> Path:
+    """Ten minutes with a key frame every two seconds, and its index at the end."""
+    short = make_clip(folder / "short.mp4", frames=100, size=(320, 240), gop=50, options={"crf": "28"})
+    return copy_packets(short, folder / "long.mp4", repeat=150)
+
+
+def _same(one: tuple[Any, Any], other: tuple[Any, Any]) -> None:
+    np.testing.assert_array_equal(one[0], other[0])
+    assert one[1] == other[1]
+
+
+def test_under_thirty_per_cent_of_ten_minutes_is_read(long_video: Path, address: str, handler: type[_Handler]) -> None:
+    expected = decode_clips(Stretch(long_video), SAMPLING, RULES)
+    assert expected[1].duration_seconds == pytest.approx(600)
+    handler.sent.clear()
+    _same(decode_clips(Stretch(f"{address}/long.mp4"), SAMPLING, RULES), expected)
+    assert handler.sent["long.mp4"] < 0.3 * long_video.stat().st_size
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "webm", "ts", "avi"])
+def test_what_is_far_away_is_the_same(folder: Path, address: str, suffix: str) -> None:
+    codec = {"webm": "libvpx", "ts": "mpeg2video", "avi": "mpeg4"}.get(suffix, "libx264")
+    path = make_clip(folder / f"a.{suffix}", codec=codec, audio=suffix == "mp4")
+    _same(decode_clips(Stretch(f"{address}/a.{suffix}"), SAMPLING, RULES), decode_clips(Stretch(path), SAMPLING, RULES))
+
+
+@pytest.mark.parametrize("options", [{"movflags": "frag_keyframe+empty_moov"}, {"movflags": "faststart"}])
+def test_indices_of_other_forms(folder: Path, address: str, options: dict[str, str]) -> None:
+    path = make_clip(folder / f"{options['movflags']}.mp4", container_options=options, rotation=(90, False, False))
+    here, there = probe(path), probe(f"{address}/{path.name}")
+    np.testing.assert_array_equal(there.pts, here.pts)
+    np.testing.assert_array_equal(there.key_frames, here.key_frames)
+    assert (there.duration_seconds, there.orientation) == (here.duration_seconds, here.orientation)
+
+
+def test_a_server_that_fails_now_and_then_is_asked_again(folder: Path, address: str) -> None:
+    path = make_clip(folder / "shaky.mp4")
+    _same(decode_clips(Stretch(f"{address}/shaky.mp4"), SAMPLING, RULES), decode_clips(Stretch(path), SAMPLING, RULES))
+
+
+def test_what_cannot_be_read(folder: Path, address: str) -> None:
+    (folder / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n")
+    (folder / "text.mp4").write_text("no video\n" * 100)
+    (folder / "empty.mp4").touch()
+    (folder / "closed.mp4").write_bytes(b"x")
+    (folder / "whole.mp4").write_bytes(bytes(3 * BLOCK_BYTES))
+    for name, kind, message in (
+        ("none.mp4", VideoNotFound, "nothing is at this address"),
+        ("list.m3u8", ForbiddenFormat, "an HLS play list"),
+        ("text.mp4", UnreadableVideo, "not a video"),
+        ("empty.mp4", UnreadableVideo, "empty file"),
+        ("closed.mp4", RemoteFailure, "403"),
+        ("whole.mp4", RemoteFailure, "does not give parts of a file"),
+    ):
+        with pytest.raises(kind, match=message):
+            probe(f"{address}/{name}")
+    with pytest.raises(RemoteFailure, match="cannot be read"):
+        probe("http://127.0.0.1:1/a.mp4")
+    with pytest.raises(RemoteFailure, match="addresses inside of addresses"):
+        probe(f"{address}/a.zip::file:///etc/passwd")
+
+
+def test_a_play_list_is_not_followed_however_it_is_called(folder: Path, address: str, handler: type[_Handler]) -> None:
+    (folder / "trap.mp4").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}/bait.ts\n")
+    with pytest.raises(ForbiddenFormat):
+        probe(f"{address}/trap.mp4")
+    assert "bait.ts" not in handler.asked
+
+
+def test_the_version_that_the_server_tells(folder: Path, address: str) -> None:
+    (folder / "some.mp4").write_bytes(b"12345")
+    assert remote_state(f"{address}/some.mp4") == {"size_bytes": 5, "etag": '"5"'}
+    assert remote_state(f"{address}/none.mp4") is None
+
+
+def test_what_is_an_address() -> None:
+    assert all(map(is_address, ("s3://b/a.mp4", "HTTPS://host/a", "hf://datasets/a/b.mp4")))
+    assert not any(map(is_address, ("a.mp4", "file:///a", "zip://a::b", "ssh://host/a", "memory://a")))
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An S3 server on this machine, with a bucket."""
+    pytest.importorskip("s3fs")
+    server_module = pytest.importorskip("moto.server")
+    import s3fs
+
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    system = s3fs.S3FileSystem()
+    system.mkdir("videos")
+    yield system
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+def test_s3(bucket: Any, long_video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nlvid_cli.video.remote import RemoteFile
+
+    bucket.put_file(str(long_video), "videos/deep/long.mp4")
+    bucket.pipe_file("videos/notes.txt", b"no video")
+    assert list(expand_address("s3://videos/")) == ["s3://videos/deep/long.mp4"]
+    assert list(expand_address("s3://videos/**/l*.mp4")) == ["s3://videos/deep/long.mp4"]
+    assert list(expand_address("s3://videos/any.mp4")) == ["s3://videos/any.mp4"]
+    with pytest.raises(UsageError, match="no video there"):
+        list(expand_address("s3://videos/none/"))
+    state = remote_state("s3://videos/deep/long.mp4")
+    assert state is not None
+    assert state["size_bytes"] == long_video.stat().st_size
+    assert len(state["etag"]) > 30
+    fetched = 0
+    fetch = RemoteFile._fetch
+
+    def count(self: RemoteFile, start: int, end: int) -> bytes:
+        nonlocal fetched
+        data = fetch(self, start, end)
+        fetched += len(data)
+        return data
+
+    monkeypatch.setattr(RemoteFile, "_fetch", count)
+    here = decode_clips(Stretch(long_video), SAMPLING, RULES)
+    _same(decode_clips(Stretch("s3://videos/deep/long.mp4"), SAMPLING, RULES), here)
+    assert 0 < fetched < 0.3 * long_video.stat().st_size
+    with pytest.raises(VideoNotFound):
+        probe("s3://videos/none.mp4")
+    with pytest.raises((RemoteFailure, VideoNotFound)):
+        probe("s3://nobody/none.mp4")
