@@ -124,7 +124,9 @@ class NonLocalBlock(nn.Module):
         if self.config.pairwise == "dot_product":
             return dot_product_sum(theta, phi, g, self.scale)
         if self.config.pairwise == "concatenation":
-            return concatenation_sum(theta @ self.weight_theta, phi @ self.weight_phi, g)
+            # as matrices of one column: ONNX Runtime 1.32 fuses transpositions into products with vectors wrongly
+            a, b = theta @ self.weight_theta[:, None], phi @ self.weight_phi[:, None]
+            return concatenation_sum(a[..., 0], b[..., 0], g)  # (B, P, 1) -> (B, P)
         return softmax_sum(theta, phi, g, self.scale)
 
     def _weights(self, theta: Tensor, phi: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from nlvid_cli.backends import Array, Backend
 from nlvid_cli.backends.choose import seconds_per_view
 from nlvid_cli.backends.torch_backend import TorchBackend, outputs_as_written
 from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.errors import VideoError
 from nlvid_cli.verification import Comparison, Reference, compare, make_blocks
 from nlvid_cli.video.clips import Stretch, decode_clips
 from nlvid_cli.video.preprocess import preprocess
@@ -52,10 +53,13 @@ def clips_of(card: Card, video: Path, clips: int = 1) -> Array:
     """Centre crops of clips of a video, evenly spread: (clips, 3, T, crop, crop).
 
     Raises:
-        VideoError: if the video cannot be used.
+        VideoError: if the video cannot be used; names it.
     """
     card = card.with_views(clips=clips, crops=1, step=None)
-    frames, _ = decode_clips(Stretch(video), card.sampling, card.preprocess)
+    try:
+        frames, _ = decode_clips(Stretch(video), card.sampling, card.preprocess)
+    except VideoError as error:
+        raise type(error)(f"{video}: {error}") from error
     return preprocess(frames, card.preprocess)
 
 

@@ -77,9 +77,12 @@ def quantise(model: onnx.ModelProto, views: Iterable[np.ndarray[Any, Any]], targ
 @contextmanager
 def _without_advice() -> Iterator[None]:
     """ONNX Runtime's tool advises, on the root logger, a preparation that the exporter has done already."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+
+    def refuse(_: logging.LogRecord) -> bool:
+        return False  # a filter of a logger sees only what is said to that very logger
+
+    logging.root.addFilter(refuse)
     try:
         yield
     finally:
-        logging.disable(before)
+        logging.root.removeFilter(refuse)

@@ -108,7 +108,7 @@ def export_onnx(
     tensors = open_checkpoint(weights)[1]
     form = Form(precision, static, with_preprocess)
     calibration = [Path(path) for path in calibrate]
-    shown = Path(video) if video is not None else _first_usable(card, calibration)
+    shown = _first_usable(card, calibration if video is None else [Path(video)])
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         result = _export(card, tensors, form, calibration, shown, temporary, device)
@@ -189,7 +189,7 @@ def _calibration_views(card: Card, videos: list[Path]) -> Iterator[np.ndarray[An
 
 
 def _first_usable(card: Card, videos: list[Path]) -> Path | None:
-    """The first video to calibrate on that can be read; None where none was given.
+    """The first of some videos that can be read; None where none was given.
 
     Raises:
         VideoError: some were given, and none can be used; the error is that of the first.

@@ -1,0 +1,283 @@
+"""From a model file to a checked ONNX file, and that file on the whole road."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import nlvid_cli
+from nlvid_cli.checkpoints.card import CARD_KEY, Card, card_from_json
+from nlvid_cli.checkpoints.onnx_file import read_onnx
+from nlvid_cli.errors import ModelFileError, OutputError, ReferenceMismatch, UsageError
+from nlvid_cli.onnx_export import Exported, export_onnx
+from nlvid_cli.onnx_export import run as module
+from nlvid_cli.onnx_export.check import Speed
+from nlvid_cli.recognizer import Answer
+from tests.clips import make_clip
+from tests.conftest import Run
+
+ALL = Answer(top_k=None)
+
+
+def scores_of(model: Path, video: Path, **options: object) -> dict[str, float]:
+    recognizer = nlvid_cli.load(model, device="cpu", **options)  # type: ignore[arg-type]
+    return {entry.label: entry.score for entry in recognizer.classify(video, ALL).predictions}
+
+
+def test_the_check_is_told(exported: Exported, small_card: Card) -> None:
+    assert [row.shape for row in exported.comparisons] == [
+        (1, 3, 8, 64, 64),
+        (2, 3, 8, 64, 64),
+        (1, 3, 11, 77, 77),
+        (2, 3, 11, 77, 77),
+    ]
+    assert all(row.passed and row.same_top5 and row.tolerance == 1e-4 for row in exported.comparisons)
+    assert exported.card == small_card
+    assert exported.size_bytes == exported.path.stat().st_size
+    assert exported.speed.seconds.keys() == {"torch", "onnx"}
+
+
+def test_the_file_says_all_that_it_takes_to_run_it(exported: Exported, small_card: Card) -> None:
+    model = onnx.load(exported.path)
+    onnx.checker.check_model(model, full_check=True)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert card_from_json(metadata[CARD_KEY], "test") == small_card
+    assert metadata["nlvid_labels"].splitlines() == list(small_card.labels.names or ())
+    assert metadata["nlvid_version"] == nlvid_cli.__version__
+    assert metadata["nlvid_precision"] == "fp32"
+    assert metadata["nlvid_input"].startswith("float32 (N, 3, T, H, W), (value - mean) / std of values 0 to 255")
+    assert [entry.version for entry in model.opset_import] == [18]
+    assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["video", "scores", "logits"]
+
+
+@pytest.mark.parametrize("name", ["long.mp4", "short.mp4"])
+def test_the_same_video_gets_the_same_scores(name: str, exported: Exported, small_file: Path, clips: Path) -> None:
+    by_torch = scores_of(small_file, clips / name, precision="fp32")
+    by_onnx = scores_of(exported.path, clips / name)
+    assert by_onnx == pytest.approx(by_torch, abs=1e-4)
+    assert len(set(by_torch.values())) == 5
+
+
+def test_an_exported_file_on_the_command_line(exported: Exported, clips: Path, run: Run) -> None:
+    outcome = run("classify", clips / "long.mp4", "--model", exported.path, "-f", "json")
+    assert outcome.status == 0, outcome.err
+    result = json.loads(outcome.out)
+    assert (result["model"], result["backend"], result["device"], result["precision"]) == (
+        "small.test", "onnx", "cpu", "fp32",
+    )  # fmt: skip
+    shown = run("models", "show", exported.path, "--json")
+    assert json.loads(shown.out)["onnx"]["outputs"] == ["scores, float32 (any, 5)", "logits, float32 (any, 5)"]
+    assert "written by nlvid" in run("models", "show", exported.path).out
+    verified = run("models", "verify", exported.path, "--json")
+    (row,) = json.loads(verified.out)
+    assert (verified.status, row["backend"], row["passed"]) == (0, "onnx", True)
+    assert row["relative_difference"] < 1e-5
+    assert run("models", "labels", exported.path).out.splitlines()[0] == "dancing"
+
+
+def test_what_does_not_go_with_an_onnx_file(exported: Exported, clips: Path, run: Run) -> None:
+    for arguments, message in (
+        (("classify", clips, "-m", exported.path, "--backend", "torch"), "torch does not run ONNX files"),
+        (
+            ("classify", clips, "-m", exported.path, "--precision", "bf16"),
+            "computes in fp32, which is fixed in the file",
+        ),
+        (("classify", clips, "-m", exported.path, "--as", "i3d"), "brings a model card of its own (small.test)"),
+        (("export", "--model", exported.path, "-o", "x.onnx"), "can be run, but not be worked on"),
+    ):
+        outcome = run(*arguments)
+        assert outcome.status in (2, 3)
+        assert message in outcome.err
+
+
+def test_a_damaged_weight_is_noticed_by_verify(exported: Exported, tmp_path: Path, run: Run) -> None:
+    model = onnx.load(exported.path)
+    (weights,) = [entry for entry in model.graph.initializer if entry.name.endswith("head.classifier.bias")]
+    weights.raw_data = (np.frombuffer(weights.raw_data, np.float32) + np.float32([1, 0, 0, 0, 0])).tobytes()
+    path = tmp_path / "wrong.onnx"
+    onnx.save(model, path)
+    outcome = run("models", "verify", path)
+    assert outcome.status == 3
+    assert "1 of 1 comparisons are out of tolerance; in fp32" in outcome.err
+
+
+def test_the_command(small_file: Path, clips: Path, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "fixed.onnx"
+    outcome = run("export", "--onnx", "--model", small_file, "-o", out, "--static", "--clip", clips / "long.mp4")
+    assert (outcome.status, outcome.out) == (0, f"{out}\n"), outcome.err
+    assert "logits differ from torch's by " in outcome.err
+    assert "one view takes ONNX Runtime " in outcome.err
+    assert list(tmp_path.iterdir()) == [out]
+    session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["batch", 3, 8, 64, 64]
+    assert run("models", "verify", out).status == 0
+
+
+def test_pixels_in_the_graph(small_file: Path, clips: Path, tmp_path: Path) -> None:
+    out = export_onnx(small_file, tmp_path / "pixels.onnx", with_preprocess=True, device="cpu").path
+    session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+    video = session.get_inputs()[0]
+    assert (video.type, video.shape) == ("tensor(uint8)", ["batch", "frames", "height", "width", 3])
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 8, 64, 64, 3), dtype=np.uint8)
+    (scores,) = session.run(["scores"], {"video": pixels})
+    normalised = ((pixels - np.float32(127.5)) / np.float32(127.5)).transpose(0, 4, 1, 2, 3)
+    np.testing.assert_allclose(scores, nlvid_cli.load(small_file, precision="fp32").scores(normalised), atol=1e-4)
+    assert scores_of(out, clips / "long.mp4") == pytest.approx(
+        scores_of(small_file, clips / "long.mp4", precision="fp32"), abs=1e-4
+    )
+
+
+def test_half_precision(small_file: Path, exported: Exported, clips: Path, tmp_path: Path) -> None:
+    half = export_onnx(small_file, tmp_path / "half.onnx", precision="fp16", device="cpu")
+    assert half.size_bytes < 0.6 * exported.size_bytes
+    assert max(row.relative_difference for row in half.comparisons) < 0.01
+    kinds = read_onnx(half.path).weight_kinds
+    assert kinds["float16"] > kinds["float32"] > 0  # the head stays as it was
+    assert nlvid_cli.load(half.path).backend.precision == "fp16"
+    assert scores_of(half.path, clips / "long.mp4") == pytest.approx(
+        scores_of(exported.path, clips / "long.mp4"), abs=0.02
+    )
+
+
+def test_int8(
+    small_file: Path, exported: Exported, clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (clips / "broken.mp4").write_bytes(b"no video")
+    videos = sorted(clips.iterdir())
+    small = export_onnx(small_file, tmp_path / "int8.onnx", precision="int8", calibrate=videos, device="cpu")
+    (clips / "broken.mp4").unlink()
+    assert "not calibrated on: " in caplog.text
+    assert "calibrated on 4 views of 3 videos" in caplog.text
+    # of so small a network the graph is a good part; of the real ones it is nothing
+    kinds = read_onnx(small.path).weight_kinds
+    assert kinds["int8"] > 0.9 * sum(read_onnx(exported.path).weight_kinds.values()) / 4
+    operators = read_onnx(small.path).operators
+    assert operators["QuantizeLinear"] > 10
+    assert small.card.accuracy == exported.card.accuracy
+    inside = card_from_json(read_onnx(small.path).metadata[CARD_KEY], "test")
+    assert inside.accuracy == ()  # nobody measured it in int8
+    assert scores_of(small.path, clips / "long.mp4") == pytest.approx(
+        scores_of(exported.path, clips / "long.mp4"), abs=0.2
+    )
+
+
+def test_a_file_that_differs_is_not_left(small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the exporter had lost a bias: the comparison fails, and nothing is there afterwards."""
+    from nlvid_cli.onnx_export import graph
+
+    build = graph.build_graph
+
+    def wrong(card: Card, tensors: dict[str, np.ndarray], form: graph.Form) -> onnx.ModelProto:
+        return build(card, tensors | {"head.classifier.bias": tensors["head.classifier.bias"] + np.float32(0.1)}, form)
+
+    monkeypatch.setattr(graph, "build_graph", wrong)
+    before = tmp_path / "model.onnx"
+    before.write_bytes(b"what was there")
+    with pytest.raises(ReferenceMismatch, match=r"small\.test: no file was written: for clips of"):
+        export_onnx(small_file, before, static=True, device="cpu")
+    assert before.read_bytes() == b"what was there"
+    assert list(tmp_path.iterdir()) == [before]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"precision": "int8"}, UsageError, "name some with --calibrate FOLDER"),
+        ({"calibrate": ["a.mp4"]}, UsageError, "--calibrate is for int8"),
+        ({"output": "model.pt"}, UsageError, r"let its name end in \.onnx"),
+        ({"output": None}, UsageError, "only a named model has a place in the cache"),
+        ({"output": None, "static": True}, UsageError, "the cache keeps a model's fp32 file of free size"),
+        ({"output": "no/such/folder/model.onnx"}, OutputError, "no such folder"),
+        ({"model": "missing.safetensors"}, ModelFileError, "no such model file"),
+    ],
+)
+def test_what_cannot_be_exported(
+    options: dict[str, object], error: type[Exception], message: str, small_file: Path, tmp_path: Path
+) -> None:
+    arguments = {"model": small_file, "output": tmp_path / "model.onnx", **options}
+    with pytest.raises(error, match=message):
+        export_onnx(**arguments)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_packages_are_named(small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None if name == "onnxscript" else name)
+    with pytest.raises(UsageError, match=r'exporting needs onnxscript; pip install "nlvid-cli\[export\]" brings it'):
+        export_onnx(small_file, tmp_path / "model.onnx")
+
+
+def test_the_sentence_on_speed() -> None:
+    computed = {"torch": "bf16 on cpu", "onnx": "fp32 on cpu"}
+    assert Speed({"torch": 1.0, "onnx": 2.5}, computed).sentence() == (
+        "one view takes ONNX Runtime 2.50 s in fp32 on cpu, torch 1.00 s in bf16 on cpu: "
+        "torch is 2.5 times as fast here"
+    )
+    assert Speed({"torch": 1.0, "onnx": 1.02}, computed).sentence().endswith(": both are as fast here")
+
+
+def test_somebody_elses_file(exported: Exported, small_card: Card, clips: Path, tmp_path: Path, run: Run) -> None:
+    """Without a card, with one output under another name, for one view of another size: it works with --as."""
+    model = onnx.load(exported.path)
+    del model.metadata_props[:]
+    graph = model.graph
+    (graph.input[0].type.tensor_type.shape.dim[0]).dim_value = 1
+    for axis, length in ((2, 8), (3, 48), (4, 48)):
+        graph.input[0].type.tensor_type.shape.dim[axis].dim_value = length
+    del graph.output[0]
+    path = tmp_path / "theirs.onnx"
+    onnx.save(model, path)
+    outcome = run("classify", clips, "-m", path)
+    assert outcome.status == 2
+    assert "an ONNX file without a model card; say whose network it has with --as NAME" in outcome.err
+    wrong = run("classify", clips, "-m", path, "--as", "i3d")
+    assert wrong.status == 3
+    assert "has the shape (any, 5), and the model has 400 labels" in wrong.err
+
+
+def test_somebody_elses_file_as_a_model(
+    exported: Exported, small_card: Card, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    from nlvid_cli.checkpoints import find
+
+    caplog.set_level(logging.INFO)
+    model = onnx.load(exported.path)
+    del model.metadata_props[:]
+    for axis, length in ((0, 1), (2, 6), (3, 48), (4, 48)):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = length
+    path = tmp_path / "theirs.onnx"
+    onnx.save(model, path)
+    monkeypatch.setattr(find, "find_card", lambda name: small_card)
+    recognizer = nlvid_cli.load(path, as_name="small.test", device="cpu")
+    assert (
+        "takes clips of 6 frames of 48 x 48, and gets these, instead of 8 frames of 64 x 64 as small.test"
+        in caplog.text
+    )
+    assert (recognizer.card.name, recognizer.card.accuracy) == ("theirs", ())
+    result = recognizer.classify(clips / "long.mp4", ALL)
+    assert result.views.frames == 6
+    card = replace(
+        small_card,
+        sampling=replace(small_card.sampling, frames=6),
+        preprocess=replace(small_card.preprocess, crop=48),
+    )
+    own = nlvid_cli.load(exported.path, device="cpu")
+    own.card = card
+    expected = {entry.label: entry.score for entry in own.classify(clips / "long.mp4", ALL).predictions}
+    assert {entry.label: entry.score for entry in result.predictions} == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_clip_to_compare_on_must_be_a_video(small_file: Path, tmp_path: Path, run: Run) -> None:
+    make_clip(tmp_path / "tiny.mp4", frames=3)
+    outcome = run("export", "-m", small_file, "-o", tmp_path / "m.onnx", "--clip", tmp_path / "missing.mp4")
+    assert outcome.status == 1
+    assert "missing.mp4" in outcome.err
+    assert not (tmp_path / "m.onnx").exists()
