@@ -1,0 +1,205 @@
+"""Which backend runs a model: pinned, or the faster one by a trial that is remembered."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from nlvid_cli.backends import choose
+from nlvid_cli.backends.choose import open_backend, seconds_per_view, usable_export
+from nlvid_cli.backends.machine import describe_machine, runtime_version
+from nlvid_cli.checkpoints.cache import cached_path, exported_path, slot_of
+from nlvid_cli.checkpoints.card import CARD_KEY, Card, card_to_json
+from nlvid_cli.checkpoints.manifest import find_card
+from nlvid_cli.errors import DeviceError, UsageError
+from tests.conftest import Run
+from tests.onnx_models import make_model, write_model
+
+
+class FakeBackend:
+    """Answers at once, under the name of a backend."""
+
+    device, precision, views_per_batch = "cpu", "fp32", 1
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def scores(self, clips: np.ndarray) -> np.ndarray:
+        return np.zeros((len(clips), 400), np.float32)
+
+    logits = scores
+
+
+@pytest.fixture
+def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
+    """The manifest's ``i3d``, ready in a cache of its own; what is opened is not looked into."""
+    monkeypatch.setenv("NLVID_CACHE", str(tmp_path / "cache"))
+    card = find_card("i3d")
+    ready = slot_of(card).ready
+    ready.parent.mkdir(parents=True)
+    ready.write_bytes(b"weights")
+    return card
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the backends that were opened, in order."""
+    names: list[str] = []
+
+    def opener(name: str) -> object:
+        def open_(card: Card, path: Path, device: str, precision: str) -> FakeBackend:
+            if precision == "bf16" and name == "onnx":
+                raise DeviceError("computes in fp32")
+            names.append(name)
+            return FakeBackend(name)
+
+        return open_
+
+    monkeypatch.setattr(choose, "BACKENDS", {name: opener(name) for name in ("torch", "onnx")})
+    return names
+
+
+def _export(card: Card) -> Path:
+    """A file in the place of the exported one, with this card inside."""
+    model = make_model(classes=card.labels.count)
+    helper.set_model_props(model, {CARD_KEY: card_to_json(card)})
+    return write_model(slot_of(find_card(card.name)).onnx, model)
+
+
+def _times(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
+    monkeypatch.setattr(choose, "seconds_per_view", lambda backend, card: seconds[backend.name])
+
+
+def _open(card: Card, backend: str = "auto", precision: str = "auto") -> str:
+    path = cached_path(find_card(card.name))
+    assert path is not None
+    return open_backend(card, path, backend, "auto", precision).name  # type: ignore[arg-type]
+
+
+def test_without_an_exported_file_it_is_torch(known: Card, opened: list[str]) -> None:
+    assert _open(known) == "torch"
+    with pytest.raises(
+        UsageError, match=r"has no ONNX file in the cache yet; make it with `nlvid export --onnx --model"
+    ):
+        _open(known, "onnx")
+    assert opened == ["torch"]
+
+
+@pytest.mark.parametrize(("torch", "onnx", "faster"), [(1.0, 2.0, "torch"), (2.0, 1.0, "onnx")])
+def test_the_faster_one_is_taken_and_remembered(
+    torch: float, onnx: float, faster: str, known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.INFO)
+    _export(known)
+    _times(monkeypatch, torch=torch, onnx=onnx)
+    assert _open(known) == faster
+    assert opened == ["torch", "onnx"]
+    assert f"torch {torch:.2f} s in fp32, onnx {onnx:.2f} s in fp32 per view: taking {faster}" in caplog.text
+    _times(monkeypatch)  # another trial would be a KeyError
+    assert _open(known) == faster
+    assert opened == ["torch", "onnx", faster]
+    (memory,) = slot_of(known).ready.parent.glob("*-faster-*.json")
+    assert json.loads(memory.read_text()) == {"chosen": faster, "seconds_per_view": {"torch": torch, "onnx": onnx}}
+
+
+@pytest.mark.parametrize("change", ["machine", "version", "precision", "damage"])
+def test_what_changes_the_answer_is_tried_again(
+    change: str, known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _export(known)
+    _times(monkeypatch, torch=1.0, onnx=2.0)
+    _open(known)
+    if change == "machine":
+        monkeypatch.setattr(choose, "describe_machine", lambda: ["another one"])
+    elif change == "version":
+        monkeypatch.setattr(choose, "runtime_version", lambda name: f"{name} 99")
+    elif change == "damage":
+        next(slot_of(known).ready.parent.glob("*-faster-*.json")).write_text("{")
+    _times(monkeypatch, torch=3.0, onnx=2.0)
+    assert _open(known, precision="fp32" if change == "precision" else "auto") == "onnx"
+
+
+def test_a_pin_makes_no_trial(known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    _export(known)
+    _times(monkeypatch)
+    assert (_open(known, "onnx"), _open(known, "torch")) == ("onnx", "torch")
+    assert not list(slot_of(known).ready.parent.glob("*-faster-*.json"))
+
+
+def test_a_precision_that_only_one_has(known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    _export(known)
+    _times(monkeypatch, torch=9.0)
+    assert _open(known, precision="bf16") == "torch"
+
+
+def test_where_one_of_them_is_not_installed(known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    _times(monkeypatch)
+    missing = {"torch"}
+    monkeypatch.setattr(choose, "runtime_version", lambda name: None if name in missing else "1.0")
+    with pytest.raises(DeviceError, match="torch is not installed; install it with"):
+        _open(known)
+    _export(known)
+    assert _open(known) == "onnx"
+    missing.clear()
+    missing.add("onnx")
+    assert _open(known) == "torch"
+    with pytest.raises(DeviceError, match="ONNX Runtime is not installed"):
+        _open(known, "onnx")
+
+
+def test_an_exported_file_of_another_network_is_left_alone(
+    known: Card, opened: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = _export(replace(known, labels=replace(known.labels, count=5)))
+    assert exported_path(known) == path
+    assert _open(known) == "torch"
+    assert "is of another version of i3d-inception-64x1.deepmind-k400; export it again" in caplog.text
+    path.write_bytes(b"damaged")
+    assert _open(known) == "torch"
+    assert "not a whole ONNX file" in caplog.text
+
+
+def test_a_file_of_ones_own_has_no_place_in_the_cache(known: Card, tmp_path: Path, opened: list[str]) -> None:
+    _export(known)
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(b"weights")
+    assert usable_export(known, mine) is None
+    with pytest.raises(
+        UsageError, match=r"make one with `nlvid export --onnx --model .*mine\.safetensors -o model\.onnx`"
+    ):
+        open_backend(known, mine, "onnx", "auto", "auto")
+
+
+def test_removing_a_model_removes_all_of_it(
+    known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    _export(known)
+    _times(monkeypatch, torch=1.0, onnx=2.0)
+    _open(known)
+    assert len(list(slot_of(known).ready.parent.iterdir())) == 3
+    assert run("models", "remove", "i3d").status == 0
+    assert list(slot_of(known).ready.parent.iterdir()) == []
+
+
+def test_seconds_per_view_of_a_backend_that_answers_at_once(card: Card) -> None:
+    assert 0 < seconds_per_view(FakeBackend("torch"), card) < 0.5
+
+
+def test_the_machine_and_the_versions() -> None:
+    assert describe_machine() == describe_machine()
+    assert all(isinstance(fact, str) for fact in describe_machine())
+    assert str(runtime_version("onnx")).split()[1] == onnx_runtime_version()
+    assert str(runtime_version("torch")).startswith("torch ")
+
+
+def onnx_runtime_version() -> str:
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
