@@ -28,7 +28,7 @@ from nlvid_cli.labelling.in_order import in_order
 from nlvid_cli.labelling.pipeline import Limits, Outcome, Pipeline, Seen
 from nlvid_cli.labelling.settled import is_settled
 from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Result, Views
-from nlvid_cli.video.clips import Stretch, decode_clips
+from nlvid_cli.video.clips import ClipFacts, Stretch, decode_clips
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.preprocess import preprocess
 
@@ -166,6 +166,15 @@ class Recognizer:
             if os.environ.get("NLVID_DEBUG") == "1":
                 raise
             return Failure.of(fspath(stretch.path), error)
+        return self._seen(stretch, frames, facts, finish)
+
+    def look_at(self, stretch: Stretch, frames: Pixels, facts: ClipFacts, answer: Answer) -> Result:
+        """What is told of a video that was decoded elsewhere, by :func:`~nlvid_cli.video.clips.decode_clips`."""
+        return self._seen(stretch, frames, facts, lambda video, seen: self._predict(video, seen, answer))
+
+    def _seen(
+        self, stretch: Stretch, frames: Pixels, facts: ClipFacts, finish: Callable[[str, Seen], T]
+    ) -> T | Failure:
         try:
             seen = Seen(facts, self._look_at(frames), tuple(range(len(frames))))
         except InputShapeError as error:

@@ -15,9 +15,11 @@ from nlvid_cli.backends import BackendName, Precision
 from nlvid_cli.commands.interrupts import GentleInterrupt
 from nlvid_cli.commands.label_progress import duration, progress, summary
 from nlvid_cli.commands.progress import DownloadBar
+from nlvid_cli.errors import UsageError
 from nlvid_cli.labelling import shards
 from nlvid_cli.labelling.ledger import Ledger, locked
 from nlvid_cli.labelling.pipeline import Limits
+from nlvid_cli.labelling.ray_engine import RayEngine
 from nlvid_cli.labelling.rows import Request
 from nlvid_cli.labelling.run import Engine, LocalEngine, Tally, Todo, label
 from nlvid_cli.labelling.tables import TABLES, import_parquet, make_table
@@ -73,6 +75,8 @@ class Job:
 
     def recognizers(self) -> list[Recognizer]:
         """The model, once per device."""
+        if self.engine == "ray":  # here only its card is needed
+            return [self.loading.load("cpu")]
         if self.gpus is None:
             return [self.loading.load(self.loading.device)]
         return [self.loading.load(f"cuda:{number}") for number in range(self.gpus)]
@@ -80,6 +84,8 @@ class Job:
     def request(self, recognizer: Recognizer) -> Request:
         """What is asked of the model."""
         recognizer.check(self.answer)
+        if self.engine == "ray" and self.auto_views:
+            raise UsageError("--views auto is for --engine local")
         return Request(recognizer.card.name, recognizer.views, self.auto_views, self.answer)
 
 
@@ -154,6 +160,10 @@ def _label(engine: Engine, ledger: Ledger, todo: Todo, tally: Tally, width: tupl
 
 
 def _engine(job: Job, recognizers: list[Recognizer], request: Request, stopping: Callable[[], bool]) -> Engine:
+    if job.engine == "ray":
+        card = recognizers[0].card
+        rules = (card.sampling, card.preprocess)
+        return RayEngine(job.loading, rules, request, job.limits, job.gpus, job.ray_address, stopping)
     return LocalEngine(recognizers, request, job.limits, stopping)
 
 

@@ -113,7 +113,7 @@ class DecodeWorker:
             return self._why_ended()
         if isinstance(frames, FailureReason):
             return frames
-        return Decoded(frames, _facts(reply["facts"]), float(reply["seconds"]))
+        return Decoded(frames, facts_of(reply["facts"]), float(reply["seconds"]))
 
     def enforce(self) -> None:
         """End the process if it is beyond its limits."""
@@ -241,7 +241,8 @@ def _popen(stderr: int | None) -> subprocess.Popen[str]:
     )
 
 
-def _facts(values: dict[str, Any]) -> ClipFacts:
+def facts_of(values: dict[str, Any]) -> ClipFacts:
+    """The facts, from what ``asdict`` made of them and JSON of that."""
     plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     return ClipFacts(**plain)
 
