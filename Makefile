@@ -2,6 +2,7 @@
 #   make demo              install, fetch Kinetics weights, classify a real clip
 #   make demo VIDEO=path   the same with a clip of your own
 #   make test              install, then all tests but the slow ones and those for a GPU
+#   make bundled DATA=dir  train the bundled model again, on the videos of Weizmann, and measure it
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,8 +10,10 @@ BIN := $(VENV)/bin
 CACHE := .cache
 DEMO_CLIP := $(CACHE)/demo.mp4
 VIDEO ?= $(DEMO_CLIP)
+RUNS ?= runs/bundled
+BUNDLED := --base i3d --recipe small --nonlocal mixed_4b --group-by "^[^_]+" --resume
 
-.PHONY: demo test test-offline test-slow test-gpu check fix bench build clean
+.PHONY: demo test test-offline test-slow test-gpu check fix bench bundled build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed $(VIDEO)
@@ -43,6 +46,14 @@ bench: $(VENV)/installed-bench $(DEMO_CLIP)
 	$(BIN)/python benchmarks/nonlocal_block.py
 	$(BIN)/python benchmarks/decoding.py --cache $(CACHE)
 	$(BIN)/python benchmarks/convert.py
+
+# A folder for each action, files named person_action. A run for each person, without that person, says how good the
+# model is; the one that has seen all of them goes into weights/.
+bundled: $(VENV)/installed-dev
+	@test -d "$(DATA)" || { echo "name the folder of the videos: make bundled DATA=path/to/weizmann"; exit 2; }
+	$(BIN)/nlvid train "$(DATA)" $(BUNDLED) --leave-one-out -o $(RUNS)/people
+	$(BIN)/nlvid train "$(DATA)" $(BUNDLED) --val-fraction 0 -o $(RUNS)/all
+	$(BIN)/python benchmarks/bundled.py $(RUNS)
 
 build: $(VENV)/installed-dev
 	$(BIN)/python -m build

@@ -29,6 +29,7 @@ def read(tmp_path):
 
 NAMES = {
     "deepmind-k400": "i3d-inception-64x1",
+    "nlvid-weizmann": "nl1-i3d-inception-16x2",
     "fair-k400": "c2d-r50-8x8 nl-c2d-r50-8x8 i3d-r50-8x8 nl-i3d-r50-8x8 c2d-r50-32x2 nl-c2d-r50-32x2 i3d-r50-32x2 "
     "nl-i3d-r50-32x2 i3d-r50-32x4 nl-i3d-r50-32x4 i3d-r50-128x1 nl-i3d-r50-128x1",
     "pytorch-resnet3d-k400": "i3d-r50-32x2 nl-i3d-r50-32x2",
@@ -48,32 +49,41 @@ def test_every_published_model_has_its_entry():
 
 
 def test_defaults_and_aliases():
-    assert manifest.load_manifest().default == ("nl-i3d-r50-32x2.mmaction2-k400", "i3d-inception-64x1.deepmind-k400")
+    assert manifest.load_manifest().default == (
+        "nl-i3d-r50-32x2.mmaction2-k400",
+        "i3d-inception-64x1.deepmind-k400",
+        "nl1-i3d-inception-16x2.nlvid-weizmann",
+    )
     assert manifest.find_card("nl-i3d").architecture.nonlocal_blocks.pairwise == "embedded_gaussian"
     assert manifest.find_card("nl-i3d").name == "nl-i3d-r50-32x2.mmaction2-k400"
     assert manifest.find_card("nl-i3d-charades").name == "nl-i3d-r101-32x4.lfb-charades"
 
 
-PUBLISHED_SUMS = {"deepmind": ["sha256", "member_sha256"], "mmaction2": ["sha256_prefix"], "gluoncv": ["sha1"]}
+PUBLISHED_SUMS = {
+    "nlvid": ["sha256"],
+    "deepmind": ["sha256", "member_sha256"],
+    "mmaction2": ["sha256_prefix"],
+    "gluoncv": ["sha1"],
+}
 """The other families publish none."""
 
 
 @pytest.mark.parametrize("card", manifest.load_manifest().models, ids=lambda card: card.name)
 def test_every_entry_is_whole(card):
     family = card.name.rpartition(".")[2].partition("-")[0]
-    assert card.format in FORMATS
+    assert card.format in (*FORMATS, "safetensors")
     assert len(manifest.label_names(card)) == card.labels.count
     assert card.accuracy
     for source in card.sources:
         assert source.kind in SOURCES
         sums = [name for name in ("sha256", "sha256_prefix", "sha1", "member_sha256") if getattr(source, name, None)]
         assert sums == PUBLISHED_SUMS.get(family, [])
-    assert card.commercial_use == (family not in ("fair", "pytorch"))
+    assert card.commercial_use == (family not in ("fair", "pytorch", "nlvid"))
     # the name says the network, the frames and the step
     network, size = card.name.partition(".")[0].split("-"), f"{card.sampling.frames}x{card.sampling.step}"
     blocks = card.architecture.nonlocal_blocks
     assert (size in network) != (family == "pytorch"), "pytorch-resnet3d tests weights of step 2 with step 1"
-    assert len(blocks.after if blocks else ()) == {"nl": 5, "nl10": 10}.get(network[0], 0)
+    assert len(blocks.after if blocks else ()) == {"nl1": 1, "nl": 5, "nl10": 10}.get(network[0], 0)
 
 
 def test_the_i3d_states_the_accuracy_of_these_very_weights():
