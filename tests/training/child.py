@@ -1,10 +1,11 @@
-"""A run in a process of its own, or in several: ``python -m tests.training.child VIDEOS OUTPUT [double]``."""
+"""A run in a process of its own, or in several: ``python -m tests.training.child VIDEOS OUTPUT [HOW]``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,17 +15,29 @@ from torch import Tensor
 from nlvid_cli.datasets.read import read_data_set
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.training import loop, run
-from nlvid_cli.training.model import Trainee
+from nlvid_cli.training.model import Base, Trainee, make_trainee, tensors_of
 from nlvid_cli.training.run import Machine, train_split
 from tests.training.made import EVERYTHING, TINY
 
+FINE_TUNING = replace(
+    EVERYTHING, learning_rate=0.05, fresh_factor=10.0, freeze_norm=True, schedule="cosine", precision="fp32"
+)
+"""As the preset ``finetune``: norms as they are, and a learning rate for weights that are trained already."""
 
-def main(videos: Path, output: Path, resume: bool = False, double: bool = False) -> None:
+
+def main(videos: Path, output: Path, resume: bool = False, double: bool = False, finetune: bool = False) -> None:
     data = read_data_set(videos)
     split = Split(data, data, "same")
     machine = Machine("cpu", save_minutes=0.0)
+    base, recipe = (trained_base(), FINE_TUNING) if finetune else (TINY, EVERYTHING)
     with double_precision() if double else ExitStack():
-        train_split(split, output, TINY, EVERYTHING, resume=resume, machine=machine)
+        train_split(split, output, base, recipe, resume=resume, machine=machine)
+
+
+def trained_base() -> Base:
+    """Weights that count as trained ones, for other classes."""
+    trainee = make_trainee(TINY, ("one", "two", "three"), "single", EVERYTHING, None, seed=3)
+    return Base(trainee.card, tensors_of(trainee.network.state_dict()))
 
 
 @contextmanager
@@ -49,4 +62,4 @@ def double_precision() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), double="double" in sys.argv)
+    main(Path(sys.argv[1]), Path(sys.argv[2]), double="double" in sys.argv, finetune="finetune" in sys.argv)

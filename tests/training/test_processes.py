@@ -48,15 +48,19 @@ def child(*arguments: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, *map(str, arguments)], cwd=REPOSITORY, env=environment)
 
 
-def test_two_processes_give_the_losses_of_one(two_motions: DataSet, motions_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("how", "tolerance"), [("double", 1e-6), ("finetune", 1e-4)])
+def test_two_processes_give_the_losses_of_one(
+    how: str, tolerance: float, two_motions: DataSet, motions_folder: Path, tmp_path: Path
+) -> None:
+    """From random weights in float64 (see ``double_precision``), and fine-tuning in float32."""
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", CHILD)
-    assert child(*launcher, motions_folder, tmp_path / "two", "double").wait() == 0
-    main(motions_folder, tmp_path / "one", double=True)
+    assert child(*launcher, motions_folder, tmp_path / "two", how).wait() == 0
+    main(motions_folder, tmp_path / "one", double=how == "double", finetune=how == "finetune")
     one = [row["loss"] for row in steps(tmp_path / "one")]
     two = [row["loss"] for row in steps(tmp_path / "two")]
     assert len(one) == 20
     assert np.ptp(one) > 0.1  # they did learn something
-    np.testing.assert_allclose(two, one, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(two, one, rtol=0, atol=tolerance)
     figures = [[row["figures"] for row in epochs(tmp_path / run)] for run in ("one", "two")]
     assert figures[0] == figures[1]
     assert len(figures[0]) == 4
