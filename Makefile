@@ -46,6 +46,7 @@ bench: $(VENV)/installed-bench $(DEMO_CLIP)
 	$(BIN)/python benchmarks/nonlocal_block.py
 	$(BIN)/python benchmarks/decoding.py --cache $(CACHE)
 	$(BIN)/python benchmarks/convert.py
+	$(BIN)/python benchmarks/backends.py --video $(DEMO_CLIP)
 
 # A folder for each action, files named person_action. A run for each person, without that person, says how good the
 # model is; the one that has seen all of them goes into weights/.
@@ -75,7 +76,7 @@ $(VENV)/installed-dev: pyproject.toml | $(VENV)/created
 	touch $@ $(VENV)/installed
 
 $(VENV)/installed-bench: pyproject.toml | $(VENV)/created
-	$(BIN)/python -m pip install --quiet -e ".[bench]"
+	$(BIN)/python -m pip install --quiet -e ".[bench,export]"
 	touch $@ $(VENV)/installed
 
 # A clip of a person, from a package whose authors filmed it and gave it a BSD licence. Nothing of the package is

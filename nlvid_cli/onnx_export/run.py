@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -38,7 +38,8 @@ Path_ = str | PathLike[str]
 CALIBRATION_VIEWS = 32
 """Views at most that int8 is calibrated on: more than some dozens hardly move the largest values any more."""
 
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+PACKAGES = ("onnx", "onnxscript", "torch")
+"""What an export needs beside ONNX Runtime."""
 
 
 @dataclass(frozen=True)
@@ -234,9 +235,17 @@ def _require_passed(card: Card, rows: tuple[Comparison, ...]) -> None:
 
 
 def _require_packages() -> None:
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    missing = [name for name in PACKAGES if not _is_installed(name)]
     if missing:
         raise UsageError(f'exporting needs {", ".join(missing)}; pip install "nlvid-cli[export]" brings it')
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _require_sense(precision: str, calibrate: Sequence[Path_], output: Path_ | None, special: bool) -> None:

@@ -209,7 +209,7 @@ def test_what_cannot_be_exported(
 
 
 def test_missing_packages_are_named(small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None if name == "onnxscript" else name)
+    monkeypatch.setattr(module, "_is_installed", lambda name: name != "onnxscript")
     with pytest.raises(UsageError, match=r'exporting needs onnxscript; pip install "nlvid-cli\[export\]" brings it'):
         export_onnx(small_file, tmp_path / "model.onnx")
 
