@@ -8,9 +8,12 @@ import torch
 
 from nlvid_cli.checkpoints.architecture import InceptionArchitecture
 from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.manifest import label_names
 from nlvid_cli.errors import UnknownName, UsageError
 from nlvid_cli.network import build_network, load_weights
 from nlvid_cli.training.model import SMALL, Base, make_trainee, nonlocal_places
+from nlvid_cli.training.recipe import RECIPES
+from nlvid_cli.training.run import find_base
 from tests.conftest import make_card
 from tests.training.made import QUICK, TINY
 
@@ -34,6 +37,19 @@ def test_fresh_blocks_leave_the_outputs_of_the_base_as_they_are(base: Base) -> N
     assert trainee.card.architecture.nonlocal_blocks is not None
     assert len([name for name in trainee.fresh if name.endswith("g.weight")]) == 5
     assert not any(name.startswith("head.") for name in trainee.fresh)
+
+
+@pytest.mark.network
+def test_fresh_blocks_leave_the_outputs_of_the_real_i3d_as_they_are() -> None:
+    real = find_base("i3d")
+    assert real.tensors is not None
+    trainee = make_trainee(real, label_names(real.card), "single", RECIPES["finetune"], "5", seed=1)
+    plain = build_network(real.card)
+    load_weights(plain, {name: torch.from_numpy(array) for name, array in real.tensors.items()}, "i3d")
+    assert len([name for name in trainee.fresh if name.endswith("g.weight")]) == 5
+    clips = torch.randn(1, 3, 16, 224, 224)
+    with torch.no_grad():
+        assert trainee.network.eval()(clips).equal(plain.eval()(clips))
 
 
 def test_the_beginning_of_a_base_is_a_base(base: Base) -> None:
