@@ -1,0 +1,200 @@
+"""Labelling a folder: against its own stages alone, against classify in a shell loop, and against another program.
+
+    python benchmarks/label.py VIDEO... [--model tiny] [--videos 200] [--loop 5] [--memory] [--transformers]
+
+Fills a folder with copies of the given videos and prints, in videos per second:
+
+- decode alone: the same processes, and a network that does nothing;
+- network alone: the same network on one decoded video after another, in one thread;
+- label: the pipeline of `nlvid label`, without the start of the program; also as a share of the slower of these two,
+  and of what both leave where they share all processors: 1 / (1 / decode + 1 / network);
+- a shell loop of `nlvid classify`, one process per video;
+- with --transformers the `video-classification` pipeline of that library, with a small VideoMAE of random weights
+  (16 frames of 112 x 112, one clip, two layers). It does less per video: one clip instead of ten, the first frames that
+  fit instead of a protocol, and nothing is kept of a run that ends early.
+
+With --memory it labels 100 and 1,000 videos, each in a process of its own, and prints the peak of the memory that
+is its own and its processes'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+import nlvid_cli
+from nlvid_cli.labelling.pipeline import Array, Limits, Pipeline, Seen
+from nlvid_cli.recognizer import Answer, Recognizer
+from nlvid_cli.video.clips import Stretch, decode_clips
+
+MEMORY_COUNTS = (100, 1000)
+
+
+class Nothing:
+    """A network that takes no time."""
+
+    views_at_once = 1
+
+    def look(self, views: Array) -> Array:
+        """Zeros."""
+        return np.zeros((len(views), 1), np.float32)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video", type=Path, nargs="+")
+    parser.add_argument("--model", default="tiny")
+    parser.add_argument("--videos", type=int, default=200)
+    parser.add_argument("--loop", type=int, default=5, help="videos in the shell loop")
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--transformers", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        if arguments.memory:
+            for count in MEMORY_COUNTS:
+                folder = fill(Path(temporary, str(count)), arguments.video, count)
+                print(f"{count:5} videos: peak {peak_mib(folder, arguments.model):.0f} MiB", flush=True)
+            return
+        folder = fill(Path(temporary, "videos"), arguments.video, arguments.videos)
+        compare(sorted(folder.iterdir()), arguments)
+
+
+def compare(paths: list[Path], arguments: argparse.Namespace) -> None:
+    """Measure all and print the table."""
+    recognizer = nlvid_cli.load(arguments.model)
+    limits = Limits(workers=arguments.workers)
+    print(f"{recognizer.card.name}, {recognizer.backend.precision} on {recognizer.backend.device}, {len(paths)} videos")
+    decode = tell("decode alone", len(paths), lambda: run(recognizer, paths, limits, network=False))
+    few = paths[: max(len(paths) // 5, 1)]
+    network = tell("network alone", len(few), lambda: look(recognizer, few))
+    label = tell("label", len(paths), lambda: run(recognizer, paths, limits))
+    print(f"{'  of the slower stage':28} {label / min(decode, network):9.2f}")
+    print(f"{'  of both on the same cores':28} {label * (1 / decode + 1 / network):9.2f}")
+    loop = paths[: arguments.loop]
+    command = [sys.executable, "-m", "nlvid_cli", "classify", "--model", arguments.model, "-f", "jsonl"]
+    tell("shell loop of classify", len(loop), lambda: [classify(command, path) for path in loop])
+    if arguments.transformers:
+        pipeline = other_pipeline()
+        tell("transformers", len(few), lambda: [pipeline(str(path)) for path in few])
+
+
+def tell(name: str, videos: int, work: object) -> float:
+    """Do the work once, print and return videos per second."""
+    assert callable(work)
+    began = time.perf_counter()
+    work()
+    rate = videos / (time.perf_counter() - began)
+    print(f"{name:28} {rate:9.3f} videos/s", flush=True)
+    return rate
+
+
+def run(recognizer: Recognizer, paths: list[Path], limits: Limits, network: bool = True) -> None:
+    """All videos through the pipeline."""
+    card = recognizer.card
+    pipeline = recognizer.pipeline(limits)
+    if not network:
+        pipeline = Pipeline([Nothing()], card.sampling, card.preprocess, limits)
+    for outcome in pipeline.run(map(Stretch, paths)):
+        assert isinstance(outcome.result, Seen), outcome.result
+
+
+def classify(command: list[str], path: Path) -> None:
+    """A process for one video, as in a shell loop."""
+    subprocess.run([*command, path], check=True, stdout=subprocess.DEVNULL)
+
+
+def look(recognizer: Recognizer, paths: list[Path]) -> None:
+    """The network on all clips of as many videos, decoded before; the time of decoding one video is in it."""
+    decoded = [decode_clips(Stretch(path), recognizer.card.sampling, recognizer.card.preprocess) for path in paths[:1]]
+    for path in paths:
+        recognizer.look_at(Stretch(path), *decoded[0], Answer())
+
+
+def other_pipeline() -> object:
+    """The pipeline of transformers, with a small model of its own."""
+    import torch
+    from transformers import VideoClassificationPipeline, VideoMAEConfig, VideoMAEForVideoClassification
+    from transformers import VideoMAEImageProcessor as Processor
+
+    torch.manual_seed(0)
+    config = VideoMAEConfig(
+        image_size=112, num_hidden_layers=2, hidden_size=192, num_attention_heads=3, intermediate_size=768
+    )
+    size = {"height": 112, "width": 112}
+    processor = Processor(size={"shortest_edge": 128}, crop_size=size)
+    return VideoClassificationPipeline(model=VideoMAEForVideoClassification(config), image_processor=processor)
+
+
+def fill(folder: Path, videos: list[Path], count: int) -> Path:
+    """A folder of ``count`` copies."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        source = videos[number % len(videos)]
+        shutil.copy(source, folder / f"{number:05}{source.suffix}")
+    return folder
+
+
+def peak_mib(folder: Path, model: str) -> float:
+    """Peak of the memory of a run and its processes, each page once."""
+    command = [
+        sys.executable,
+        "-m",
+        "nlvid_cli",
+        "label",
+        folder,
+        "-o",
+        folder.with_suffix(".jsonl"),
+        "-m",
+        model,
+        "-q",
+    ]
+    with subprocess.Popen(command) as process, watched(process.pid) as peaks:
+        process.wait()
+    rows = folder.with_suffix(".jsonl").read_text().splitlines()
+    assert len(rows) == len(list(folder.iterdir()))
+    assert not any("error" in json.loads(row) for row in rows)
+    return max(peaks)
+
+
+@contextmanager
+def watched(pid: int) -> Iterator[list[float]]:
+    """Memory of a process and its children (proportional set size, MiB), twice a second."""
+    found = [0.0]
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.5):
+            children = Path(f"/proc/{pid}/task").glob("*/children")
+            try:
+                pids = [pid, *(int(child) for file in children for child in file.read_text().split())]
+                found.append(sum(map(proportional_mib, pids)))
+            except OSError:
+                continue
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield found
+    over.set()
+    thread.join()
+
+
+def proportional_mib(pid: int) -> float:
+    """Memory of a process, shared pages divided among those that share them."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+if __name__ == "__main__":
+    main()
