@@ -27,7 +27,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,15 +84,14 @@ def compare(paths: list[Path], arguments: argparse.Namespace) -> None:
     print(f"{'  of both on the same cores':28} {label * (1 / decode + 1 / network):9.2f}")
     loop = paths[: arguments.loop]
     command = [sys.executable, "-m", "nlvid_cli", "classify", "--model", arguments.model, "-f", "jsonl"]
-    tell("shell loop of classify", len(loop), lambda: [classify(command, path) for path in loop])
+    tell("shell loop of classify", len(loop), lambda: classify_each(command, loop))
     if arguments.transformers:
         pipeline = other_pipeline()
         tell("transformers", len(few), lambda: [pipeline(str(path)) for path in few])
 
 
-def tell(name: str, videos: int, work: object) -> float:
+def tell(name: str, videos: int, work: Callable[[], object]) -> float:
     """Do the work once, print and return videos per second."""
-    assert callable(work)
     began = time.perf_counter()
     work()
     rate = videos / (time.perf_counter() - began)
@@ -110,9 +109,10 @@ def run(recognizer: Recognizer, paths: list[Path], limits: Limits, network: bool
         assert isinstance(outcome.result, Seen), outcome.result
 
 
-def classify(command: list[str], path: Path) -> None:
-    """A process for one video, as in a shell loop."""
-    subprocess.run([*command, path], check=True, stdout=subprocess.DEVNULL)
+def classify_each(command: list[str], paths: list[Path]) -> None:
+    """A process for each video, as in a shell loop."""
+    for path in paths:
+        subprocess.run([*command, path], check=True, stdout=subprocess.DEVNULL)
 
 
 def look(recognizer: Recognizer, paths: list[Path]) -> None:
@@ -122,7 +122,7 @@ def look(recognizer: Recognizer, paths: list[Path]) -> None:
         recognizer.look_at(Stretch(path), *decoded[0], Answer())
 
 
-def other_pipeline() -> object:
+def other_pipeline() -> Callable[[str], object]:
     """The pipeline of transformers, with a small model of its own."""
     import torch
     from transformers import VideoClassificationPipeline, VideoMAEConfig, VideoMAEForVideoClassification
@@ -134,7 +134,10 @@ def other_pipeline() -> object:
     )
     size = {"height": 112, "width": 112}
     processor = Processor(size={"shortest_edge": 128}, crop_size=size)
-    return VideoClassificationPipeline(model=VideoMAEForVideoClassification(config), image_processor=processor)
+    pipeline: Callable[[str], object] = VideoClassificationPipeline(
+        model=VideoMAEForVideoClassification(config), image_processor=processor
+    )
+    return pipeline
 
 
 def fill(folder: Path, videos: list[Path], count: int) -> Path:
@@ -148,21 +151,11 @@ def fill(folder: Path, videos: list[Path], count: int) -> Path:
 
 def peak_mib(folder: Path, model: str) -> float:
     """Peak of the memory of a run and its processes, each page once."""
-    command = [
-        sys.executable,
-        "-m",
-        "nlvid_cli",
-        "label",
-        folder,
-        "-o",
-        folder.with_suffix(".jsonl"),
-        "-m",
-        model,
-        "-q",
-    ]
+    output = folder.with_suffix(".jsonl")
+    command = [sys.executable, "-m", "nlvid_cli", "label", str(folder), "-o", str(output), "-m", model]
     with subprocess.Popen(command) as process, watched(process.pid) as peaks:
         process.wait()
-    rows = folder.with_suffix(".jsonl").read_text().splitlines()
+    rows = output.read_text().splitlines()
     assert len(rows) == len(list(folder.iterdir()))
     assert not any("error" in json.loads(row) for row in rows)
     return max(peaks)
