@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from nlvid_cli.commands.label_progress import duration, progress, summary
+from nlvid_cli.commands.options import start_logging
+from nlvid_cli.labelling.run import Tally
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def tally() -> Tally:
+    return Tally(40, done=9, failures=Counter({"UnreadableVideo": 1}), started=time.monotonic() - 20)
+
+
+def _stderr(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, level: int = logging.INFO) -> io.StringIO:
+    monkeypatch.setattr(sys, "stderr", stream)
+    start_logging(level)
+    return stream
+
+
+def test_a_bar_on_a_terminal(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    stream = _stderr(monkeypatch, _Terminal())
+    with progress(tally) as listener:
+        listener({})
+        time.sleep(0.3)
+    assert "10/40" in stream.getvalue()
+    assert "1 failed, 0." in stream.getvalue()
+    assert " s left" in stream.getvalue()
+
+
+def test_lines_elsewhere(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nlvid_cli.commands.label_progress.LINE_SECONDS", 0.2)
+    stream = _stderr(monkeypatch, io.StringIO())
+    with progress(tally) as listener:
+        listener({})
+        time.sleep(0.5)
+    lines = stream.getvalue().splitlines()
+    assert 1 <= len(lines) <= 2
+    assert lines[0].startswith("note: 10 of 40 videos, 1 failed, 0.")
+    assert lines[0].endswith(" s left")
+
+
+def test_nothing_if_it_shall_be_quiet(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = _stderr(monkeypatch, _Terminal(), logging.ERROR)
+    with progress(tally) as listener:
+        listener({})
+    assert stream.getvalue() == ""
+
+
+def test_summary(tally: Tally) -> None:
+    tally.video_seconds = 3600.0
+    tally.stages.add("decode", 20.0)
+    tally.stages.add("network", 10.0)
+    first, second, third = summary(tally, workers=2, devices=1)
+    assert first == "9 of 40 videos labelled, 1 failed, in 20 s: 0.5 videos/s, 180 hours of video per hour"
+    assert second == "failed: 1 UnreadableVideo"
+    assert third == "busy: decode 2 x 50 %, prepare 0 %, network 1 x 50 %, write 0 %"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(1.234, "1.23 s"), (119, "119 s"), (125, "2.08 min"), (9000, "2.5 h"), (1e6, "11.6 days")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_rows_count(tally: Tally) -> None:
+    row: dict[str, Any] = {"duration_seconds": 2.5}
+    tally.count(row)
+    tally.count({"error": {"type": "DecodeTimeout"}})
+    assert (tally.done, tally.failed, tally.video_seconds) == (10, 2, 2.5)
