@@ -2,11 +2,11 @@
 
     python benchmarks/backends.py [--model i3d --model nl-i3d-r50 --model tiny] [--video clip.mp4] [--rounds 3]
 
-Each form of each model runs in a process of its own, which makes it ready, computes one view to warm up, and then
-``rounds`` views; told are the time until the first scores (imports, loading, first view), the median time of a view
-after that, and the largest resident memory of the process. ``nl-i3d-r50`` is the ResNet-50 I3D with 5 non-local blocks
-on 32 frames, with random weights. int8 is calibrated on the video, and left out without one. ``torch compiled`` is
-``torch.compile`` of the inference form in fp32, which needs a C++ compiler on CPUs.
+Each form of each model lives in a process of its own, which makes it ready and computes one view to warm up; then all
+of them compute ``rounds`` views in turn. Told are the time until the first scores (imports, loading, first view), the
+median time of a view after that, and the largest resident memory of the process. ``nl-i3d-r50`` is the ResNet-50 I3D
+with 5 non-local blocks on 32 frames, with random weights. int8 is calibrated on the video, and left out without one.
+``torch compiled`` is ``torch.compile`` of the inference form in fp32, which needs a C++ compiler on CPUs.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -30,16 +30,6 @@ from nlvid_cli.checkpoints.fetch import fetch
 from nlvid_cli.checkpoints.manifest import find_card, is_known
 
 FORMS = ("torch fp32", "torch auto", "torch compiled", "onnx fp32", "onnx int8")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One form: what it computes in, seconds until the first scores, median seconds of a view, peak memory."""
-
-    computed: str
-    ready_seconds: float
-    view_seconds: float
-    peak_bytes: int
 
 
 def weights_of(model: str, folder: Path) -> Path:
@@ -57,8 +47,8 @@ def weights_of(model: str, folder: Path) -> Path:
     return path
 
 
-def run_form(form: str, file: str, device: str, rounds: int) -> Measured:
-    """Make one form of a model ready and time it; for a process of its own."""
+def child(form: str, file: str, device: str) -> None:
+    """Make one form of a model ready and compute a view; then one more for each line on stdin. Tells each in JSON."""
     from nlvid_cli.recognizer import load
 
     started = time.perf_counter()
@@ -69,23 +59,45 @@ def run_form(form: str, file: str, device: str, rounds: int) -> Measured:
         import torch
 
         recognizer.backend._network = torch.compile(recognizer.backend._network)  # type: ignore[attr-defined]
-    card = recognizer.card
-    seconds_per_view(recognizer.backend, card, 1)
+    seconds_per_view(recognizer.backend, recognizer.card, 1)
     ready = time.perf_counter() - started
-    seconds = [seconds_per_view(recognizer.backend, card, 1) for _ in range(rounds)]
-    scale = 1 if sys.platform == "darwin" else 1024
     computed = f"{recognizer.backend.precision} on {recognizer.backend.device}"
-    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
-    return Measured(computed, ready, median(seconds), peak_bytes)
+    print(json.dumps({"ready": ready, "computed": computed}), flush=True)
+    scale = 1 if sys.platform == "darwin" else 1024
+    for _ in sys.stdin:
+        seconds = seconds_per_view(recognizer.backend, recognizer.card, 1)
+        peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+        print(json.dumps({"seconds": seconds, "peak_bytes": peak_bytes}), flush=True)
 
 
-def measure(form: str, file: Path, device: str, rounds: int) -> Measured | str:
-    """The same in a new process; a text says why it did not work."""
-    command = [sys.executable, __file__, "--child", form, str(file), device, str(rounds)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        return (done.stderr.strip().splitlines() or ["failed"])[-1][:80]
-    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+class Form:
+    """One form of a model, in a process of its own, which waits between its views."""
+
+    def __init__(self, name: str, file: Path, device: str) -> None:
+        self.name, self.file = name, file
+        command = [sys.executable, __file__, "--child", name, str(file), device]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.facts = self._answer()
+        self.seconds: list[float] = []
+        self.peak_bytes = 0
+
+    def look(self) -> None:
+        """Compute one view."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("go\n")
+        self._process.stdin.flush()
+        answer = self._answer()
+        self.seconds.append(answer["seconds"])
+        self.peak_bytes = answer["peak_bytes"]
+
+    def close(self) -> None:
+        """Let the process end."""
+        self._process.communicate()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        return dict(json.loads(line)) if line else {}
 
 
 def forms_of(model: str, video: Path | None, folder: Path, device: str) -> dict[str, Path]:
@@ -102,32 +114,37 @@ def forms_of(model: str, video: Path | None, folder: Path, device: str) -> dict[
 
 
 def report(model: str, files: dict[str, Path], device: str, rounds: int) -> Table:
+    """Make all forms ready, one after the other; then time them in turn, so that a busy machine is busy for all."""
+    forms = [Form(name, file, device) for name, file in files.items()]
+    running = [form for form in forms if form.facts]
+    for _ in range(rounds):
+        for form in running:
+            form.look()
     table = Table(title=f"{model} on {device}")
-    numbers = ("seconds per view", "times torch fp32", "until first scores", "peak MB", "file MB")
+    numbers = ("seconds per view", "times torch fp32 (median, range)", "until first scores", "peak MB", "file MB")
     for column in ("form", "computed in", *numbers):
         table.add_column(column, justify="right" if column in numbers else "left")
-    base: float | None = None
-    for form, file in files.items():
-        row = measure(form, file, device, rounds)
-        if isinstance(row, str):
-            table.add_row(form, row)
+    for form in forms:
+        form.close()
+        if not form.facts:
+            table.add_row(form.name, "does not run here")
             continue
-        base = base or row.view_seconds
-        ratio, megabytes = base / row.view_seconds, (row.peak_bytes / 1e6, file.stat().st_size / 1e6)
-        cells = (
-            f"{row.view_seconds:.3f}",
-            f"{ratio:.2f}",
-            f"{row.ready_seconds:.2f}",
-            *(f"{m:.0f}" for m in megabytes),
+        ratios = [base / own for base, own in zip(running[0].seconds, form.seconds, strict=True)]
+        table.add_row(
+            form.name,
+            form.facts["computed"],
+            f"{median(form.seconds):.3f}",
+            f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+            f"{form.facts['ready']:.2f}",
+            f"{form.peak_bytes / 1e6:.0f}",
+            f"{form.file.stat().st_size / 1e6:.0f}",
         )
-        table.add_row(form, row.computed, *cells)
     return table
 
 
 def main() -> None:
     if sys.argv[1:2] == ["--child"]:
-        form, file, device, rounds = sys.argv[2:]
-        print(json.dumps(asdict(run_form(form, file, device, int(rounds)))))
+        child(*sys.argv[2:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", action="append", help="Default: i3d, nl-i3d-r50, and tiny where it is known.")
