@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 ASKED_AT_ONCE = 16
 """Servers' answers that are waited for at the same time."""
 
+ROW_START = b'{"schema": '
+
 SYNC_SECONDS = 5.0
 """After this time at most, rows are not only with the operating system but on the disk."""
 
@@ -117,7 +119,7 @@ class Ledger:
         try:
             head = head_of(line)
         except ValueError as error:
-            if line.startswith(b'{"schema"') or not line.strip(b"\0\n") or not line.endswith(b"\n"):
+            if _is_torn(line):
                 self._torn += 1
                 return
             raise OutputError(
@@ -228,6 +230,19 @@ class Ledger:
             finally:
                 os.close(self._file)
                 self._file = -1
+
+
+def _is_torn(line: bytes) -> bool:
+    """Whether a line that is no row can be the beginning of one, or what a file system leaves of one: zeros."""
+    if not line.strip(b"\0\n"):
+        return True
+    if not line.endswith(b"\n"):
+        return line.startswith(ROW_START) or ROW_START.startswith(line)
+    try:
+        json.loads(line)
+    except ValueError:
+        return line.startswith(ROW_START)
+    return False
 
 
 def _states(videos: list[str]) -> Iterator[dict[str, Any] | None]:

@@ -122,12 +122,21 @@ def test_a_torn_line_is_done_again(tmp_path: Path, videos: list[str], tear: Any)
     assert b"\0" not in output.read_bytes()
 
 
-def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Chapter one\n",
+        b"no end of line",
+        b'{"a": 1}\n',
+        b'{"schema": 1, "video": "a", "error": {"type": "X", "message": ""}}\n',  # of nlvid classify
+    ],
+)
+def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes) -> None:
     output = tmp_path / "thesis.txt"
-    output.write_text("Chapter one\n")
+    output.write_bytes(content)
     with pytest.raises(OutputError, match="is no file of nlvid label"):
         Ledger(output).read()
-    assert output.read_text() == "Chapter one\n"
+    assert output.read_bytes() == content
 
 
 def test_two_at_a_time_are_kept_apart(tmp_path: Path) -> None:
