@@ -46,6 +46,7 @@ bench: $(VENV)/installed-bench $(DEMO_CLIP)
 	$(BIN)/python benchmarks/nonlocal_block.py
 	$(BIN)/python benchmarks/decoding.py --cache $(CACHE)
 	$(BIN)/python benchmarks/convert.py
+	$(BIN)/python benchmarks/label.py $(DEMO_CLIP) --transformers
 	$(BIN)/python benchmarks/backends.py --video $(DEMO_CLIP)
 
 # A folder for each action, files named person_action. A run for each person, without that person, says how good the
