@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -43,7 +44,7 @@ def weights_of(model: str, folder: Path) -> Path:
     card, tensors = nonlocal_i3d()
     path = folder / "nl-i3d-r50.safetensors"
     tensors = {name: array for name, array in tensors.items() if "num_batches" not in name}
-    write_checkpoint(path, card, tensors)
+    write_checkpoint(path, replace(card, name=model, aliases=(), sources=()), tensors)
     return path
 
 
