@@ -59,7 +59,7 @@ class Prediction:
         model: full name of the model that answered.
         backend: ``torch`` or ``onnx``.
         device: for example ``cpu`` or ``cuda:0``.
-        precision: ``fp32``, ``bf16`` or ``fp16``, as computed.
+        precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``, as computed.
         duration_seconds: from the first frame to the end of the last one.
         frame_rate: mean frames per second.
         variable_frame_rate: whether the distances between frames differ.

@@ -65,6 +65,7 @@ def _gather(offline: bool) -> dict[str, Any]:
         "system": platform.platform(),
         "packages": _package_versions(),
         "devices": _devices(),
+        "onnx runtime": _providers(),
         "ffmpeg": _ffmpeg(),
         "cache": _cache(),
         "variables": {name: _without_secrets(os.environ[name]) for name in VARIABLES if name in os.environ},
@@ -96,6 +97,15 @@ def _devices() -> dict[str, str]:
     except ImportError as error:
         return {"torch": f"does not load: {error}"}
     return describe_devices()
+
+
+def _providers() -> dict[str, str]:
+    """What ONNX Runtime can run on, by the names for --device, as far as this build of it has them."""
+    try:
+        from nlvid_cli.backends.providers import places
+    except ImportError as error:
+        return {"onnxruntime": f"does not load: {error}"}
+    return {str(place): place.provider for place in places("auto")}
 
 
 def _ffmpeg() -> dict[str, str]:
