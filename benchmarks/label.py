@@ -168,7 +168,7 @@ def fill(folder: Path, videos: list[Path], count: int) -> Path:
 
 
 def peak_mib(folder: Path, model: str) -> float:
-    """Peak of the memory of a run and its processes, each page once."""
+    """Peak of the memory of a run and its processes."""
     output = folder.with_suffix(".jsonl")
     command = [sys.executable, "-m", "nlvid_cli", "label", str(folder), "-o", str(output), "-m", model]
     with subprocess.Popen(command) as process, watched(process.pid) as peaks:
@@ -181,7 +181,7 @@ def peak_mib(folder: Path, model: str) -> float:
 
 @contextmanager
 def watched(pid: int) -> Iterator[list[float]]:
-    """Memory of a process and its children (proportional set size, MiB), twice a second."""
+    """Memory of a process and its children in MiB, twice a second."""
     found = [0.0]
     over = threading.Event()
 
@@ -190,7 +190,7 @@ def watched(pid: int) -> Iterator[list[float]]:
             children = Path(f"/proc/{pid}/task").glob("*/children")
             try:
                 pids = [pid, *(int(child) for file in children for child in file.read_text().split())]
-                found.append(sum(map(proportional_mib, pids)))
+                found.append(sum(map(own_mib, pids)))
             except OSError:
                 continue
 
@@ -201,10 +201,10 @@ def watched(pid: int) -> Iterator[list[float]]:
     thread.join()
 
 
-def proportional_mib(pid: int) -> float:
-    """Memory of a process, shared pages divided among those that share them."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+def own_mib(pid: int) -> float:
+    """Memory of a process that is not pages of files, which other processes may share."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:"))) / 1024
 
 
 if __name__ == "__main__":
