@@ -64,7 +64,11 @@ def _read(where: str) -> tuple[Card, dict[str, str], dict[str, np.ndarray]]:
         with safe_open(where, framework="numpy") as file:
             metadata = file.metadata()
             card = _card_of(metadata, where)
-            return card, metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        for name, tensor in tensors.items():
+            if tensor.dtype.kind not in "biuf":  # other packages teach numpy more, such as bfloat16
+                raise TypeError(f"{name} is of type {tensor.dtype}")
+        return card, metadata, tensors
     except (SafetensorError, OSError, TypeError, ValueError, AttributeError, MemoryError) as error:
         raise _unreadable(where, error) from None
 
