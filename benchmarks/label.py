@@ -34,7 +34,8 @@ from pathlib import Path
 import numpy as np
 
 import nlvid_cli
-from nlvid_cli.labelling.pipeline import Array, Limits, Pipeline, Seen
+from nlvid_cli.pipeline.batches import Array
+from nlvid_cli.pipeline.pipeline import Limits, Pipeline, Seen
 from nlvid_cli.recognizer import Answer, Recognizer
 from nlvid_cli.video.clips import Stretch, decode_clips
 

@@ -24,9 +24,9 @@ from nlvid_cli.checkpoints.manifest import label_names, load_manifest
 from nlvid_cli.checkpoints.progress import Progress
 from nlvid_cli.combine import combination, temper
 from nlvid_cli.errors import InputShapeError, NumericalError, UsageError, did_you_mean
-from nlvid_cli.labelling.in_order import in_order
-from nlvid_cli.labelling.pipeline import Limits, Outcome, Pipeline, Seen
-from nlvid_cli.labelling.settled import is_settled
+from nlvid_cli.pipeline.in_order import in_order
+from nlvid_cli.pipeline.pipeline import Limits, Outcome, Pipeline, Seen
+from nlvid_cli.pipeline.settled import is_settled
 from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Result, Views
 from nlvid_cli.video.clips import ClipFacts, Stretch, decode_clips
 from nlvid_cli.video.info import Pixels
@@ -136,7 +136,7 @@ class Recognizer:
         Args:
             limits: number of processes, and what they may take.
             more: the same model on other devices.
-            auto_views: stop adding clips when the answer is settled, see :mod:`nlvid_cli.labelling.settled`.
+            auto_views: stop adding clips when the answer is settled, see :mod:`nlvid_cli.pipeline.settled`.
         """
         networks = [_View(one.backend, self._combination.of) for one in (self, *more)]
         settled = is_settled(self._combined) if auto_views else None

@@ -100,9 +100,9 @@ def label(
     from nlvid_cli.commands.label_run import Job, Loading, Outputs, dry_run, merge, run
     from nlvid_cli.errors import UsageError
     from nlvid_cli.labelling.find import find_videos
-    from nlvid_cli.labelling.pipeline import Limits
     from nlvid_cli.labelling.shards import Shard
-    from nlvid_cli.labelling.worker import WorkerLimits
+    from nlvid_cli.pipeline.pipeline import Limits
+    from nlvid_cli.pipeline.worker import WorkerLimits
     from nlvid_cli.recognizer import Answer
 
     if output is None:

@@ -18,11 +18,11 @@ from nlvid_cli.commands.progress import DownloadBar
 from nlvid_cli.errors import UsageError
 from nlvid_cli.labelling import shards
 from nlvid_cli.labelling.ledger import Ledger, locked
-from nlvid_cli.labelling.pipeline import Limits
 from nlvid_cli.labelling.ray_engine import RayEngine
 from nlvid_cli.labelling.rows import Request
 from nlvid_cli.labelling.run import Engine, LocalEngine, Tally, Todo, label
 from nlvid_cli.labelling.tables import TABLES, import_parquet, make_table
+from nlvid_cli.pipeline.pipeline import Limits
 from nlvid_cli.recognizer import Answer, Recognizer, load
 
 log = logging.getLogger(__name__)

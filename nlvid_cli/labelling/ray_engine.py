@@ -24,10 +24,10 @@ import numpy as np
 
 from nlvid_cli.checkpoints.card import Preprocess, Sampling
 from nlvid_cli.errors import UsageError, WorkerError
-from nlvid_cli.labelling.pipeline import ENFORCE_SECONDS, Limits
 from nlvid_cli.labelling.rows import Request, row_of
 from nlvid_cli.labelling.run import Row, Tally, Todo
-from nlvid_cli.labelling.worker import Decoded, DecodeWorker, WorkerLimits, facts_of
+from nlvid_cli.pipeline.pipeline import ENFORCE_SECONDS, Limits
+from nlvid_cli.pipeline.worker import Decoded, DecodeWorker, WorkerLimits, facts_of
 from nlvid_cli.prediction import Failure, FailureReason
 from nlvid_cli.recognizer import Recognizer
 from nlvid_cli.video.clips import Stretch

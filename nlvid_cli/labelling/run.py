@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nlvid_cli.labelling.ledger import Ledger
-from nlvid_cli.labelling.pipeline import Limits, Stages
 from nlvid_cli.labelling.rows import Request, row_of
+from nlvid_cli.pipeline.pipeline import Limits
+from nlvid_cli.pipeline.stages import Stages
 from nlvid_cli.recognizer import Recognizer
 from nlvid_cli.video.clips import Stretch
 

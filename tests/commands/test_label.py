@@ -151,7 +151,7 @@ def _plain(prediction: Prediction) -> dict[str, Any]:
 def test_hang_crash_and_memory_cost_a_row_each(
     run: Run, model_file: Path, good: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nlvid_cli.labelling.worker.MODULE", "tests.labelling.odd_decoder")
+    monkeypatch.setattr("nlvid_cli.pipeline.worker.MODULE", "tests.pipeline.odd_decoder")
     folder = _folder(tmp_path / "videos", good, 12)
     for name in ("hang", "crash", "hungry"):
         shutil.copy(good[0], folder / f"{name}.mp4")

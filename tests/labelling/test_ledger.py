@@ -195,8 +195,8 @@ def test_a_hundred_thousand_rows_are_read_quickly(tmp_path: Path) -> None:
     before, after = line_of(row_of(_prediction("v/NUMBER.mp4"), None, REQUEST)).split(b"NUMBER")
     with output.open("wb") as stream:
         stream.writelines(before + str(number).encode() + after for number in range(100_000))
-    began = time.monotonic()
+    began = time.process_time()
     assert _to_do(output, [f"v/{number}.mp4" for number in range(0, 200_000, 2)]) == [
         f"v/{number}.mp4" for number in range(100_000, 200_000, 2)
     ]
-    assert time.monotonic() - began < 15
+    assert time.process_time() - began < 15

@@ -10,10 +10,11 @@ import pytest
 
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.errors import DeviceError
-from nlvid_cli.labelling.in_order import in_order
-from nlvid_cli.labelling.pipeline import Limits, Network, Outcome, Pipeline, Seen, spread_out
-from nlvid_cli.labelling.shared import MemoryBudget
-from nlvid_cli.labelling.worker import WorkerLimits
+from nlvid_cli.pipeline.in_order import in_order
+from nlvid_cli.pipeline.pipeline import Limits, Network, Outcome, Pipeline, Seen
+from nlvid_cli.pipeline.settled import spread_out
+from nlvid_cli.pipeline.shared import MemoryBudget
+from nlvid_cli.pipeline.worker import WorkerLimits
 from nlvid_cli.prediction import Failure
 from nlvid_cli.video.clips import Stretch, decode_clips
 from nlvid_cli.video.preprocess import preprocess

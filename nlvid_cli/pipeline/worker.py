@@ -23,12 +23,12 @@ from typing import Any
 
 from nlvid_cli.checkpoints.card import Preprocess, Sampling
 from nlvid_cli.errors import WorkerError
-from nlvid_cli.labelling.shared import SharedBlock, size_of_frames
+from nlvid_cli.pipeline.shared import SharedBlock, size_of_frames
 from nlvid_cli.prediction import FailureReason
 from nlvid_cli.video.clips import ClipFacts, Stretch
 from nlvid_cli.video.info import Pixels
 
-MODULE = "nlvid_cli.labelling.decode_process"
+MODULE = "nlvid_cli.pipeline.decode_process"
 """What a worker process runs."""
 
 START_SECONDS = 120.0

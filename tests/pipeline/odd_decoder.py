@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nlvid_cli.labelling import decode_process
+from nlvid_cli.pipeline import decode_process
 from nlvid_cli.video.clips import ClipFacts, Stretch, decode_clips
 from nlvid_cli.video.info import Pixels
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.labelling.worker import DecodeWorker, WorkerLimits
+from nlvid_cli.pipeline.worker import DecodeWorker, WorkerLimits
 from tests.clips import make_clip
 
 MakeWorker = Callable[[WorkerLimits], DecodeWorker]
@@ -20,7 +20,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def odd_decoders(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nlvid_cli.labelling.worker.MODULE", "tests.labelling.odd_decoder")
+    monkeypatch.setattr("nlvid_cli.pipeline.worker.MODULE", "tests.pipeline.odd_decoder")
 
 
 @pytest.fixture

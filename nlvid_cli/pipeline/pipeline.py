@@ -17,32 +17,25 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import fspath
 from queue import SimpleQueue
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nlvid_cli.checkpoints.card import Preprocess, Sampling
 from nlvid_cli.errors import InputShapeError, NumericalError
-from nlvid_cli.labelling.shared import MemoryBudget
-from nlvid_cli.labelling.worker import DecodeWorker, WorkerLimits
+from nlvid_cli.pipeline.batches import Array, Batch, BatchMaker, DecodedVideo
+from nlvid_cli.pipeline.settled import FIRST_CLIPS, spread_out
+from nlvid_cli.pipeline.shared import MemoryBudget
+from nlvid_cli.pipeline.stages import Stages
+from nlvid_cli.pipeline.worker import DecodeWorker, WorkerLimits
 from nlvid_cli.prediction import Failure, FailureReason
 from nlvid_cli.video.clips import ClipFacts, Stretch
-from nlvid_cli.video.info import Pixels
-from nlvid_cli.video.preprocess import preprocess
-
-Array = NDArray[np.float32]
 
 ENFORCE_SECONDS = 0.1
 """From one look at the limits of the processes to the next."""
-
-MAX_PREPARERS = 8
-"""Clips that are normalised side by side."""
 
 
 class Network(Protocol):
@@ -108,51 +101,6 @@ class Outcome:
     result: Seen | Failure
 
 
-class Stages:
-    """Seconds that the stages of a run were busy, over all their threads and processes."""
-
-    def __init__(self) -> None:
-        self.seconds = {"decode": 0.0, "prepare": 0.0, "network": 0.0, "write": 0.0}
-        self._lock = threading.Lock()
-
-    def add(self, stage: str, seconds: float) -> None:
-        """Count time of a stage."""
-        with self._lock:
-            self.seconds[stage] += seconds
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Count the time inside."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(stage, time.perf_counter() - began)
-
-
-@dataclass(eq=False)
-class _Video:
-    """A decoded video whose clips are being looked at."""
-
-    number: int
-    stretch: Stretch
-    frames: Pixels
-    facts: ClipFacts
-    next_clips: list[int]
-    later_clips: list[int]
-    awaited: int
-    outputs: list[Array | None] = field(default_factory=list)
-    fault: Exception | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    """Views of clips that follow each other in ``clips``: (video, number of the clip)."""
-
-    clips: list[tuple[_Video, int]]
-    views: Array
-
-
 class Pipeline:
     """A run over many videos. To be iterated once.
 
@@ -183,9 +131,9 @@ class Pipeline:
         self._budget = MemoryBudget(limits.memory_bytes)
         at_once = max(network.views_at_once for network in networks) * len(networks)
         self._room = threading.Semaphore(len(self._workers) + 2 + 2 * -(-at_once // (sampling.clips * rules.crops)))
-        self._ready: SimpleQueue[_Video | None] = SimpleQueue()
+        self._ready: SimpleQueue[DecodedVideo | None] = SimpleQueue()
         self._ahead = threading.Semaphore(len(networks))
-        self._batches: SimpleQueue[_Batch | None] = SimpleQueue()
+        self._batches: SimpleQueue[Batch | None] = SimpleQueue()
         self._done: SimpleQueue[Outcome | BaseException | None] = SimpleQueue()
         self._state = threading.Lock()
         self._on_their_way = 0
@@ -283,61 +231,25 @@ class Pipeline:
         self.stages.add("decode", decoded.seconds)
         clips = spread_out(len(decoded.frames))
         first = clips if self._settled is None else clips[:FIRST_CLIPS]
-        video = _Video(number, stretch, decoded.frames, decoded.facts, first, clips[len(first) :], len(first))
-        video.outputs = [None] * len(clips)
+        video = DecodedVideo(number, stretch, decoded.frames, decoded.facts, first, clips[len(first) :])
         self._ready.put(video)
 
     # the batch thread
 
     def _make_batches(self) -> None:
-        waiting: list[_Video] = []
-        with ThreadPoolExecutor(min(MAX_PREPARERS, os.cpu_count() or 1)) as pool:
+        maker = BatchMaker(self._rules, self._ready, self._clips_at_once, self._note, self.stages)
+        try:
             while True:
                 self._ahead.acquire()
-                clips = self._gather(waiting)
-                if not clips or self._aborted:
-                    return
-                batch = self._prepare(clips, pool)
+                batch = None if self._aborted else maker.next()
                 if batch is None:
-                    self._ahead.release()
-                else:
-                    self._batches.put(batch)
+                    return
+                self._batches.put(batch)
+        finally:
+            maker.close()
 
-    def _gather(self, waiting: list[_Video]) -> list[tuple[_Video, int]]:
-        """Clips for a batch, of the videos that are here; waits only for the first. None are left at the end."""
-        wanted = max(1, min(network.views_at_once for network in self._networks) // self._rules.crops)
-        clips: list[tuple[_Video, int]] = []
-        while len(clips) < wanted:
-            if not waiting:
-                if clips and self._ready.empty():
-                    break
-                video = self._ready.get()
-                if video is None:
-                    self._ready.put(None)  # what is left of this batch comes first
-                    break
-                waiting.append(video)
-            clips.append((waiting[0], waiting[0].next_clips.pop(0)))
-            if not waiting[0].next_clips:
-                waiting.pop(0)
-        return clips
-
-    def _prepare(self, clips: list[tuple[_Video, int]], pool: ThreadPoolExecutor) -> _Batch | None:
-        with self.stages.timed("prepare"):
-            try:
-                parts = list(pool.map(lambda c: preprocess(c[0].frames[c[1] : c[1] + 1], self._rules), clips))
-                return _Batch(clips, parts[0] if len(parts) == 1 else np.concatenate(parts))
-            except InputShapeError:
-                return self._prepare_one_by_one(clips)
-
-    def _prepare_one_by_one(self, clips: list[tuple[_Video, int]]) -> _Batch | None:
-        good, parts = [], []
-        for video, clip in clips:
-            try:
-                parts.append(preprocess(video.frames[clip : clip + 1], self._rules))
-                good.append((video, clip))
-            except InputShapeError as error:
-                self._note(video, clip, error)
-        return _Batch(good, np.concatenate(parts)) if good else None
+    def _clips_at_once(self) -> int:
+        return max(1, min(network.views_at_once for network in self._networks) // self._rules.crops)
 
     # network threads
 
@@ -355,7 +267,7 @@ class Pipeline:
             for (video, clip), output in zip(batch.clips, by_clip, strict=True):
                 self._note(video, clip, output)
 
-    def _note(self, video: _Video, clip: int, output: Array | Exception) -> None:
+    def _note(self, video: DecodedVideo, clip: int, output: Array | Exception) -> None:
         """Something is known about a clip: maybe the video is done, maybe it goes round again."""
         with self._state:
             if isinstance(output, Exception):
@@ -378,7 +290,7 @@ class Pipeline:
         whole[known] = outputs
         self._leave(video, Seen(video.facts, whole, tuple(known)))
 
-    def _leave(self, video: _Video, result: Seen | Failure) -> None:
+    def _leave(self, video: DecodedVideo, result: Seen | Failure) -> None:
         self._budget.give_back(video.frames.nbytes)
         video.frames = np.empty(0, np.uint8)
         self._finish(video.number, video.stretch, result)
@@ -393,21 +305,3 @@ class Pipeline:
     def _end(self) -> None:
         self._ready.put(None)
         self._done.put(None)
-
-
-FIRST_CLIPS = 3
-"""Clips that are looked at before an answer can be taken for settled."""
-
-
-def spread_out(clips: int) -> list[int]:
-    """Numbers of clips, each as far as can be from those before it: the middle, the ends, and what lies between.
-
-    ::
-
-        10 clips    5  0  9  2  7  1  3  4  6  8
-    """
-    order = [clips // 2]
-    while len(order) < clips:
-        rest = [clip for clip in range(clips) if clip not in order]
-        order.append(max(rest, key=lambda clip: min(abs(clip - other) for other in order)))
-    return order

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 
-from nlvid_cli.labelling.pipeline import Outcome, Pipeline
+from nlvid_cli.pipeline.pipeline import Outcome, Pipeline
 from nlvid_cli.video.clips import Stretch
 
 MAX_AHEAD = 1000

@@ -12,10 +12,10 @@ import pytest
 
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.errors import WorkerError
-from nlvid_cli.labelling.worker import Decoded, DecodeWorker, WorkerLimits
+from nlvid_cli.pipeline.worker import Decoded, DecodeWorker, WorkerLimits
 from nlvid_cli.prediction import FailureReason
 from nlvid_cli.video.clips import Stretch, decode_clips
-from tests.labelling.conftest import MakeWorker
+from tests.pipeline.conftest import MakeWorker
 
 
 def _yes(size_bytes: int) -> bool:
@@ -113,7 +113,7 @@ def test_frames_for_which_there_is_no_room(make_worker: MakeWorker, clip: Path, 
 def test_a_process_that_does_not_start_says_why(
     make_worker: MakeWorker, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nlvid_cli.labelling.worker.MODULE", "nlvid_cli.no_such_module")
+    monkeypatch.setattr("nlvid_cli.pipeline.worker.MODULE", "nlvid_cli.no_such_module")
     with pytest.raises(WorkerError, match=r"does not start: .*No module named"):
         make_worker(WorkerLimits()).decode(Stretch(clip), _yes)
 
@@ -121,7 +121,7 @@ def test_a_process_that_does_not_start_says_why(
 def test_a_new_process_after_many_videos(
     make_worker: MakeWorker, clip: Path, card: Card, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nlvid_cli.labelling.worker.VIDEOS_PER_PROCESS", 2)
+    monkeypatch.setattr("nlvid_cli.pipeline.worker.VIDEOS_PER_PROCESS", 2)
     worker = make_worker(WorkerLimits())
     processes = set()
     for _ in range(3):

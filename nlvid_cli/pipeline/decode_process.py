@@ -1,6 +1,6 @@
-"""What runs in a process that decodes videos: ``python -m nlvid_cli.labelling.decode_process``.
+"""What runs in a process that decodes videos: ``python -m nlvid_cli.pipeline.decode_process``.
 
-It talks with :class:`nlvid_cli.labelling.worker.DecodeWorker` in lines of JSON, since a process that reads files from
+It talks with :class:`nlvid_cli.pipeline.worker.DecodeWorker` in lines of JSON, since a process that reads files from
 outside is not to be trusted with more::
 
     it reads                                    it writes

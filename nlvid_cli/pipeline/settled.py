@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
+FIRST_CLIPS = 3
+"""Clips that are looked at before an answer can be taken for settled."""
+
 MIN_LEAD = 0.25
 """How far the best label has to lead, in scores of the video, before it is taken for settled."""
 
@@ -35,3 +38,17 @@ def is_settled(combined: Callable[[Array], Array]) -> Callable[[Array], bool]:
         return agree and bool(best - second >= MIN_LEAD)
 
     return settled
+
+
+def spread_out(clips: int) -> list[int]:
+    """Numbers of clips, each as far as can be from those before it: the middle, the ends, and what lies between.
+
+    ::
+
+        10 clips    5  0  9  2  7  1  3  4  6  8
+    """
+    order = [clips // 2]
+    while len(order) < clips:
+        rest = [clip for clip in range(clips) if clip not in order]
+        order.append(max(rest, key=lambda clip: min(abs(clip - other) for other in order)))
+    return order
