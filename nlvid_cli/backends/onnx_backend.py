@@ -15,7 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from nlvid_cli.backends import Array, Precision
 from nlvid_cli.backends.providers import GPU, Place, places
-from nlvid_cli.checkpoints.cache import cache_folder
+from nlvid_cli.checkpoints.cache import compiled_folder
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.onnx_contract import interface_of
 from nlvid_cli.checkpoints.onnx_file import read_onnx
@@ -203,7 +203,7 @@ def _session(path: Path, place: Place) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if place.device == "cpu":
         return onnxruntime.InferenceSession(os.fspath(path), options, [place.provider])
-    cache = cache_folder() / "compiled"
+    cache = compiled_folder()
     cache.mkdir(parents=True, exist_ok=True)
     with redirect_stdout(StringIO()):  # it prints, and stdout is for results
         if place.device in GPU:

@@ -105,6 +105,11 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("nlvid", False))
 
 
+def compiled_folder() -> Path:
+    """Where TensorRT, CoreML and OpenVINO keep what they make of graphs; it need not exist."""
+    return cache_folder() / "compiled"
+
+
 def cached_path(card: Card) -> Path | None:
     """The ready file of a model that is on this machine, or None. Makes no request and imports no client."""
     for source in card.sources:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlvid_cli.checkpoints.cache import Slot, cache_folder, cached_path, path_in
+from nlvid_cli.checkpoints.cache import Slot, cache_folder, cached_path, compiled_folder, path_in
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.lock import hold
 from nlvid_cli.checkpoints.manifest import find_card, is_known, load_manifest
@@ -84,9 +84,10 @@ def remove(name: str, note: Callable[[str], None]) -> Removed:
 
 
 def remove_all(note: Callable[[str], None]) -> list[Removed]:
-    """The same for all that the cache holds, also for files that belong to no model."""
+    """The same for all that the cache holds, also for what belongs to no model, such as graphs compiled for a GPU."""
     removed = [remove(name, note) for name in dict.fromkeys(slot.name for slot in held_slots())]
-    strays = list(_files())
+    compiled = compiled_folder()
+    strays = [*_files(), *(path for path in sorted(compiled.rglob("*")) if path.is_file() or path.is_symlink())]
     if strays:
         removed.append(Removed("other files", sum(_delete(path) for path in strays), ()))
     return removed

@@ -64,6 +64,8 @@ def test_all_of_the_cache_and_nothing_else(run, pulled, cache, tmp_path):
     outside.write_bytes(b"mine")
     (cache / "models" / "link").symlink_to(outside)
     (cache / "downloads" / "stray.part").write_bytes(b"12345")
+    (cache / "compiled" / "of_a_graph").mkdir(parents=True)
+    (cache / "compiled" / "of_a_graph" / "kernels.bin").write_bytes(b"123")
     freed_bytes = sum(path.lstat().st_size for path in (*files_of(cache),))
     outcome = run("models", "remove", "--all")
     assert outcome.status == 0
