@@ -321,7 +321,6 @@ def test_two_shards_killed_and_resumed(run: Run, model_file: Path, good: list[Pa
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_ray_cluster_that_loses_a_worker(model_file: Path, good: list[Path], tmp_path: Path) -> None:
-    pytest.importorskip("ray.data")
     folder = _folder(tmp_path / "videos", good, 60)
     whole, output = tmp_path / "whole.jsonl", tmp_path / "labels.jsonl"
     _start(folder, whole, model_file).communicate()

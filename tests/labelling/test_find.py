@@ -4,7 +4,9 @@ import logging
 import os
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from nlvid_cli.errors import UsageError
 from nlvid_cli.labelling.find import find_videos
@@ -85,9 +87,6 @@ def test_tables() -> None:
 
 
 def test_parquet() -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
     parquet.write_table(pyarrow.table({"File": ["a.mp4", None, "b.mp4"], "n": [1, 2, 3]}), "a.parquet")
     assert find_videos(["a.parquet"]) == ["a.mp4", "b.mp4"]
     Path("b.parquet").write_bytes(b"PAR1")

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from nlvid_cli.errors import OutputError
 from nlvid_cli.labelling.tables import COLUMNS, make_table
@@ -38,7 +39,6 @@ def test_csv(rows: Path, tmp_path: Path) -> None:
 
 
 def test_parquet(rows: Path, tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
     make_table(rows, "parquet", tmp_path / "labels.parquet")
     good, bad = parquet.read_table(tmp_path / "labels.parquet").to_pylist()
     assert tuple(good) == COLUMNS

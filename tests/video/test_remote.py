@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import s3fs
+from moto.server import ThreadedMotoServer
 
 from nlvid_cli.checkpoints.card import Preprocess, Sampling
 from nlvid_cli.errors import ForbiddenFormat, RemoteFailure, UnreadableVideo, UsageError, VideoNotFound
@@ -16,9 +18,6 @@ from nlvid_cli.video.clips import Stretch, decode_clips
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.remote import BLOCK_BYTES, expand_address, is_address, remote_state
 from tests.clips import copy_packets, make_clip
-
-pytest.importorskip("fsspec")
-pytest.importorskip("aiohttp")
 
 SAMPLING = Sampling(frames=8, step=2, clips=10, clip_starts="ends", short_video="loop")
 RULES = Preprocess(72, 64, 1, "swscale_bilinear", (127.5,) * 3, (127.5,) * 3)
@@ -173,11 +172,7 @@ def test_what_is_an_address() -> None:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """An S3 server on this machine, with a bucket."""
-    pytest.importorskip("s3fs")
-    server_module = pytest.importorskip("moto.server")
-    import s3fs
-
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
     for name, value in {
