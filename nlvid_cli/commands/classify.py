@@ -17,10 +17,13 @@ from nlvid_cli.commands.options import (
     Clips,
     Crops,
     Device,
+    Labels,
+    MinScore,
     Model,
     Output,
     PrecisionName,
     Quiet,
+    Step,
     Verbose,
 )
 
@@ -44,18 +47,11 @@ def classify(
         float | None, typer.Option("--threshold", min=0.0, max=1.0, help="Show the labels that score at least this.")
     ] = None,
     timeline: Annotated[bool, typer.Option("--timeline", help="Also the top label of each clip.")] = False,
-    labels: Annotated[
-        list[str] | None,
-        typer.Option("--labels", metavar="PATTERN", help='Only these labels, e.g. "swim*"; repeatable.'),
-    ] = None,
-    min_score: Annotated[
-        float, typer.Option("--min-score", min=0.0, max=1.0, help='Below this, the answer is "unsure".')
-    ] = 0.0,
+    labels: Labels = None,
+    min_score: MinScore = 0.0,
     clips: Clips = None,
     crops: Crops = None,
-    step: Annotated[
-        int | None, typer.Option("--step", min=1, help="Frames from one to the next. Default: as published.")
-    ] = None,
+    step: Step = None,
     format_: Annotated[
         Literal["table", "json", "jsonl", "csv"], typer.Option("--format", "-f", help="Form of the result.")
     ] = "table",
@@ -75,22 +71,12 @@ def classify(
       nlvid classify clips/ --model i3d --top-k 3 --format jsonl -o labels.jsonl
     """
     from nlvid_cli.commands.inputs import expand_inputs, is_one_video
-    from nlvid_cli.commands.progress import DownloadBar
-    from nlvid_cli.recognizer import Answer, load
+    from nlvid_cli.commands.loading import Loading
+    from nlvid_cli.recognizer import Answer
     from nlvid_cli.report import ReportOptions
 
     paths = expand_inputs(videos)
-    recognizer = load(
-        model,
-        as_name=as_name,
-        backend=backend,
-        device=device,
-        precision=precision,
-        clips=clips,
-        crops=CROPS[crops],
-        step=step,
-        progress=DownloadBar(),
-    )
+    recognizer = Loading(model, as_name, backend, device, precision, clips, CROPS[crops], step).load()
     answer = Answer(
         top_k=5 if top_k is None and threshold is None else top_k,
         threshold=threshold or 0.0,

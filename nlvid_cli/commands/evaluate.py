@@ -75,10 +75,9 @@ def evaluate(
       nlvid evaluate kinetics/val.csv --root kinetics/videos --model nl-i3d --crops 3 --json
     """
     from nlvid_cli.checkpoints.manifest import label_names
+    from nlvid_cli.commands.loading import Loading
     from nlvid_cli.commands.options import log
-    from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.datasets.match import read_for_model
-    from nlvid_cli.recognizer import load
     from nlvid_cli.report.predictions import predictions_writer
     from nlvid_cli.report.training_html import write_evaluation_report
 
@@ -86,16 +85,7 @@ def evaluate(
         _require_own_file(model, as_name)
     if predictions is not None:
         predictions_writer(predictions)
-    recognizer = load(
-        model,
-        as_name=as_name,
-        backend=backend,
-        device=device,
-        precision=precision,
-        clips=clips,
-        crops=CROPS[crops],
-        progress=DownloadBar(),
-    )
+    recognizer = Loading(model, as_name, backend, device, precision, clips, CROPS[crops]).load()
     found = _part(read_for_model(data, label_names(recognizer.card), root, skip_missing), split)
     started = time.perf_counter()
     evaluation = _evaluate(found, recognizer, predictions)

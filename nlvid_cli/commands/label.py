@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
 
 import typer
 
+from nlvid_cli.commands import label_options as options
 from nlvid_cli.commands.options import (
     CROPS,
     As,
@@ -14,9 +14,12 @@ from nlvid_cli.commands.options import (
     Clips,
     Crops,
     Device,
+    Labels,
+    MinScore,
     Model,
     PrecisionName,
     Quiet,
+    Step,
     Verbose,
 )
 
@@ -24,63 +27,31 @@ GIB = 1 << 30
 
 
 def label(
-    videos: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="VIDEO...",
-            help='Folders, files, quoted globs, @list.txt, - for a list on stdin, tables with a column "path", '
-            "s3://, gs://, hf://, http(s)://.",
-            show_default=False,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File of rows; what is in it is not done again.")
-    ] = None,
-    format_: Annotated[
-        Literal["jsonl", "csv", "parquet"] | None,
-        typer.Option("--format", "-f", help="Also make this of the rows. Default: as --output is called."),
-    ] = None,
+    videos: options.Videos = None,
+    output: options.Rows = None,
+    format_: options.TableFormat = None,
     model: Model = None,
     as_name: As = None,
-    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels to tell at most.")] = 5,
-    threshold: Annotated[float, typer.Option("--threshold", min=0.0, max=1.0, help="Tell labels from this score.")] = 0,
-    labels: Annotated[
-        list[str] | None,
-        typer.Option("--labels", metavar="PATTERN", help='Only these labels, e.g. "swim*"; repeatable.'),
-    ] = None,
-    min_score: Annotated[
-        float, typer.Option("--min-score", min=0.0, max=1.0, help='Below this, the answer is "unsure".')
-    ] = 0.0,
+    top_k: options.TopK = 5,
+    threshold: options.Threshold = 0,
+    labels: Labels = None,
+    min_score: MinScore = 0.0,
     clips: Clips = None,
     crops: Crops = None,
-    step: Annotated[int | None, typer.Option("--step", min=1, help="Frames from one to the next.")] = None,
-    views: Annotated[
-        Literal["all", "auto"], typer.Option("--views", help="auto: no more clips when the answer is settled.")
-    ] = "all",
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try videos again that failed.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Forget what is in the output.")] = False,
-    only_say: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and how long.")] = False,
-    shard: Annotated[
-        str | None, typer.Option("--shard", metavar="I/N", help="Only part I of N; each writes a file of its own.")
-    ] = None,
-    merging: Annotated[
-        bool, typer.Option("--merge", help="Make one file of those of shards, or of the files named.")
-    ] = False,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes that decode. Default: one per processor.")
-    ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for decoding one video.")] = 300.0,
-    worker_memory: Annotated[
-        float, typer.Option("--worker-memory", min=0.1, help="GiB for each process that decodes.")
-    ] = 4.0,
-    memory: Annotated[float, typer.Option("--memory", min=0.01, help="GiB of decoded frames that may wait.")] = 2.0,
-    gpus: Annotated[int | None, typer.Option("--gpus", min=1, help="Use so many GPUs.")] = None,
-    engine: Annotated[
-        Literal["local", "ray"], typer.Option("--engine", help="This machine, or a Ray cluster (extra ray).")
-    ] = "local",
-    ray_address: Annotated[
-        str | None, typer.Option("--ray-address", help="Of the cluster. Default: one of this machine's own.")
-    ] = None,
+    step: Step = None,
+    views: options.Views = "all",
+    retry_failed: options.RetryFailed = False,
+    overwrite: options.Overwrite = False,
+    only_say: options.DryRun = False,
+    shard: options.ShardName = None,
+    merging: options.Merge = False,
+    workers: options.Workers = None,
+    timeout: options.Timeout = 300.0,
+    worker_memory: options.WorkerMemory = 4.0,
+    memory: options.Memory = 2.0,
+    gpus: options.Gpus = None,
+    engine: options.EngineName = "local",
+    ray_address: options.RayAddress = None,
     backend: BackendChoice = "auto",
     device: Device = "auto",
     precision: PrecisionName = "auto",
@@ -97,7 +68,8 @@ def label(
 
       nlvid label "s3://bucket/**/*.mp4" -o labels.parquet --shard 3/8
     """
-    from nlvid_cli.commands.label_run import Job, Loading, Outputs, dry_run, merge, run
+    from nlvid_cli.commands.label_run import Job, Outputs, dry_run, merge, run
+    from nlvid_cli.commands.loading import Loading
     from nlvid_cli.errors import UsageError
     from nlvid_cli.labelling.find import find_videos
     from nlvid_cli.labelling.shards import Shard

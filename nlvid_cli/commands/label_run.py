@@ -11,10 +11,9 @@ from typing import Literal
 
 import typer
 
-from nlvid_cli.backends import BackendName, Precision
 from nlvid_cli.commands.interrupts import GentleInterrupt
 from nlvid_cli.commands.label_progress import duration, progress, summary
-from nlvid_cli.commands.progress import DownloadBar
+from nlvid_cli.commands.loading import Loading
 from nlvid_cli.errors import UsageError
 from nlvid_cli.labelling import shards
 from nlvid_cli.labelling.ledger import Ledger, locked
@@ -23,40 +22,12 @@ from nlvid_cli.labelling.rows import Request
 from nlvid_cli.labelling.run import Engine, LocalEngine, Tally, Todo, label
 from nlvid_cli.labelling.tables import TABLES, import_parquet, make_table
 from nlvid_cli.pipeline.pipeline import Limits
-from nlvid_cli.recognizer import Answer, Recognizer, load
+from nlvid_cli.recognizer import Answer, Recognizer
 
 log = logging.getLogger(__name__)
 
 TRIED = 8
 """Videos that are labelled to say how long all would take."""
-
-
-@dataclass(frozen=True)
-class Loading:
-    """How the model is made ready; see :func:`nlvid_cli.recognizer.load`."""
-
-    model: str | None
-    as_name: str | None
-    backend: BackendName
-    device: str
-    precision: Precision
-    clips: int | None
-    crops: Literal[1, 3] | None
-    step: int | None
-
-    def load(self, device: str) -> Recognizer:
-        """The model on a device."""
-        return load(
-            self.model,
-            as_name=self.as_name,
-            backend=self.backend,
-            device=device,
-            precision=self.precision,
-            clips=self.clips,
-            crops=self.crops,
-            step=self.step,
-            progress=DownloadBar(),
-        )
 
 
 @dataclass(frozen=True)
@@ -78,7 +49,7 @@ class Job:
         if self.engine == "ray":  # here only its card is needed
             return [self.loading.load("cpu")]
         if self.gpus is None:
-            return [self.loading.load(self.loading.device)]
+            return [self.loading.load()]
         return [self.loading.load(f"cuda:{number}") for number in range(self.gpus)]
 
     def request(self, recognizer: Recognizer) -> Request:

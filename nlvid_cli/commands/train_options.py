@@ -33,7 +33,7 @@ RecipeName = Annotated[
     typer.Option(
         "--recipe",
         metavar="NAME",
-        help="finetune, paper-32, paper-128, charades, scratch. Default: finetune, or scratch with --scratch.",
+        help="finetune, small, paper-32, paper-128, charades, scratch. Default: finetune, or scratch with --scratch.",
         show_default=False,
     ),
 ]

@@ -1,0 +1,38 @@
+"""How a command makes its model ready."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nlvid_cli.backends import BackendName, Precision
+from nlvid_cli.commands.progress import DownloadBar
+from nlvid_cli.recognizer import Recognizer, load
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What the options say of the model; see :func:`nlvid_cli.recognizer.load`."""
+
+    model: str | None
+    as_name: str | None
+    backend: BackendName
+    device: str
+    precision: Precision
+    clips: int | None
+    crops: Literal[1, 3] | None
+    step: int | None = None
+
+    def load(self, device: str | None = None) -> Recognizer:
+        """The model on a device; None: the one that the options name. Downloads are shown on stderr."""
+        return load(
+            self.model,
+            as_name=self.as_name,
+            backend=self.backend,
+            device=device or self.device,
+            precision=self.precision,
+            clips=self.clips,
+            crops=self.crops,
+            step=self.step,
+            progress=DownloadBar(),
+        )
