@@ -34,9 +34,10 @@ from pathlib import Path
 import numpy as np
 
 import nlvid_cli
+from nlvid_cli.answer import Answer
 from nlvid_cli.pipeline.batches import Array
 from nlvid_cli.pipeline.pipeline import Limits, Pipeline, Seen
-from nlvid_cli.recognizer import Answer, Recognizer
+from nlvid_cli.recognizer import Recognizer
 from nlvid_cli.video.clips import Stretch, decode_clips
 
 MEMORY_COUNTS = (100, 1000)

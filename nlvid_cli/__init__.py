@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nlvid_cli._version import __version__
 
 if TYPE_CHECKING:
+    from nlvid_cli.answer import Answer
     from nlvid_cli.errors import NlvidError
     from nlvid_cli.evaluation import Evaluation, evaluate
     from nlvid_cli.onnx_export import export_onnx
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from nlvid_cli.training.api import train
 
 _HOMES = {
+    "Answer": "nlvid_cli.answer",
     "Evaluation": "nlvid_cli.evaluation",
     "Failure": "nlvid_cli.prediction",
     "NlvidError": "nlvid_cli.errors",
@@ -36,7 +38,7 @@ _HOMES = {
     "train": "nlvid_cli.training.api",
 }
 
-__all__ = ["Evaluation", "Failure", "NlvidError", "Prediction", "Recognizer", "__version__"]
+__all__ = ["Answer", "Evaluation", "Failure", "NlvidError", "Prediction", "Recognizer", "__version__"]
 __all__ += ["evaluate", "export_onnx", "list_models", "load", "train"]
 
 

@@ -6,15 +6,14 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from itertools import chain, islice
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nlvid_cli.answer import Answer, Labels
 from nlvid_cli.backends import Array, Backend, BackendName, Precision
 from nlvid_cli.backends.choose import open_backend
 from nlvid_cli.checkpoints.card import Card
@@ -23,11 +22,11 @@ from nlvid_cli.checkpoints.find import find_model
 from nlvid_cli.checkpoints.manifest import label_names, load_manifest
 from nlvid_cli.checkpoints.progress import Progress
 from nlvid_cli.combine import combination, temper
-from nlvid_cli.errors import InputShapeError, NumericalError, UsageError, did_you_mean
+from nlvid_cli.errors import InputShapeError, NumericalError, UsageError
 from nlvid_cli.pipeline.in_order import in_order
 from nlvid_cli.pipeline.pipeline import Limits, Outcome, Pipeline, Seen
 from nlvid_cli.pipeline.settled import is_settled
-from nlvid_cli.prediction import ClipPrediction, Failure, LabelScore, Prediction, Result, Views
+from nlvid_cli.prediction import ClipPrediction, Failure, Prediction, Result, Views
 from nlvid_cli.video.clips import ClipFacts, Stretch, decode_clips
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.preprocess import preprocess
@@ -36,23 +35,6 @@ log = logging.getLogger(__name__)
 
 Path_ = str | PathLike[str]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What is told of the scores.
-
-    Attributes:
-        top_k: number of labels at most, of the video and of each clip; None: all.
-        threshold: labels that score less are not told, even if none is left.
-        labels: shell patterns; only labels that match one of them (in any case) are told. None: all.
-        min_score: if the best label scores less, the answer is "unsure".
-    """
-
-    top_k: int | None = 5
-    threshold: float = 0.0
-    labels: tuple[str, ...] | None = None
-    min_score: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +64,7 @@ class Recognizer:
     def __init__(self, card: Card, backend: Backend) -> None:
         self.card = card
         self.backend = backend
-        self._labels = label_names(card)
+        self._labels = Labels(card.name, label_names(card))
         self._combination = combination(card.labels)
 
     @property
@@ -95,13 +77,15 @@ class Recognizer:
         """Name the actions in the video at ``path``.
 
         Raises:
+            UsageError: if this model cannot give such an answer.
             VideoError: if the video cannot be used; the message says why.
             InputShapeError: if its clips are too short or too small for the network.
             NumericalError: if the network's outputs are no numbers.
         """
+        checked = self._checked(answer)
         frames, facts = decode_clips(Stretch(path), self.card.sampling, self.card.preprocess)
         seen = Seen(facts, self._look_at(frames), tuple(range(len(frames))))
-        return self._predict(fspath(path), seen, self._checked(answer))
+        return self._predict(fspath(path), seen, checked)
 
     def classify_many(
         self, paths: Iterable[Path_], answer: Answer | None = None, limits: Limits | None = None
@@ -201,26 +185,8 @@ class Recognizer:
         return self.backend.logits(clips)
 
     def check(self, answer: Answer) -> None:
-        """Raise UsageError if this model cannot give such an answer."""
-        if answer.top_k is not None and answer.top_k < 1:
-            raise UsageError(f"top-k must be at least 1, not {answer.top_k}")
-        if answer.labels is not None:
-            self.matching_labels(answer.labels)
-
-    def matching_labels(self, patterns: Sequence[str]) -> NDArray[np.int64]:
-        """Indices of the labels that match one of the shell patterns, in any case.
-
-        Raises:
-            UnknownName: if a pattern matches no label.
-        """
-        names = [name.casefold() for name in self._labels]
-        chosen: set[int] = set()
-        for pattern in patterns:
-            found = [i for i, name in enumerate(names) if fnmatchcase(name, pattern.casefold())]
-            if not found:
-                raise did_you_mean("label", pattern, self._labels, f"`nlvid models labels {self.card.name}` lists them")
-            chosen.update(found)
-        return np.array(sorted(chosen), dtype=np.int64)
+        """Raise UsageError or UnknownName if this model cannot give such an answer."""
+        self._labels.chosen(answer)
 
     def _predict(self, video: str, seen: Seen, answer: Answer) -> Prediction:
         facts = seen.facts
@@ -241,13 +207,13 @@ class Recognizer:
             rotation_degrees=facts.rotation_degrees,
             views=replace(self.views, clips=len(clips)),
             label_kind=self.card.labels.kind,
-            predictions=self._best(scores, answer),
-            unsure=bool(scores[self._among(answer)].max() < answer.min_score),
+            predictions=self._labels.best(scores, answer),
+            unsure=self._labels.is_unsure(scores, answer),
             clips=tuple(
                 ClipPrediction(
                     round(facts.start_seconds[clip], 6),
                     round(facts.end_seconds[clip], 6),
-                    self._best(self._combined(scored), answer),
+                    self._labels.best(self._combined(scored), answer),
                 )
                 for clip, scored in zip(clips, views, strict=True)
             ),
@@ -280,16 +246,6 @@ class Recognizer:
             view.look(preprocess(frames[i : i + at_once], self.card.preprocess)) for i in range(0, len(frames), at_once)
         ]
         return np.concatenate(views).reshape(len(frames), crops, -1)
-
-    def _best(self, scores: Array, answer: Answer) -> tuple[LabelScore, ...]:
-        among = self._among(answer)
-        order = among[np.argsort(-scores[among], kind="stable")[: answer.top_k]]
-        return tuple(
-            LabelScore(self._labels[i], int(i), float(scores[i])) for i in order if scores[i] >= answer.threshold
-        )
-
-    def _among(self, answer: Answer) -> NDArray[np.int64]:
-        return np.arange(len(self._labels)) if answer.labels is None else self.matching_labels(answer.labels)
 
     def _checked(self, answer: Answer | None) -> Answer:
         answer = answer or Answer()

@@ -19,6 +19,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("datasets",),
     ("combine",),
     ("metrics",),
+    ("answer",),
     ("pipeline",),
     ("recognizer", "verification"),
     ("labelling",),

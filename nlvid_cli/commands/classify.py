@@ -70,9 +70,9 @@ def classify(
 
       nlvid classify clips/ --model i3d --top-k 3 --format jsonl -o labels.jsonl
     """
+    from nlvid_cli.answer import Answer
     from nlvid_cli.commands.inputs import expand_inputs, is_one_video
     from nlvid_cli.commands.loading import Loading
-    from nlvid_cli.recognizer import Answer
     from nlvid_cli.report import ReportOptions
 
     paths = expand_inputs(videos)

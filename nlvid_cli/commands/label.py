@@ -68,6 +68,7 @@ def label(
 
       nlvid label "s3://bucket/**/*.mp4" -o labels.parquet --shard 3/8
     """
+    from nlvid_cli.answer import Answer
     from nlvid_cli.commands.label_run import Job, Outputs, dry_run, merge, run
     from nlvid_cli.commands.loading import Loading
     from nlvid_cli.errors import UsageError
@@ -75,7 +76,6 @@ def label(
     from nlvid_cli.labelling.shards import Shard
     from nlvid_cli.pipeline.pipeline import Limits
     from nlvid_cli.pipeline.worker import WorkerLimits
-    from nlvid_cli.recognizer import Answer
 
     if output is None:
         raise UsageError("say with --output where the rows shall go, for example -o labels.jsonl")

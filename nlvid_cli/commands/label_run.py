@@ -11,6 +11,7 @@ from typing import Literal
 
 import typer
 
+from nlvid_cli.answer import Answer
 from nlvid_cli.commands.interrupts import GentleInterrupt
 from nlvid_cli.commands.label_progress import duration, progress, summary
 from nlvid_cli.commands.loading import Loading
@@ -22,7 +23,7 @@ from nlvid_cli.labelling.rows import Request
 from nlvid_cli.labelling.run import Engine, LocalEngine, Tally, Todo, label
 from nlvid_cli.labelling.tables import TABLES, import_parquet, make_table
 from nlvid_cli.pipeline.pipeline import Limits
-from nlvid_cli.recognizer import Answer, Recognizer
+from nlvid_cli.recognizer import Recognizer
 
 log = logging.getLogger(__name__)
 

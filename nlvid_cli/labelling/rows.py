@@ -14,8 +14,8 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from nlvid_cli.answer import Answer
 from nlvid_cli.prediction import Result, Views
-from nlvid_cli.recognizer import Answer
 from nlvid_cli.video.remote import is_address, remote_state
 
 HEAD_ENDS = (b', "error": {', b', "backend": "')

@@ -17,8 +17,8 @@ import av
 import pytest
 
 import nlvid_cli
+from nlvid_cli.answer import Answer
 from nlvid_cli.prediction import Prediction
-from nlvid_cli.recognizer import Answer
 from tests.clips import make_clip, png, silence
 from tests.conftest import Run
 

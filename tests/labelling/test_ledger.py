@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from nlvid_cli.answer import Answer
 from nlvid_cli.errors import OutputError
 from nlvid_cli.labelling.ledger import Ledger, locked, read_rows
 from nlvid_cli.labelling.rows import HEAD_ENDS, Request, file_state, head_of, line_of, row_of
 from nlvid_cli.prediction import Failure, FailureReason, LabelScore, Prediction, Views
-from nlvid_cli.recognizer import Answer
 
 VIEWS = Views(3, 1, 8, 2)
 REQUEST = Request("model", VIEWS, False, Answer())

@@ -13,13 +13,13 @@ import onnxruntime
 import pytest
 
 import nlvid_cli
+from nlvid_cli.answer import Answer
 from nlvid_cli.checkpoints.card import CARD_KEY, Card, card_from_json
 from nlvid_cli.checkpoints.onnx_file import read_onnx
 from nlvid_cli.errors import ModelFileError, OutputError, ReferenceMismatch, UsageError
 from nlvid_cli.onnx_export import Exported, export_onnx
 from nlvid_cli.onnx_export import run as module
 from nlvid_cli.onnx_export.check import Speed
-from nlvid_cli.recognizer import Answer
 from tests.clips import make_clip
 from tests.conftest import Run
 
