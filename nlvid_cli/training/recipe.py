@@ -151,7 +151,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "small": Recipe(
         "small",
-        epochs=12,
+        epochs=20,
         learning_rate=0.06,
         fresh_factor=10.0,
         schedule="cosine",
@@ -165,7 +165,7 @@ RECIPES: dict[str, Recipe] = {
         until="mixed_4b",
         freeze_norm=True,
         store="fp16",
-        validate_every=12,
+        validate_every=20,
     ),
     "paper-32": Recipe("paper-32", epochs=107, batch=64, frames=32, step=2, crop=224),
     "paper-128": Recipe("paper-128", epochs=27, batch=16, frames=128, step=1, crop=224, freeze_norm=True),
