@@ -1,6 +1,6 @@
 """How good is the bundled model? And the file itself.
 
-    make bundled DATA=weizmann        # about an hour on two cores
+    make bundled DATA=weizmann        # 40 minutes on two cores
 
 which trains by ``nlvid train --leave-one-out``, a run for each person, and then once on all of them; this script
 
