@@ -95,8 +95,8 @@ def _report_all(
     results: Iterable[Result], count: int, format_: str, output: Path | None, options: ReportOptions
 ) -> int:
     """Report each video as it is done, failures on stderr too; returns how many failed."""
-    from nlvid_cli.commands.interrupts import Interrupts
     from nlvid_cli.commands.progress import spinner
+    from nlvid_cli.interrupts import Interrupts
     from nlvid_cli.prediction import Failure
     from nlvid_cli.report.output import open_report
     from nlvid_cli.report.table import printable

@@ -12,10 +12,10 @@ from typing import Literal
 import typer
 
 from nlvid_cli.answer import Answer
-from nlvid_cli.commands.interrupts import GentleInterrupt
 from nlvid_cli.commands.label_progress import duration, progress, summary
 from nlvid_cli.commands.loading import Loading
 from nlvid_cli.errors import UsageError
+from nlvid_cli.interrupts import GentleInterrupt
 from nlvid_cli.labelling import shards
 from nlvid_cli.labelling.ledger import Ledger, locked
 from nlvid_cli.labelling.ray_engine import RayEngine

@@ -20,12 +20,12 @@ from nlvid_cli.checkpoints.model_file import in_fp16, write_checkpoint
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.errors import NumericalError
 from nlvid_cli.evaluation import Evaluation
+from nlvid_cli.interrupts import GentleInterrupt
 from nlvid_cli.network.head import mean_logits
 from nlvid_cli.training.augment import mix_pairs, normalise
 from nlvid_cli.training.division import Division
 from nlvid_cli.training.figures import TrainFigure
 from nlvid_cli.training.global_batch import Place, use_global_batch
-from nlvid_cli.training.interrupt import Interruption
 from nlvid_cli.training.loader import Batch, ClipDataset, load_batches
 from nlvid_cli.training.losses import make_loss
 from nlvid_cli.training.model import Trainee, tensors_of
@@ -116,13 +116,13 @@ class Loop:
         records = Records(self.folder, self.state.step) if self.accelerator.is_main_process else None
         self.trainee.train_mode()
         try:
-            with Interruption() as interruption:
-                self._run(records, interruption)
+            with GentleInterrupt() as interrupt:
+                self._run(records, interrupt)
         finally:
             if records is not None:
                 records.close()
 
-    def _run(self, records: Records | None, interruption: Interruption) -> None:
+    def _run(self, records: Records | None, interrupt: GentleInterrupt) -> None:
         state, division = self.state, self.division
         self.since, saved = Since(), time.monotonic()
         while state.step < division.steps and not self._out_of_patience():
@@ -132,7 +132,7 @@ class Loop:
             save = stop = False
             if state.step % self.read_every == 0 or epoch_ends:
                 due = time.monotonic() - saved > self.save_seconds
-                save, stop = self._tell_step(records, due, interruption.wanted)
+                save, stop = self._tell_step(records, due, interrupt.wanted)
             if epoch_ends and self._validation_is_due():
                 self._end_of_epoch(records)
                 save = True

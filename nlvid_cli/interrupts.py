@@ -1,4 +1,4 @@
-"""Ctrl-C that cannot get lost.
+"""Ctrl-C that cannot get lost, and Ctrl-C that lets what is begun be finished.
 
 Python raises KeyboardInterrupt wherever the main thread happens to be. Where that is a callback that C code has made,
 the exception may be dropped there, and a long run would go on as if nothing had been said.
@@ -6,6 +6,7 @@ the exception may be dropped there, and a long run would go on as if nothing had
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -45,6 +46,8 @@ class Interrupts:
 class GentleInterrupt:
     """While it is entered, the first Ctrl-C or SIGTERM is a wish to come to an end; the second acts as ever.
 
+    SIGTERM is how clusters take machines back. Outside the main thread it does nothing.
+
     Args:
         tell: is called at the first one.
 
@@ -52,7 +55,7 @@ class GentleInterrupt:
         wanted: whether there was one.
     """
 
-    def __init__(self, tell: Callable[[], None]) -> None:
+    def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
         self.wanted = False
         self._tell = tell
         self._previous: dict[signal.Signals, Any] = {}
@@ -67,7 +70,8 @@ class GentleInterrupt:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.wanted = True
-        self._restore()
+        if "LOCAL_RANK" not in os.environ:  # a launcher sends the signal on to each process, and so a second time
+            self._restore()
         self._tell()
 
     def _restore(self) -> None:
