@@ -5,6 +5,7 @@
     paths ─> map: a task per block of paths,  ─> map_batches: actors, each with ─> rows, to the process that
              a decode process in each            the model on its device            writes the ledger
 
+Tasks ask an actor before each video whether it may be begun, so that a run can be stopped with nothing half done.
 What is lost with a process or a node is computed again by Ray. A video that hangs or crashes its decoder costs that
 video only, as on one machine, since the tasks decode in processes of their own too. ``ray.data.read_videos`` is not
 used: it decodes all frames, and by another library.
@@ -15,8 +16,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -39,6 +42,8 @@ VIDEOS_PER_BLOCK = 4
 
 MAX_BLOCKS = 20_000
 
+ASK_SECONDS = 0.5
+
 
 class Loader(Protocol):
     """Makes the model ready on a device, on whatever machine; see ``recognizer.load``."""
@@ -58,7 +63,7 @@ class RayEngine:
         limits: what decoding a video may take; ``workers`` is the size of a cluster that is started for the run.
         gpus: number of actors with a GPU each; None: actors on processors.
         address: of the cluster; None starts one on this machine.
-        stopping: asked after each row whether to stop.
+        stopping: asked twice a second whether no more videos are to be begun.
     """
 
     loader: Loader
@@ -77,23 +82,48 @@ class RayEngine:
         """
         ray = _import_ray()
         _connect(ray, self.address, self.limits)
+        done = 0
         try:
-            for batch in self._plan(ray, todo).iter_batches(batch_size=None, prefetch_batches=0):
-                yield from map(json.loads, batch["row"])
-                if self.stopping():
-                    return
+            entrance = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Entrance).remote()
+            with self._watched(entrance) as begun:
+                for batch in self._plan(ray, todo, entrance).iter_batches(batch_size=None, prefetch_batches=0):
+                    rows = [json.loads(row) for row in batch["row"] if row]
+                    done += len(rows)
+                    yield from rows
+                    if begun and done >= ray.get(begun[0]):
+                        return
         except ray.exceptions.RayError as error:
             raise WorkerError(f"the Ray cluster gave up: {' '.join(str(error).split())[-300:]}") from None
         finally:
             ray.shutdown()
 
-    def _plan(self, ray: Any, todo: Todo) -> Any:
+    @contextmanager
+    def _watched(self, entrance: Any) -> Iterator[list[Any]]:
+        """Close the entrance when the run is to stop; what is yielded holds from then on how many were begun."""
+        begun: list[Any] = []
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(ASK_SECONDS):
+                if self.stopping():
+                    begun.append(entrance.close.remote())
+                    return
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield begun
+        finally:
+            over.set()
+            thread.join()
+
+    def _plan(self, ray: Any, todo: Todo, entrance: Any) -> Any:
         items = [{"video": json.dumps(video), "file": json.dumps(state)} for video, state in todo]
         blocks = max(1, min(len(items) // VIDEOS_PER_BLOCK, MAX_BLOCKS))
         videos = ray.data.from_items(items, override_num_blocks=blocks)
         decoded = videos.map(
             decode_row,
-            fn_kwargs={"rules": self.card_rules, "limits": self.limits.worker},
+            fn_kwargs={"rules": self.card_rules, "limits": self.limits.worker, "may_begin": Asked(entrance)},
             num_cpus=1,
         )
         processors = int(ray.cluster_resources().get("CPU", 1))
@@ -105,6 +135,37 @@ class RayEngine:
             num_cpus=1 if self.gpus is None else 0,
             num_gpus=None if self.gpus is None else 1,
         )
+
+
+class Entrance:
+    """Lets videos be begun until it is closed. An actor; a video whose process was lost comes twice."""
+
+    def __init__(self) -> None:
+        self._open = True
+        self._begun = 0
+
+    def enter(self) -> bool:
+        """Whether another video may be begun."""
+        self._begun += self._open
+        return self._open
+
+    def close(self) -> int:
+        """Let no more be begun; returns how many were."""
+        self._open = False
+        return self._begun
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Asks the entrance, from a task."""
+
+    entrance: Any
+
+    def __call__(self) -> bool:
+        """Whether another video may be begun."""
+        import ray
+
+        return bool(ray.get(self.entrance.enter.remote()))
 
 
 def _import_ray() -> Any:
@@ -121,10 +182,13 @@ def _import_ray() -> Any:
 
 def _connect(ray: Any, address: str | None, limits: Limits) -> None:
     own = {} if address else {"num_cpus": limits.workers, "include_dashboard": False}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=log.isEnabledFor(logging.DEBUG), logging_level=logging.ERROR, **own)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise WorkerError(f"no Ray cluster at {address or 'this machine'}: {error}") from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -135,8 +199,15 @@ _workers: dict[str, DecodeWorker] = {}
 """Of this process of Ray, which does many tasks: a worker for each set of rules."""
 
 
-def decode_row(row: dict[str, Any], rules: tuple[Sampling, Preprocess], limits: WorkerLimits) -> dict[str, Any]:
-    """A path with the frames of its clips; or with the reason why there are none. What a task of Ray does."""
+def decode_row(
+    row: dict[str, Any], rules: tuple[Sampling, Preprocess], limits: WorkerLimits, may_begin: Callable[[], bool]
+) -> dict[str, Any]:
+    """A path with the frames of its clips; or with the reason why there are none. What a task of Ray does.
+
+    A video that may not be begun is told nothing of.
+    """
+    if not may_begin():
+        return row | {"told": "", "frames": b""}
     worker = _worker(rules, limits)
     decoded = worker.decode(Stretch(json.loads(row["video"])), lambda size_bytes: True)
     if isinstance(decoded, FailureReason):
@@ -169,11 +240,13 @@ class _Look:
         self._request = request
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Rows, as JSON, of decoded videos."""
+        """Rows, as JSON, of decoded videos; empty for those that were not begun."""
         columns = (batch[name] for name in ("video", "file", "told", "frames"))
         return {"row": [self._row(*values) for values in zip(*columns, strict=True)]}
 
     def _row(self, video: str, file: str, told: str, frames: bytes) -> str:
+        if not told:
+            return ""
         stretch, found = Stretch(json.loads(video)), json.loads(told)
         if "error" in found:
             result: Any = Failure(json.loads(video), FailureReason(**found["error"]))

@@ -334,6 +334,26 @@ def test_a_ray_cluster_that_loses_a_worker(model_file: Path, good: list[Path], t
     assert "60 of 60 videos are in it already" in again.communicate(timeout=120)[1]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_of_a_ray_cluster_finishes_what_is_begun(
+    model_file: Path, good: list[Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    folder = _folder(tmp_path / "videos", good, 800)
+    output = tmp_path / "labels.jsonl"
+    process = _start(folder, output, model_file, "--engine", "ray", "--workers", "2")
+    _wait_for_rows(output, 5)
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)  # as a terminal does it
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    done = len(_rows(output))
+    assert 5 <= done < 800
+    assert f"{800 - done} videos are left; the same command goes on with them" in err
+    assert "Traceback" not in err
+    assert not any("error" in row for row in _rows(output).values())
+
+
 def _kill_one(name: str) -> bool:
     """Kill the first process of Ray that is called so."""
     for command in Path("/proc").glob("[0-9]*/cmdline"):
