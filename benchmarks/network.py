@@ -82,6 +82,11 @@ def plain(card: Card, tensors: dict[str, Array], device: str) -> Callable[[Array
     return scores
 
 
+def scores_of(backend: TorchBackend) -> Callable[[Array], Array]:
+    """What the backend makes of clips."""
+    return lambda clips: backend.outputs(clips).scores
+
+
 def one_clip(card: Card, video: Path | None) -> Array:
     """The middle clip of the video, (1, 3, T, crop, crop); noise if there is no video."""
     card = card.with_views(clips=1, crops=1, step=None)
@@ -116,10 +121,10 @@ def main() -> None:
     clips = one_clip(card, arguments.video)
     forms = {
         "plain fp32": plain(card, tensors, arguments.device),
-        "inference form, fp32": TorchBackend(card, tensors, arguments.device, "fp32").scores,
+        "inference form, fp32": scores_of(TorchBackend(card, tensors, arguments.device, "fp32")),
     }
     auto = TorchBackend(card, tensors, arguments.device, "auto")
-    forms[f"inference form, auto ({auto.precision})"] = auto.scores
+    forms[f"inference form, auto ({auto.precision})"] = scores_of(auto)
 
     scores = {name: form(clips)[0] for name, form in forms.items()}  # also the warm-up
     seconds: dict[str, list[float]] = {name: [] for name in forms}

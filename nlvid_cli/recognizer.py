@@ -50,7 +50,8 @@ class _View:
 
     def look(self, views: Array) -> Array:
         """Scores or logits of views, as the rule of combination needs."""
-        return self.backend.logits(views) if self.of == "logits" else self.backend.scores(views)
+        outputs = self.backend.outputs(views)
+        return outputs.logits if self.of == "logits" else outputs.scores
 
 
 class Recognizer:
@@ -178,11 +179,11 @@ class Recognizer:
 
     def scores(self, clips: Array) -> Array:
         """Normalised clips (views, 3, frames, height, width) to scores (views, classes) in [0, 1]."""
-        return self.backend.scores(clips)
+        return self.backend.outputs(clips).scores
 
     def logits(self, clips: Array) -> Array:
         """The same before softmax or sigmoid, averaged over positions where the head is convolutional."""
-        return self.backend.logits(clips)
+        return self.backend.outputs(clips).logits
 
     def check(self, answer: Answer) -> None:
         """Raise UsageError or UnknownName if this model cannot give such an answer."""

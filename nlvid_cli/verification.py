@@ -160,24 +160,19 @@ def verify_onnx(card: Card, path: Path, device: str = "auto", against: Path | No
 
 
 def _replay(backend: Backend, references: Sequence[Reference]) -> list[Comparison]:
-    return [
-        compare(reference, backend.name, backend.device, backend.precision, backend.logits(reference.clips),
-                backend.scores(reference.clips))
-        for reference in references
-    ]  # fmt: skip
+    return [compare(reference, backend) for reference in references]
 
 
-def compare(
-    reference: Reference, backend: str, device: str, precision: str, logits: Array, scores: Array
-) -> Comparison:
-    """Measure how far outputs, both (N, classes), are from the reference's."""
+def compare(reference: Reference, backend: Backend) -> Comparison:
+    """Run a backend on the clips of a reference, and measure how far it is from what should come out."""
+    logits, scores = backend.outputs(reference.clips)
     top = min(5, logits.shape[1])
     return Comparison(
         reference=reference.origin,
         shape=reference.clips.shape,
-        backend=backend,
-        device=device,
-        precision=precision,
+        backend=backend.name,
+        device=backend.device,
+        precision=backend.precision,
         logits_difference=float(np.abs(logits - reference.logits).max()),
         largest_logit=float(np.abs(reference.logits).max()),
         scores_difference=None if reference.scores is None else float(np.abs(scores - reference.scores).max()),
@@ -185,7 +180,7 @@ def compare(
             set(np.argsort(-ours)[:top]) == set(np.argsort(-theirs)[:top])
             for ours, theirs in zip(logits, reference.logits, strict=True)
         ),
-        tolerance=TOLERANCES[precision],
+        tolerance=TOLERANCES[backend.precision],
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import nlvid_cli
 from nlvid_cli.answer import Answer
+from nlvid_cli.backends import Outputs
 from nlvid_cli.errors import CheckpointMismatch, ModelFileError, NumericalError, UnknownName, UsageError, VideoNotFound
 from nlvid_cli.prediction import Failure, Prediction
 from nlvid_cli.recognizer import Recognizer
@@ -88,13 +89,13 @@ def test_the_same_clip_is_looked_at_once(
 ) -> None:
     short = make_clip(tmp_path / "short.mp4", frames=5)
     seen: list[int] = []
-    scores = recognizer.backend.scores
+    outputs = recognizer.backend.outputs
 
-    def count(views: np.ndarray) -> np.ndarray:
+    def count(views: np.ndarray) -> Outputs:
         seen.append(len(views))
-        return scores(views)
+        return outputs(views)
 
-    monkeypatch.setattr(recognizer.backend, "scores", count)
+    monkeypatch.setattr(recognizer.backend, "outputs", count)
     result = recognizer.classify(short)
     assert sum(seen) == 1
     assert len(result.clips) == 3
@@ -105,7 +106,8 @@ def test_the_same_clip_is_looked_at_once(
 def test_outputs_that_are_no_numbers_are_an_error(
     recognizer: Recognizer, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recognizer.backend, "scores", lambda views: np.full((len(views), 5), np.nan, np.float32))
+    nothing = np.full((3, 5), np.nan, np.float32)
+    monkeypatch.setattr(recognizer.backend, "outputs", lambda views: Outputs(nothing, nothing))
     with pytest.raises(NumericalError, match=r"no numbers, in fp32 on cpu; try --precision fp32"):
         recognizer.classify(clip)
     (failure,) = recognizer.classify_many([clip])

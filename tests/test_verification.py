@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nlvid_cli.backends import Outputs
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.manifest import find_card, weights_folder
 from nlvid_cli.checkpoints.model_file import write_checkpoint
@@ -59,14 +60,27 @@ def test_a_single_wrong_bias_is_noticed(card: Card, random_tensors: Tensors, tmp
     assert not bad.passed
 
 
+class Fixed:
+    """A backend that gives the same logits whatever it is shown."""
+
+    name, device, precision, views_per_batch = "fixed", "nowhere", "fp32", 1
+
+    def __init__(self, logits: list[list[float]]) -> None:
+        self._logits = np.array(logits, np.float32)
+
+    def outputs(self, clips: np.ndarray) -> Outputs:
+        return Outputs(self._logits, np.zeros_like(self._logits))
+
+
 def test_compare_by_hand() -> None:
     reference = Reference("test", make_clips((1, 3, 1, 1, 1), 1), np.array([[4.0, -8.0, 1.0]]), None)
-    row = compare(reference, "torch", "cpu", "fp32", np.array([[4.0, -8.0, 1.0004]]), np.zeros((1, 3)))
-    assert row.logits_difference == pytest.approx(4e-4)
-    assert row.relative_difference == pytest.approx(5e-5)
+    row = compare(reference, Fixed([[4.0, -8.0, 1 + 2**-11]]))
+    assert (row.backend, row.device, row.precision) == ("fixed", "nowhere", "fp32")
+    assert row.logits_difference == 2**-11
+    assert row.relative_difference == 2**-14
     assert row.passed
     assert row.scores_difference is None
-    assert not compare(reference, "torch", "cpu", "fp32", np.full((1, 3), np.nan), np.zeros((1, 3))).passed
+    assert not compare(reference, Fixed([[np.nan] * 3])).passed
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,18 @@ from nlvid_cli.checkpoints.card import Card
 Array = NDArray[np.float32]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 BackendName = Literal["auto", "torch", "onnx"]
+
+
+class Outputs(NamedTuple):
+    """What a network puts out for views.
+
+    Attributes:
+        logits: (views, classes), before softmax or sigmoid, averaged over the positions of a convolutional head.
+        scores: (views, classes) in [0, 1].
+    """
+
+    logits: Array
+    scores: Array
 
 
 class Backend(Protocol):
@@ -34,11 +46,8 @@ class Backend(Protocol):
     precision: str
     views_per_batch: int
 
-    def scores(self, clips: Array) -> Array:
-        """Normalised clips (views, 3, frames, height, width) to scores (views, classes) in [0, 1]."""
-
-    def logits(self, clips: Array) -> Array:
-        """The same before softmax or sigmoid, averaged over the positions of a convolutional head."""
+    def outputs(self, clips: Array) -> Outputs:
+        """Run the network on normalised clips, (views, 3, frames, height, width)."""
 
 
 def _open_torch(card: Card, path: Path, device: str, precision: Precision) -> Backend:

@@ -135,7 +135,7 @@ def seconds_per_view(backend: Backend, card: Card, passes: int = PASSES) -> floa
     taken = []
     for _ in range(passes):
         started = time.perf_counter()
-        backend.scores(noise)
+        backend.outputs(noise)
         taken.append(time.perf_counter() - started)
     return min(taken)
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from nlvid_cli.backends import Array, Precision
+from nlvid_cli.backends import Array, Outputs, Precision
 from nlvid_cli.backends.providers import GPU, Place, places
 from nlvid_cli.checkpoints.cache import compiled_folder
 from nlvid_cli.checkpoints.card import Card
@@ -73,67 +73,66 @@ class OnnxBackend:
         """Whether frames, height and width are free."""
         return (self._interface.frames, *self._interface.size) == (None,) * 3
 
-    def scores(self, clips: Array) -> Array:
-        """Normalised clips (views, 3, frames, height, width) to scores (views, classes) in [0, 1]."""
-        if self._interface.scores is not None:
-            return self._run(clips, self._interface.scores)
-        logits = self._run(clips, str(self._interface.logits)).astype(np.float64)
-        if self._card.labels.kind == "multi":
-            return np.exp(-np.logaddexp(0, -logits)).astype(np.float32)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        scores: Array = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
-        return scores
+    def outputs(self, clips: Array) -> Outputs:
+        """Run the network on normalised clips, (views, 3, frames, height, width).
 
-    def logits(self, clips: Array) -> Array:
-        """The same before softmax or sigmoid; where a file has only softmax scores, up to a constant of each view."""
-        if self._interface.logits is not None:
-            return self._run(clips, self._interface.logits)
-        scores = np.maximum(self._run(clips, str(self._interface.scores)).astype(np.float64), np.finfo(np.float32).tiny)
-        logits = np.log(scores)
-        if self._card.labels.kind == "multi":
-            logits -= np.log1p(-np.minimum(scores, np.nextafter(np.float32(1), np.float32(0))))
-        return logits.astype(np.float32)
-
-    def _run(self, clips: Array, output: str) -> Array:
+        Where a file has only softmax scores, the logits are right up to a constant of each view.
+        """
         self._require_fit(clips)
-        results: list[Array] = []
+        results: list[Outputs] = []
         start = 0
         while start < len(clips):
             batch = clips[start : start + self.views_per_batch]
             try:
-                results.append(self._forward(batch, output))
+                results.append(self._forward(batch))
             except ERRORS as error:
                 self._make_smaller(batch, error)
                 continue
             start += len(batch)
-        return np.concatenate(results)
+        return Outputs(*map(np.concatenate, zip(*results, strict=True)))
 
-    def _forward(self, batch: Array, output: str) -> Array:
+    def _forward(self, batch: Array) -> Outputs:
         given = as_input(batch, self._interface.kind, self._card)
         missing = (self._interface.batch or len(given)) - len(given)
         if missing:  # the graph wants more views than there are: the last one again
             given = np.concatenate([given, np.repeat(given[-1:], missing, axis=0)])
-        if self._place.device in GPU:
-            result = self._forward_bound(given, output)
-        else:
-            (result,) = self._session.run([output], {self._interface.input: given})
-        result = np.asarray(result)[: len(batch)].astype(np.float32, copy=False)
-        if result.shape != (len(batch), self._card.labels.count):
-            raise ModelFileError(
-                f"{self._where}: its output {output!r} has the shape {result.shape} for {len(batch)} views, and not "
-                f"{(len(batch), self._card.labels.count)}"
-            )
-        return result
+        names = [name for name in (self._interface.logits, self._interface.scores) if name is not None]
+        run = self._run_bound if self._place.device in GPU else self._run
+        found = {
+            name: self._checked(name, result, len(batch)) for name, result in zip(names, run(given, names), strict=True)
+        }
+        several = self._card.labels.kind == "multi"
+        if self._interface.logits is None:
+            scores = found[str(self._interface.scores)]
+            return Outputs(_logits_of(scores, several), scores)
+        logits = found[self._interface.logits]
+        if self._interface.scores is None:
+            return Outputs(logits, _scores_of(logits, several))
+        return Outputs(logits, found[self._interface.scores])
 
-    def _forward_bound(self, given: np.ndarray[Any, Any], output: str) -> np.ndarray[Any, Any]:
-        """Run with input and output bound to memory, so that each crosses to or from the GPU once."""
+    def _checked(self, name: str, result: np.ndarray[Any, Any], views: int) -> Array:
+        checked: Array = np.asarray(result)[:views].astype(np.float32, copy=False)
+        wanted = (views, self._card.labels.count)
+        if checked.shape != wanted:
+            raise ModelFileError(
+                f"{self._where}: its output {name!r} has the shape {checked.shape} for {views} views, and not {wanted}"
+            )
+        return checked
+
+    def _run(self, given: np.ndarray[Any, Any], names: list[str]) -> list[np.ndarray[Any, Any]]:
+        results: list[np.ndarray[Any, Any]] = self._session.run(names, {self._interface.input: given})
+        return results
+
+    def _run_bound(self, given: np.ndarray[Any, Any], names: list[str]) -> list[np.ndarray[Any, Any]]:
+        """Run with input and outputs bound to memory, so that each crosses to or from the GPU once."""
         binding = self._session.io_binding()
         on_gpu = onnxruntime.OrtValue.ortvalue_from_numpy(given, "cuda", self._place.index)
         binding.bind_ortvalue_input(self._interface.input, on_gpu)
-        binding.bind_output(output, "cpu")
+        for name in names:
+            binding.bind_output(name, "cpu")
         self._session.run_with_iobinding(binding)
-        result: np.ndarray[Any, Any] = binding.copy_outputs_to_cpu()[0]
-        return result
+        results: list[np.ndarray[Any, Any]] = binding.copy_outputs_to_cpu()
+        return results
 
     def _make_smaller(self, batch: Array, error: Exception) -> None:
         """Go on with half as many views if memory ran out; any other error ends it."""
@@ -155,6 +154,25 @@ class OnnxBackend:
                 f"{self._where}: takes clips of {' x '.join(str(n or 'any') for n in wanted)} (T x H x W), which is "
                 f"fixed in the file, not {' x '.join(map(str, clips.shape[2:]))}; export it without --static"
             )
+
+
+def _scores_of(logits: Array, several: bool) -> Array:
+    """Sigmoid or softmax, where a file leaves it out."""
+    wide = logits.astype(np.float64)
+    if several:
+        return np.exp(-np.logaddexp(0, -wide)).astype(np.float32)
+    powers = np.exp(wide - wide.max(axis=1, keepdims=True))
+    scores: Array = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return scores
+
+
+def _logits_of(scores: Array, several: bool) -> Array:
+    """What softmax (up to a constant of each view) or sigmoid was taken of, where a file puts out nothing else."""
+    wide = np.maximum(scores.astype(np.float64), np.finfo(np.float32).tiny)
+    logits = np.log(wide)
+    if several:
+        logits -= np.log1p(-np.minimum(wide, np.nextafter(np.float32(1), np.float32(0))))
+    return logits.astype(np.float32)
 
 
 def as_input(clips: Array, kind: str, card: Card) -> np.ndarray[Any, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nlvid_cli.backends import Array, Precision
+from nlvid_cli.backends import Array, Outputs, Precision
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.errors import DeviceError
 from nlvid_cli.network import build_network, load_weights
@@ -53,21 +53,14 @@ class TorchBackend:
             torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: TF32 rounds to 10 bits
         self.views_per_batch = VIEWS_PER_BATCH[self._device.type]
 
-    def scores(self, clips: Array) -> Array:
-        """Normalised clips (views, 3, frames, height, width) to scores (views, classes) in [0, 1]."""
-        return self._run(clips, self._scores)
-
-    def logits(self, clips: Array) -> Array:
-        """The same before softmax or sigmoid, averaged over the positions of a convolutional head."""
-        return self._run(clips, mean_logits)
-
-    def _run(self, clips: Array, finish: Callable[[Tensor], Tensor]) -> Array:
-        results: list[Array] = []
+    def outputs(self, clips: Array) -> Outputs:
+        """Run the network on normalised clips, (views, 3, frames, height, width)."""
+        results: list[Outputs] = []
         start = 0
         while start < len(clips):
             batch = torch.from_numpy(clips[start : start + self.views_per_batch])
             try:
-                results.append(self._forward(batch, finish))
+                results.append(self._forward(batch))
             except torch.OutOfMemoryError:
                 if len(batch) == 1:
                     raise DeviceError(
@@ -79,25 +72,24 @@ class TorchBackend:
                 torch.cuda.empty_cache()
                 continue
             start += len(batch)
-        return np.concatenate(results)
+        return Outputs(*map(np.concatenate, zip(*results, strict=True)))
 
     @torch.inference_mode()
-    def _forward(self, batch: Tensor, finish: Callable[[Tensor], Tensor]) -> Array:
-        batch = batch.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last_3d)
-        result: Array = finish(self._network(batch)).float().cpu().numpy()
-        return result
+    def _forward(self, batch: Tensor) -> Outputs:
+        output = self._network(batch.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last_3d))
+        return Outputs(*(finish(output).float().cpu().numpy() for finish in (mean_logits, self._scores)))
 
 
 @torch.inference_mode()
-def outputs_as_written(card: Card, tensors: Mapping[str, Array], clips: Array) -> tuple[Array, Array]:
-    """Logits and scores, both (views, classes), of the network before anything is done to make it fast.
+def outputs_as_written(card: Card, tensors: Mapping[str, Array], clips: Array) -> Outputs:
+    """What the network puts out before anything is done to make it fast.
 
     On the CPU, in fp32; the yardstick for everything else.
     """
     network = build_network(card)
     load_weights(network, {name: torch.from_numpy(array) for name, array in tensors.items()}, card.name)
-    outputs = torch.cat([network(torch.from_numpy(clips[i : i + 1])) for i in range(len(clips))])
-    return mean_logits(outputs).numpy(), SCORES[card.architecture.head.scores](outputs).numpy()
+    output = torch.cat([network(torch.from_numpy(clips[i : i + 1])) for i in range(len(clips))])
+    return Outputs(mean_logits(output).numpy(), SCORES[card.architecture.head.scores](output).numpy())
 
 
 def choose_device(name: str) -> torch.device:

@@ -85,8 +85,7 @@ def compare_all(backend: Backend, references: list[Reference]) -> Iterator[Compa
     for reference in references:
         for batch in (1, len(reference.clips)):
             backend.views_per_batch = batch
-            logits, scores = backend.logits(reference.clips), backend.scores(reference.clips)
-            row = compare(reference, backend.name, backend.device, backend.precision, logits, scores)
+            row = compare(reference, backend)
             yield replace(row, shape=(batch, *row.shape[1:]))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from nlvid_cli.backends import choose
+from nlvid_cli.backends import Outputs, choose
 from nlvid_cli.backends.choose import open_backend, seconds_per_view, usable_export
 from nlvid_cli.backends.machine import describe_machine, runtime_version
 from nlvid_cli.checkpoints.cache import cached_path, exported_path, slot_of
@@ -30,10 +30,9 @@ class FakeBackend:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def scores(self, clips: np.ndarray) -> np.ndarray:
-        return np.zeros((len(clips), 400), np.float32)
-
-    logits = scores
+    def outputs(self, clips: np.ndarray) -> Outputs:
+        nothing = np.zeros((len(clips), 400), np.float32)
+        return Outputs(nothing, nothing)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from nlvid_cli.backends import BACKENDS, onnx_backend, providers
+from nlvid_cli.backends import BACKENDS, Outputs, onnx_backend, providers
 from nlvid_cli.backends.onnx_backend import OnnxBackend, as_input, threads
 from nlvid_cli.backends.providers import Place, places
 from nlvid_cli.checkpoints.card import Card
@@ -37,11 +37,11 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 def test_a_graph_of_logits(card: Card, clips: np.ndarray, tmp_path: Path) -> None:
     backend = BACKENDS["onnx"](card, write_model(tmp_path / "m.onnx", make_model()), "cpu", "auto")
     assert (backend.name, backend.device, backend.precision, backend.views_per_batch) == ("onnx", "cpu", "fp32", 1)
-    np.testing.assert_allclose(backend.logits(clips), _expected(clips), atol=1e-6)
-    np.testing.assert_allclose(backend.scores(clips), _softmax(_expected(clips)), atol=1e-6)
+    np.testing.assert_allclose(backend.outputs(clips).logits, _expected(clips), atol=1e-6)
+    np.testing.assert_allclose(backend.outputs(clips).scores, _softmax(_expected(clips)), atol=1e-6)
     several = replace(card, labels=replace(card.labels, kind="multi"))
     backend = OnnxBackend(several, tmp_path / "m.onnx", "cpu", "auto")
-    np.testing.assert_allclose(backend.scores(clips), 1 / (1 + np.exp(-_expected(clips))), atol=1e-6)
+    np.testing.assert_allclose(backend.outputs(clips).scores, 1 / (1 + np.exp(-_expected(clips))), atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["single", "multi"])
@@ -50,7 +50,7 @@ def test_a_graph_of_scores(kind: str, card: Card, clips: np.ndarray, tmp_path: P
     card = replace(card, labels=replace(card.labels, kind=kind))  # type: ignore[arg-type]
     model = make_model(last="Softmax" if kind == "single" else "Sigmoid")
     backend = OnnxBackend(card, write_model(tmp_path / "m.onnx", model), "cpu", "auto")
-    scores, logits, expected = backend.scores(clips), backend.logits(clips), _expected(clips)
+    (logits, scores), expected = backend.outputs(clips), _expected(clips)
     if kind == "single":
         np.testing.assert_allclose(scores, _softmax(expected), atol=1e-6)
         logits, expected = logits - logits[:, :1], expected - expected[:, :1]
@@ -61,9 +61,9 @@ def test_a_fixed_batch_is_filled_up(card: Card, clips: np.ndarray, tmp_path: Pat
     path = write_model(tmp_path / "m.onnx", make_model(shape=(2, 3, 8, 16, 16)))
     backend = OnnxBackend(card, path, "cpu", "auto")
     assert backend.views_per_batch == 2
-    np.testing.assert_allclose(backend.logits(clips), _expected(clips), atol=1e-6)
+    np.testing.assert_allclose(backend.outputs(clips).logits, _expected(clips), atol=1e-6)
     with pytest.raises(InputShapeError, match=r"takes clips of 8 x 16 x 16 \(T x H x W\).* not 4 x 16 x 16"):
-        backend.logits(clips[:, :, :4])
+        backend.outputs(clips[:, :, :4])
 
 
 def test_half_precision(card: Card, clips: np.ndarray, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_half_precision(card: Card, clips: np.ndarray, tmp_path: Path) -> None:
     model.graph.node.insert(0, helper.make_node("Cast", ["video"], ["wide"], to=TensorProto.FLOAT))
     model.graph.node[1].input[0] = "wide"
     backend = OnnxBackend(card, write_model(tmp_path / "m.onnx", model), "cpu", "auto")
-    np.testing.assert_allclose(backend.logits(clips), _expected(clips), atol=1e-3)
+    np.testing.assert_allclose(backend.outputs(clips).logits, _expected(clips), atol=1e-3)
 
 
 def test_pixels_come_back_from_normalised_clips(card: Card) -> None:
@@ -91,18 +91,18 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
     backend.views_per_batch = 3
     forward = backend._forward
 
-    def only_one_view(batch: np.ndarray, output: str) -> np.ndarray:
+    def only_one_view(batch: np.ndarray) -> Outputs:
         if len(batch) > 1:
             raise RuntimeError("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 1")
-        return forward(batch, output)
+        return forward(batch)
 
     monkeypatch.setattr(backend, "_forward", only_one_view)
-    np.testing.assert_allclose(backend.logits(clips), _expected(clips), atol=1e-6)
+    np.testing.assert_allclose(backend.outputs(clips).logits, _expected(clips), atol=1e-6)
     assert backend.views_per_batch == 1
     assert "cpu ran out of memory; going on with 1 views at a time" in caplog.text
-    monkeypatch.setattr(backend, "_forward", lambda batch, output: (_ for _ in ()).throw(RuntimeError("out of memory")))
+    monkeypatch.setattr(backend, "_forward", lambda batch: (_ for _ in ()).throw(RuntimeError("out of memory")))
     with pytest.raises(DeviceError, match="not enough memory for 1 view"):
-        backend.logits(clips)
+        backend.outputs(clips)
 
 
 def test_precisions_that_a_file_has_not(card: Card, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_files_that_do_not_run(card: Card, clips: np.ndarray, tmp_path: Path) ->
         OnnxBackend(card, write_model(tmp_path / "unknown.onnx", _unknown_operator()), "cpu", "auto")
     backend = OnnxBackend(card, write_model(tmp_path / "wrong.onnx", _wrong_classes()), "cpu", "auto")
     with pytest.raises(ModelFileError, match=r"output 'out' has the shape \(1, 7\) for 1 views, and not \(1, 5\)"):
-        backend.logits(clips)
+        backend.outputs(clips)
 
 
 def test_a_hostile_file_never_reaches_the_runtime(card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,4 +196,6 @@ def test_cuda_agrees_with_the_cpu(card: Card, clips: np.ndarray, tmp_path: Path)
     path = write_model(tmp_path / "m.onnx", make_model())
     backend = OnnxBackend(card, path, "cuda", "auto")
     assert backend.device == "cuda:0"
-    np.testing.assert_allclose(backend.scores(clips), OnnxBackend(card, path, "cpu", "auto").scores(clips), atol=1e-5)
+    np.testing.assert_allclose(
+        backend.outputs(clips).scores, OnnxBackend(card, path, "cpu", "auto").outputs(clips).scores, atol=1e-5
+    )

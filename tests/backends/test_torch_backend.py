@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nlvid_cli.backends import BACKENDS
+from nlvid_cli.backends import BACKENDS, Outputs
 from nlvid_cli.backends import torch_backend as module
 from nlvid_cli.backends.torch_backend import TorchBackend, choose_device, choose_precision, describe_devices
 from nlvid_cli.checkpoints.card import Card
@@ -24,7 +24,7 @@ def clips() -> np.ndarray:
 
 
 def test_scores_are_the_softmax_of_the_logits(backend: TorchBackend, clips: np.ndarray) -> None:
-    scores, logits = backend.scores(clips), backend.logits(clips)
+    logits, scores = backend.outputs(clips)
     assert scores.shape == logits.shape == (3, 5)
     assert scores.dtype == np.float32
     powers = np.exp(logits)
@@ -32,9 +32,9 @@ def test_scores_are_the_softmax_of_the_logits(backend: TorchBackend, clips: np.n
 
 
 def test_the_batch_size_does_not_change_the_scores(backend: TorchBackend, clips: np.ndarray) -> None:
-    one_by_one = np.concatenate([backend.scores(clip[None]) for clip in clips])
+    one_by_one = np.concatenate([backend.outputs(clip[None]).scores for clip in clips])
     backend.views_per_batch = 2
-    np.testing.assert_allclose(backend.scores(clips), one_by_one, rtol=1e-4)
+    np.testing.assert_allclose(backend.outputs(clips).scores, one_by_one, rtol=1e-4)
     backend.views_per_batch = 1
 
 
@@ -46,17 +46,17 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     backend = TorchBackend(card, random_tensors, "cpu", "fp32")
-    expected = backend.scores(clips)
+    expected = backend.outputs(clips).scores
     backend.views_per_batch = 3
     forward = backend._forward
 
-    def only_one_view(batch: torch.Tensor, finish: object) -> np.ndarray:
+    def only_one_view(batch: torch.Tensor) -> Outputs:
         if len(batch) > 1:
             raise torch.OutOfMemoryError("made by the test")
-        return forward(batch, finish)
+        return forward(batch)
 
     monkeypatch.setattr(backend, "_forward", only_one_view)
-    np.testing.assert_allclose(backend.scores(clips), expected, rtol=1e-4)
+    np.testing.assert_allclose(backend.outputs(clips).scores, expected, rtol=1e-4)
     assert backend.views_per_batch == 1
     assert "cpu ran out of memory; going on with 1 views at a time" in caplog.text
 
@@ -66,12 +66,12 @@ def test_out_of_memory_for_one_view_is_an_error(
 ) -> None:
     backend = TorchBackend(card, random_tensors, "cpu", "fp32")
 
-    def never(batch: torch.Tensor, finish: object) -> np.ndarray:
+    def never(batch: torch.Tensor) -> Outputs:
         raise torch.OutOfMemoryError("made by the test")
 
     monkeypatch.setattr(backend, "_forward", never)
     with pytest.raises(DeviceError, match="not enough memory for a single view"):
-        backend.scores(clips)
+        backend.outputs(clips)
 
 
 @pytest.mark.parametrize("name", ["cuda:99", "mps:7", "xpu", "tpu", ""])
@@ -109,6 +109,6 @@ def test_describe_devices() -> None:
 def test_cuda_agrees_with_the_cpu(
     precision: str, card: Card, random_tensors: dict[str, np.ndarray], clips: np.ndarray
 ) -> None:
-    expected = TorchBackend(card, random_tensors, "cpu", "fp32").scores(clips)
+    expected = TorchBackend(card, random_tensors, "cpu", "fp32").outputs(clips).scores
     backend = TorchBackend(card, random_tensors, "cuda", precision)  # type: ignore[arg-type]
-    np.testing.assert_allclose(backend.scores(clips), expected, atol=1e-3 if precision == "fp32" else 2e-2)
+    np.testing.assert_allclose(backend.outputs(clips).scores, expected, atol=1e-3 if precision == "fp32" else 2e-2)
