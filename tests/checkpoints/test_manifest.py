@@ -86,6 +86,38 @@ def test_every_entry_is_whole(card):
     assert len(blocks.after if blocks else ()) == {"nl1": 1, "nl": 5, "nl10": 10}.get(network[0], 0)
 
 
+RULES = {
+    "deepmind": "ends loop half_up swscale_bilinear centre_down softmax_of_mean mean",
+    "nlvid": "ends loop half_up swscale_bilinear centre_down softmax_of_mean mean",
+    "fair": "wrapped loop float32_floor opencv_bilinear even mean_of_softmax mean",
+    "pytorch": "ends_truncated loop half_up swscale_bilinear centre_down softmax_of_mean softmax_of_mean_logits",
+    "pyslowfast": "scaled_windows hold floor float_bilinear centre_up mean_of_softmax mean",
+    "pytorchvideo": "timed_windows hold floor float_bilinear centre_up softmax_of_mean mean",
+    "mmaction2": "ends loop half_up opencv_bilinear even_centre_last softmax_of_mean mean",
+    "gluoncv": "ends_strided hold stretched_340x256 swscale_bilinear centre_down softmax_of_mean "
+    "softmax_of_mean_logits",
+    "lfb": "centred_segments hold floor opencv_bilinear centre_up mean_of_sigmoid maximum",
+}
+"""How each family tests: clip starts, short videos, size, interpolation, crops, scores of a view, of the video."""
+
+
+@pytest.mark.parametrize("card", manifest.load_manifest().models, ids=lambda card: card.name)
+def test_every_model_is_tested_as_its_family_does_it(card):
+    sampling, preprocess, head = card.sampling, card.preprocess, card.architecture.head
+    network, _, family = card.name.rpartition(".")
+    expected = RULES[family.partition("-")[0]].split()
+    if network.endswith("-dense"):
+        expected[0] = "ends_truncated"
+    if family.startswith("mmaction2") and "nopool" in network:
+        expected[-1] = "softmax_of_mean_logits"
+    combine = card.labels.combine or {"single": "mean", "multi": "maximum"}[card.labels.kind]
+    rules = [sampling.clip_starts, sampling.short_video, preprocess.size, preprocess.resize, preprocess.crop_positions]
+    assert [*rules, head.scores, combine] == expected
+    assert sampling.clips == 10
+    slow = {"deepmind": 25.0, "nlvid": 25.0, "lfb": 24.0}
+    assert sampling.frame_rate == slow.get(family.partition("-")[0])
+
+
 def test_the_i3d_states_the_accuracy_of_these_very_weights():
     card = manifest.find_card("i3d")
     assert [(figure.metric, figure.value) for figure in card.accuracy] == [("top-1", 68.4), ("top-5", 88.0)]

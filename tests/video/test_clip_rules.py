@@ -80,6 +80,7 @@ def test_ends_takes_every_step_th_frame() -> None:
         (63, 32, 2, 10, [0] * 10),
         (1, 32, 2, 10, [0] * 10),
         (101, 32, 2, 1, [18]),  # 37 / 2 = 18.5
+        (45, 32, 1, 10, [0, 1, 2, 4, 5, 7, 8, 10, 11, 13]),  # pytorch-resnet3d: from centres 16 + k 13 / 9, truncated
     ],
 )
 def test_ends_truncated(positions: int, frames: int, step: int, number: int, expected: list[int]) -> None:
