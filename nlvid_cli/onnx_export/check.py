@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 
 from nlvid_cli.backends import Array, Backend
 from nlvid_cli.backends.choose import seconds_per_view
 from nlvid_cli.backends.torch_backend import TorchBackend, outputs_as_written
+from nlvid_cli.checkpoints.architecture import Architecture, InceptionArchitecture
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.errors import VideoError
 from nlvid_cli.verification import Comparison, Reference, compare, make_blocks
@@ -16,6 +18,9 @@ from nlvid_cli.video.clips import Stretch, decode_clips
 from nlvid_cli.video.preprocess import preprocess
 
 SEED = 1234
+INCEPTION_STRIDE = 8
+"""Frames of the clip for one of the last map: the largest stride along time in the Inception I3D."""
+
 VIEWS = 2
 """Views of each size; they are compared one by one and in one batch."""
 
@@ -73,11 +78,21 @@ def other_size(card: Card) -> Card:
 
     Non-local blocks in groups of frames need a number of frames that their groups divide.
     """
-    blocks = card.architecture.nonlocal_blocks
-    more = 8 if blocks is not None and blocks.group_frames else 3
+    more = 3 if _frames_of_a_group(card.architecture) == 1 else _frames_of_a_group(card.architecture)
     rules = card.preprocess
     rules = replace(rules, crop=rules.crop + 13, short_side=max(rules.short_side, rules.crop + 13))
     return replace(card, sampling=replace(card.sampling, frames=card.sampling.frames + more), preprocess=rules)
+
+
+def _frames_of_a_group(architecture: Architecture) -> int:
+    """Of the clip, by which its number of frames must be divisible."""
+    blocks = architecture.nonlocal_blocks
+    if blocks is None or blocks.group_frames is None:
+        return 1
+    if isinstance(architecture, InceptionArchitecture):
+        return blocks.group_frames * INCEPTION_STRIDE
+    windows = (architecture.stem, architecture.pool1, architecture.pool2)
+    return blocks.group_frames * prod(window.stride[0] for window in windows if window is not None)
 
 
 def compare_all(backend: Backend, references: list[Reference]) -> Iterator[Comparison]:

@@ -1,0 +1,41 @@
+"""The second size that an export is compared at."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from nlvid_cli.checkpoints.architecture import ResNetArchitecture
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.manifest import find_card, load_manifest
+from nlvid_cli.onnx_export.check import other_size
+
+
+@pytest.mark.parametrize("card", load_manifest().models, ids=lambda card: card.name)
+def test_groups_of_frames_divide_the_other_clip_too(card: Card) -> None:
+    """In res3, behind the stem and both pools, as the blocks in groups see it."""
+    other = other_size(card)
+    assert other.sampling.frames > card.sampling.frames
+    assert other.preprocess.short_side >= other.preprocess.crop == card.preprocess.crop + 13
+    architecture = card.architecture
+    if not isinstance(architecture, ResNetArchitecture) or architecture.nonlocal_blocks is None:
+        return
+    if architecture.nonlocal_blocks.group_frames is None:
+        assert other.sampling.frames % 2 != card.sampling.frames % 2  # odd, where it may be
+        return
+    assert architecture.nonlocal_blocks.group_stages == ("res3",)
+    frames = other.sampling.frames
+    for window in (architecture.stem, architecture.pool1, architecture.pool2):
+        if window is not None:
+            frames = (frames + 2 * window.padding[0] - window.kernel[0]) // window.stride[0] + 1
+    assert frames % architecture.nonlocal_blocks.group_frames == 0
+
+
+def test_groups_in_the_inception_network() -> None:
+    card = find_card("tiny")
+    blocks = card.architecture.nonlocal_blocks
+    assert blocks is not None
+    grouped = replace(blocks, group_frames=2, group_stages=("mixed_4b",))
+    card = replace(card, architecture=replace(card.architecture, nonlocal_blocks=grouped))
+    assert other_size(card).sampling.frames == card.sampling.frames + 2 * 8
