@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nlvid_cli.checkpoints.architecture import NonLocal
 from nlvid_cli.checkpoints.card import Card
 from tests.golden.builder import dump_python2
 
@@ -28,18 +29,28 @@ def make_tensors(card: Card, seed: int) -> Tensors:
     with torch.device("meta"):
         shapes = {name: tuple(tensor.shape) for name, tensor in build_network(card).state_dict().items()}
     random = np.random.default_rng(seed)
-    return {name: _fill(name, shape, random) for name, shape in shapes.items() if "num_batches" not in name}
+    blocks = card.architecture.nonlocal_blocks
+    return {name: _fill(name, shape, blocks, random) for name, shape in shapes.items() if "num_batches" not in name}
 
 
-def _fill(name: str, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+def _fill(name: str, shape: tuple[int, ...], blocks: NonLocal | None, random: np.random.Generator) -> np.ndarray:
     if len(shape) > 1:
-        gain = 0.02 if ".nonlocal_block." in name else 1.5  # products of three such maps must not run away
-        deviation = np.float32(np.sqrt(gain / np.prod(shape[1:])))
+        deviation = np.float32(np.sqrt(_gain(name, blocks) / np.prod(shape[1:])))
         return random.standard_normal(shape, np.float32) * deviation
     if name.endswith(("running_var", "norm.weight")):
-        scale = 0.3 if "conv3.norm.weight" in name else 1.0  # so that what residual blocks add up stays small
+        last = ("conv3.norm.weight", "out.norm.weight")  # so that what residual blocks add up stays small
+        scale = 0.3 if name.endswith(last) else 1.0
         return (random.random(shape, np.float32) + np.float32(0.5)) * np.float32(scale)
     return random.standard_normal(shape, np.float32) * np.float32(0.1)
+
+
+def _gain(name: str, blocks: NonLocal | None) -> float:
+    """Of the variance; such that attention is neither flat nor on one position, and products do not run away."""
+    if blocks is None or ".nonlocal_block." not in name:
+        return 1.0
+    if name.endswith(("theta.weight", "phi.weight")):
+        return 0.003 if blocks.pairwise == "dot_product" else 4.0 if blocks.scaled else 0.16
+    return 0.1 if blocks.norm == "none" else 1.0
 
 
 def write_foreign(card: Card, tensors: Tensors, path: Path) -> None:

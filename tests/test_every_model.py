@@ -15,14 +15,20 @@ from nlvid_cli.answer import Answer
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.manifest import load_manifest
 from nlvid_cli.checkpoints.model_file import open_checkpoint
+from nlvid_cli.recognizer import Recognizer
 from tests.clips import make_clip
 from tests.conftest import Run
-from tests.foreign import make_tensors, write_foreign
+from tests.foreign import Tensors, make_tensors, write_foreign
+from tests.plain_resnet import GRAPHS, Graph, PlainResNet, clip_size
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", frames=75)
+
+
+def test_all_but_inception_networks_are_written_down_here() -> None:
+    assert list(GRAPHS) == [card.name for card in load_manifest().models if card.architecture.kind == "resnet"]
 
 
 PUBLISHED = [card for card in load_manifest().models if card.format != "safetensors"]
@@ -47,8 +53,11 @@ def test_every_model_goes_all_the_way(card: Card, clip: Path, tmp_path: Path, ru
     for name, array in tensors.items():
         np.testing.assert_array_equal(converted[name], array, err_msg=name)
 
-    recognizer = nlvid_cli.load(ready, clips=1)
+    recognizer = nlvid_cli.load(ready, clips=1, precision="fp32", device="cpu")
     ready.unlink()
+    if card.name in GRAPHS:
+        _compare(recognizer, GRAPHS[card.name], tensors)
+
     result = recognizer.classify(clip, Answer(top_k=None))
     scores = [prediction.score for prediction in result.predictions]
     assert result.model == "theirs"
@@ -58,3 +67,13 @@ def test_every_model_goes_all_the_way(card: Card, clip: Path, tmp_path: Path, ru
     assert max(scores) - min(scores) > 1e-6
     if card.labels.kind == "single":
         assert sum(scores) == pytest.approx(1, abs=0.02)
+
+
+def _compare(recognizer: Recognizer, graph: Graph, tensors: Tensors) -> None:
+    """Its outputs are those of the family's network, which is written down in another place."""
+    shape = (1, 3, recognizer.card.sampling.frames, *clip_size(graph))
+    clips = np.random.default_rng(0).standard_normal(shape, np.float32)
+    logits, scores = PlainResNet(graph, tensors).outputs(clips)
+    ours = recognizer.backend.outputs(clips)
+    assert np.abs(ours.logits - logits).max() < 1e-4 * np.abs(logits).max()
+    assert np.abs(ours.scores - scores).max() < 1e-4 * scores.max()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from torch import nn
 
 import nlvid_cli
 from nlvid_cli.app import main
+from nlvid_cli.checkpoints.model_file import open_checkpoint
 from nlvid_cli.network.nonlocal_block import NonLocalBlock
 from nlvid_cli.recognizer import Recognizer
 from tests.golden.builder import DATA, families, make_input, make_tensors, read_table, write_checkpoint
+from tests.plain_resnet import GRAPHS, PlainResNet
 
 TOLERANCE = 1e-4
 """Of the largest logit. The programs themselves differ by 2e-6 from their own results in double precision."""
@@ -50,14 +53,22 @@ ENTRIES: dict[str, tuple[str, str]] = {
 WITH_OUTPUTS = [family for family in ENTRIES if (DATA / f"{family}.npz").exists()]
 STAGES = ("pool1", "res2", "res3", "res4", "res5")
 
-Load = Callable[..., Recognizer]
+
+class Loaded(NamedTuple):
+    """A converted file: ready to run, and its tensors."""
+
+    recognizer: Recognizer
+    tensors: dict[str, np.ndarray]
+
+
+Load = Callable[..., Loaded]
 
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Load:
     """Build a family's file, convert it, load the result; no file is left."""
 
-    def build_and_load(family: str, add: dict[str, float] | None = None) -> Recognizer:
+    def build_and_load(family: str, add: dict[str, float] | None = None) -> Loaded:
         entry, form = ENTRIES[family]
         table = read_table(family)
         arrays = make_tensors(table)
@@ -72,9 +83,10 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         printed = capsys.readouterr()
         assert (end.value.code or 0, printed.out) == (0, f"{own}\n"), printed.err
         recognizer = nlvid_cli.load(own, precision="fp32", device="cpu")
+        tensors = {name: np.array(tensor) for name, tensor in open_checkpoint(own)[1].items()}
         foreign.unlink()
         own.unlink()
-        return recognizer
+        return Loaded(recognizer, tensors)
 
     return build_and_load
 
@@ -86,7 +98,8 @@ def test_every_family_is_tested() -> None:
 
 @pytest.mark.parametrize("family", WITH_OUTPUTS)
 def test_outputs_are_those_of_the_family_s_own_program(family: str, load: Load) -> None:
-    recognizer = load(family)
+    """And so are those of the plain networks that ``tests/test_every_model.py`` compares all models with."""
+    recognizer, tensors = load(family)
     seen = watch(recognizer.backend._network)  # type: ignore[attr-defined]
     with np.load(DATA / f"{family}.npz") as file:
         known = dict(file)
@@ -104,18 +117,21 @@ def test_outputs_are_those_of_the_family_s_own_program(family: str, load: Load) 
         assert error(np.array(stages), known[f"stages_{shape}"]) < TOLERANCE
         if f"scores_{shape}" in known:
             assert error(scores, known[f"scores_{shape}"]) < TOLERANCE
+    clips = make_input(tuple(map(int, shapes[0].split("x"))))
+    plain, _ = PlainResNet(GRAPHS[ENTRIES[family][0]], tensors).outputs(clips)
+    assert error(plain, known[f"logits_{shapes[0]}"]) < TOLERANCE
 
 
 @pytest.mark.parametrize("family", [family for family in ENTRIES if family not in WITH_OUTPUTS])
 def test_files_of_the_other_networks_convert_and_load(family: str, load: Load) -> None:
-    recognizer = load(family)
+    recognizer, _ = load(family)
     count = sum(tensor.numel() for tensor in recognizer.backend._network.parameters())  # type: ignore[attr-defined]
     assert count > 20e6
 
 
 def test_a_single_wrong_bias_is_noticed(load: Load) -> None:
     shape = "1x3x32x112x144"
-    recognizer = load("mmaction2_i3d_r50", {"backbone.layer2.1.conv2.bn.bias": 0.3})
+    recognizer, _ = load("mmaction2_i3d_r50", {"backbone.layer2.1.conv2.bn.bias": 0.3})
     with np.load(DATA / "mmaction2_i3d_r50.npz") as known:
         logits = recognizer.logits(make_input(tuple(map(int, shape.split("x")))))
         assert error(logits, known[f"logits_{shape}"]) > 5 * TOLERANCE
