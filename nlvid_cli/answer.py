@@ -31,6 +31,15 @@ class Answer:
     labels: tuple[str, ...] | None = None
     min_score: float = 0.0
 
+    @classmethod
+    def of_options(
+        cls, top_k: int | None, threshold: float | None, labels: Sequence[str] | None, min_score: float
+    ) -> Answer:
+        """From options that may be left out: five labels, or where there is a threshold all that reach it."""
+        if top_k is None and threshold is None:
+            top_k = cls.top_k
+        return cls(top_k, threshold or 0.0, tuple(labels) if labels else None, min_score)
+
 
 class Labels:
     """The labels of a model, in the order of its scores.

@@ -31,6 +31,13 @@ def test_a_threshold_is_reached_by_what_equals_it() -> None:
     assert _told(Answer(threshold=0.75)) == []
 
 
+def test_a_threshold_lifts_the_number_of_labels_that_nobody_asked_for() -> None:
+    assert Answer.of_options(None, None, None, 0.0) == Answer()
+    assert Answer.of_options(None, 0.3, ["a*"], 0.5) == Answer(None, 0.3, ("a*",), 0.5)
+    assert Answer.of_options(None, 0.0, [], 0.0) == Answer(None)
+    assert Answer.of_options(2, 0.3, None, 0.0) == Answer(2, 0.3)
+
+
 def test_patterns_in_any_case() -> None:
     assert _told(Answer(labels=("SWIM*",))) == [("swimming backstroke", 0.5), ("swimming", 0.125)]
     assert LABELS.chosen(Answer(labels=("*stroke", "dancing", "d*"))).tolist() == [0, 1, 3]

@@ -24,6 +24,8 @@ from nlvid_cli.commands.options import (
     PrecisionName,
     Quiet,
     Step,
+    Threshold,
+    TopK,
     Verbose,
 )
 
@@ -39,13 +41,8 @@ def classify(
     ],
     model: Model = None,
     as_name: As = None,
-    top_k: Annotated[
-        int | None,
-        typer.Option("--top-k", "-k", min=1, help="Labels to show at most. Default: 5, or all above --threshold."),
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option("--threshold", min=0.0, max=1.0, help="Show the labels that score at least this.")
-    ] = None,
+    top_k: TopK = None,
+    threshold: Threshold = None,
     timeline: Annotated[bool, typer.Option("--timeline", help="Also the top label of each clip.")] = False,
     labels: Labels = None,
     min_score: MinScore = 0.0,
@@ -77,12 +74,7 @@ def classify(
 
     paths = expand_inputs(videos)
     recognizer = Loading(model, as_name, backend, device, precision, clips, CROPS[crops], step).load()
-    answer = Answer(
-        top_k=5 if top_k is None and threshold is None else top_k,
-        threshold=threshold or 0.0,
-        labels=tuple(labels) if labels else None,
-        min_score=min_score,
-    )
+    answer = Answer.of_options(top_k, threshold, labels, min_score)
     options = ReportOptions(timeline, is_one_video(videos))
     failures = _report_all(recognizer.classify_many(paths, answer), len(paths), format_, output, options)
     if failures:

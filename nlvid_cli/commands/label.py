@@ -20,6 +20,8 @@ from nlvid_cli.commands.options import (
     PrecisionName,
     Quiet,
     Step,
+    Threshold,
+    TopK,
     Verbose,
 )
 
@@ -32,8 +34,8 @@ def label(
     format_: options.TableFormat = None,
     model: Model = None,
     as_name: As = None,
-    top_k: options.TopK = 5,
-    threshold: options.Threshold = 0,
+    top_k: TopK = None,
+    threshold: Threshold = None,
     labels: Labels = None,
     min_score: MinScore = 0.0,
     clips: Clips = None,
@@ -87,7 +89,7 @@ def label(
     if not videos:
         raise UsageError("name at least one folder or video")
     loading = Loading(model, as_name, backend, device, precision, clips, CROPS[crops], step)
-    answer = Answer(top_k, threshold, tuple(labels) if labels else None, min_score)
+    answer = Answer.of_options(top_k, threshold, labels, min_score)
     limits = Limits(WorkerLimits(timeout, int(worker_memory * GIB)), workers, int(memory * GIB))
     job = Job(loading, gpus, answer, views == "auto", limits, engine, ray_address, retry_failed, overwrite)
     paths = [path for path in find_videos(videos) if part is None or part.holds(path)]

@@ -21,8 +21,6 @@ TableFormat = Annotated[
     Literal["jsonl", "csv", "parquet"] | None,
     typer.Option("--format", "-f", help="Also make this of the rows. Default: as --output is called."),
 ]
-TopK = Annotated[int, typer.Option("--top-k", "-k", min=1, help="Labels to tell at most.")]
-Threshold = Annotated[float, typer.Option("--threshold", min=0.0, max=1.0, help="Tell labels from this score.")]
 Views = Annotated[
     Literal["all", "auto"], typer.Option("--views", help="auto: no more clips when the answer is settled.")
 ]

@@ -69,6 +69,13 @@ Labels = Annotated[
     list[str] | None,
     typer.Option("--labels", metavar="PATTERN", help='Only these labels, e.g. "swim*"; repeatable.'),
 ]
+TopK = Annotated[
+    int | None,
+    typer.Option("--top-k", "-k", min=1, help="Labels to show at most. Default: 5, or all above --threshold."),
+]
+Threshold = Annotated[
+    float | None, typer.Option("--threshold", min=0.0, max=1.0, help="Show the labels that score at least this.")
+]
 MinScore = Annotated[float, typer.Option("--min-score", min=0.0, max=1.0, help='Below this, the answer is "unsure".')]
 BackendChoice = Annotated[
     Literal["auto", "torch", "onnx"],

@@ -191,6 +191,15 @@ def test_tables_dry_run_shards_and_merge(run: Run, model_file: Path, good: list[
     assert {len(row["predictions"]) for row in _rows(tmp_path / "whole.jsonl").values()} == {1}
 
 
+def test_a_threshold_tells_all_labels_that_reach_it(
+    run: Run, model_file: Path, good: list[Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "labels.jsonl"
+    assert run("label", good[0], "-o", output, "--threshold", 0.1, *_options(model_file)).status == 0
+    (row,) = _rows(output).values()
+    assert (row["answer"]["top_k"], row["answer"]["threshold"]) == (None, 0.1)
+
+
 def test_views_auto_says_how_many_clips_it_took(run: Run, model_file: Path, good: list[Path], tmp_path: Path) -> None:
     output = tmp_path / "labels.jsonl"
     options = ["--model", model_file, "--precision", "fp32", "--device", "cpu", "--clips", 6, "--views", "auto"]
