@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from nlvid_cli.commands import train_options as options
-from nlvid_cli.commands.options import Device, Quiet, Root, SkipMissing, Verbose
+from nlvid_cli.commands.options import As, Device, Quiet, Root, SkipMissing, Verbose
 from nlvid_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def train(
     root: Root = None,
     skip_missing: SkipMissing = False,
     base: options.BaseModel = None,
+    as_name: As = None,
     scratch: options.Scratch = False,
     nonlocal_blocks: options.NonLocalBlocks = None,
     recipe: options.RecipeName = None,
@@ -80,6 +81,8 @@ def train(
 
     if scratch and base is not None:
         raise UsageError("--scratch begins with random weights, --base with those of a model; choose one")
+    if as_name is not None and base is None:
+        raise UsageError("--as says whose network the file has that is named with --base; name one")
     changes = {
         "epochs": epochs,
         "batch": batch,
@@ -102,7 +105,7 @@ def train(
         return
     if gpus is not None and gpus > 1 and not _is_launched():
         raise typer.Exit(_launch(gpus))
-    found = SCRATCH if scratch else find_base(base, DownloadBar())
+    found = SCRATCH if scratch else find_base(base, as_name, DownloadBar())
     start = Start(found, chosen, nonlocal_blocks, seed, resume, Machine(device, workers, save_minutes))
     folder = output or Path("runs") / (data.resolve().stem or "run")
     _train(splits, folder, start, folds is not None or leave_one_out, quiet)

@@ -20,6 +20,7 @@ def train(
     output: str | PathLike[str],
     *,
     base: str | PathLike[str] | None = None,
+    as_name: str | None = None,
     scratch: bool = False,
     recipe: Recipe | str | None = None,
     nonlocal_blocks: str | None = None,
@@ -37,6 +38,7 @@ def train(
         data: labelled videos, or where they lie.
         output: folder of the run; the model is ``model.safetensors`` in it.
         base: model to go on from, by name or file; None: the first that can be had.
+        as_name: for a base in a file without a model card: the model whose network it has.
         scratch: a small network from random weights instead.
         recipe: a preset's name, or one of your own; None: ``finetune``, or ``scratch`` with ``scratch``.
         nonlocal_blocks: fresh blocks to insert: ``1``, ``5``, ``10``, or names of layers.
@@ -59,7 +61,7 @@ def train(
     return train_split(
         choose_splits(found, split)[0],
         Path(output),
-        SCRATCH if scratch else find_base(base),
+        SCRATCH if scratch else find_base(base, as_name),
         chosen,
         nonlocal_blocks=nonlocal_blocks,
         seed=split.seed,

@@ -83,8 +83,15 @@ class TrainingResult:
     bad: Mapping[str, str]
 
 
-def find_base(name_or_path: str | PathLike[str] | None, progress: Progress | None = None) -> Base:
+def find_base(
+    name_or_path: str | PathLike[str] | None, as_name: str | None = None, progress: Progress | None = None
+) -> Base:
     """The model to go on from; None: the first of the manifest's default list that can be had.
+
+    Args:
+        name_or_path: as for ``load``.
+        as_name: for a file without a model card: the model whose network it has.
+        progress: is told of downloads.
 
     Raises:
         UnknownName: there is no such model.
@@ -93,7 +100,7 @@ def find_base(name_or_path: str | PathLike[str] | None, progress: Progress | Non
     if name_or_path is None:
         card, file = fetch_default(progress, log.info)
     else:
-        card, file = find_model(name_or_path, None, progress, log.info)
+        card, file = find_model(name_or_path, as_name, progress, log.info)
     return Base(card, open_checkpoint(file)[1])
 
 

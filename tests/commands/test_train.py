@@ -78,6 +78,7 @@ def test_check_only_looks(run: Run, videos: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (("--scratch", "--base", "i3d"), "choose one"),
+        (("--scratch", "--as", "i3d"), "--as says whose network the file has"),
         (("--base", "nl-i3f"), "did you mean 'nl-i3d'"),
         (("--scratch", "--recipe", "paper32"), "did you mean 'paper-32'"),
         (("--scratch", "--leave-one-out"), "--leave-one-out needs --group-by"),
