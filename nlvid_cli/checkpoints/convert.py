@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def fit_norms(tensors: Mapping[str, np.ndarray], architecture: Architecture) -> 
 
 def _fold_statistics(tensors: Tensors, norm: str, eps: float) -> None:
     names = [f"{norm}.{part}" for part in ("weight", "bias", "running_mean", "running_var")]
-    if not all(name in tensors for name in names):
+    if len({tensors[name].shape if name in tensors else None for name in names}) != 1:
         return
     scale, shift, mean, variance = (tensors[name].astype(np.float64) for name in names)
     scale = scale / np.sqrt(variance + eps)
@@ -100,6 +100,8 @@ def _fold_into_convolution(tensors: Tensors, layer: str) -> None:
     statistics = (f"{layer}.norm.running_mean", f"{layer}.norm.running_var")
     if not all(name in tensors for name in names) or any(name in tensors for name in statistics):
         return
+    if not tensors[names[0]].shape == tensors[names[1]].shape == tensors[names[2]].shape[:1]:
+        return
     scale, shift, weight = (tensors.pop(name).astype(np.float64) for name in names)
     bias = tensors.get(f"{layer}.conv.bias", np.zeros(len(shift), np.float32))
     tensors[names[2]] = (weight * scale.reshape(-1, 1, 1, 1, 1)).astype(np.float32)  # (O, I, T, H, W), scales (O,)
@@ -111,7 +113,7 @@ def _require_fit(tensors: Tensors, card: Card, family: str, given: Tensors, wher
     try:
         _require_shapes(tensors, card, where)
     except CheckpointMismatch as error:
-        names = list(_fitting(given, (other for other in load_manifest().models if other.format == family)))
+        names = fitting_models(given, family)
         if not names:
             raise
         raise CheckpointMismatch(
@@ -119,14 +121,18 @@ def _require_fit(tensors: Tensors, card: Card, family: str, given: Tensors, wher
         ) from None
 
 
-def _fitting(given: Tensors, cards: Iterable[Card]) -> Iterable[str]:
-    """Names of the models whose networks have these tensors."""
-    for card in cards:
-        try:
-            _require_shapes(fit_norms(given, card.architecture), card, card.name)
-        except CheckpointMismatch:
-            continue
-        yield card.name
+def fitting_models(given: Tensors, family: str) -> list[str]:
+    """Names of the models whose networks have the tensors of a file, those that are published in its form first."""
+    models = [card for card in load_manifest().models if _fits(given, card)]
+    return [card.name for card in sorted(models, key=lambda card: card.format != family)]
+
+
+def _fits(given: Tensors, card: Card) -> bool:
+    try:
+        _require_shapes(fit_norms(given, card.architecture), card, card.name)
+    except CheckpointMismatch:
+        return False
+    return True
 
 
 def _require_shapes(tensors: Tensors, card: Card, where: str) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ from nlvid_cli.checkpoints.reference import (
 from nlvid_cli.errors import ModelFileError, ModelUnavailable, UnsafeFile, UsageError
 
 if TYPE_CHECKING:
+    from nlvid_cli.checkpoints.formats.common import Tensors
     from nlvid_cli.checkpoints.sources.common import Job
 
 Note = Callable[[str], None]
@@ -269,19 +269,23 @@ def _required(entry: Card | None, found: _Found) -> Card:
         )
     from nlvid_cli.checkpoints.formats import read_foreign
 
-    family, _ = read_foreign(found.path)
+    family, tensors = read_foreign(found.path)
     raise UsageError(
         f"{found.shown}: a checkpoint in the form of {family}, without a model card; say whose network it has with "
-        f"--as NAME (for example --as {_likely(found.name, family)}; `nlvid models list` shows all)"
+        f"--as NAME ({_likely(found.name, family, tensors)}; `nlvid models list` shows all)"
     )
 
 
-def _likely(file_name: str, family: str) -> str:
-    """The model that publishes a file of this name, or else one whose file is of this family."""
-    models = load_manifest().models
-    named = (card for card in models if file_name in _published_names(card))
-    alike = (card for card in models if card.format == family)
-    return next(chain(named, alike, models)).name
+def _likely(file_name: str, family: str, tensors: Tensors) -> str:
+    """Which models have such a network; the one that publishes a file of this name comes first."""
+    from nlvid_cli.checkpoints.convert import fitting_models
+
+    published = {card.name for card in load_manifest().models if file_name in _published_names(card)}
+    names = sorted(fitting_models(tensors, family), key=lambda name: name not in published)
+    if not names:
+        return "but its tensors fit none that nlvid knows"
+    others = f" and of {len(names) - 1} more" if len(names) > 1 else ""
+    return f"its tensors are those of {names[0]}{others}"
 
 
 def _published_names(card: Card) -> list[str]:

@@ -141,12 +141,12 @@ def test_without_as_the_error_says_what_the_file_is_and_what_to_do(entry, foreig
         find_model(foreign)
     assert str(error.value) == (
         f"{foreign}: a checkpoint in the form of nlvid, without a model card; say whose network it has with --as NAME "
-        "(for example --as entry.test; `nlvid models list` shows all)"
+        "(its tensors are those of entry.test; `nlvid models list` shows all)"
     )
     assert error.value.exit_status == 2
     named = make_card({"kind": "url", "url": "https://127.0.0.1:9/a/mine.pkl"}, name="named.test")
     weights(entry, named)
-    with pytest.raises(UsageError, match=r"for example --as named\.test;"):
+    with pytest.raises(UsageError, match=r"its tensors are those of named\.test and of 1 more;"):
         find_model(foreign)
 
 
@@ -256,7 +256,7 @@ def test_an_address_of_a_file_of_nlvid_needs_nothing_else(entry, at_address, own
 
 def test_what_came_without_as_is_not_downloaded_again(entry, at_address, foreign_file, server, cache):
     url = at_address(foreign_file)
-    with pytest.raises(UsageError, match=rf"{url}: a checkpoint in the form of nlvid, .* --as entry\.test"):
+    with pytest.raises(UsageError, match=rf"{url}: a checkpoint in the form of nlvid, .* those of entry\.test"):
         find_model(url)
     _, path = find_model(url, "entry")
     assert len(server.requests) == 1
