@@ -87,7 +87,7 @@ class Comparison:
         largest_logit: largest absolute value of the reference's logits.
         scores_difference: largest absolute one, or None where the reference has no scores.
         same_top5: whether the five best labels of each clip are the same ones.
-        tolerance: of ``logits_difference``, in units of ``largest_logit``.
+        tolerance: of ``relative_difference``.
     """
 
     reference: str
@@ -103,8 +103,9 @@ class Comparison:
 
     @property
     def relative_difference(self) -> float:
-        """The difference of the logits in units of the largest of them."""
-        return self.logits_difference / self.largest_logit
+        """The larger of both differences in units of the largest logit: right scores move no more than logits do."""
+        scores = 0.0 if self.scores_difference is None else self.scores_difference
+        return float(np.maximum(self.logits_difference, scores)) / self.largest_logit
 
     @property
     def passed(self) -> bool:

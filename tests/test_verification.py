@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,17 @@ def test_compare_by_hand() -> None:
     assert not compare(reference, Fixed([[np.nan] * 3])).passed
 
 
+def test_right_logits_with_wrong_scores_do_not_pass() -> None:
+    logits = np.array([[4.0, -8.0, 1.0]], np.float32)
+    right = Reference("test", make_clips((1, 3, 1, 1, 1), 1), logits, np.zeros((1, 3)))
+    assert compare(right, Fixed(logits.tolist())).passed
+    wrong = replace(right, scores=np.array([[0.0, np.nan, 0.0]]))
+    assert not compare(wrong, Fixed(logits.tolist())).passed
+    wrong = replace(right, scores=np.array([[0.0, 2**-9, 0.0]]))
+    row = compare(wrong, Fixed(logits.tolist()))
+    assert (row.logits_difference, row.scores_difference, row.passed) == (0, 2**-9, False)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -133,7 +145,7 @@ def test_the_command_fails_where_outputs_differ(
     outcome = run("models", "verify", tmp_path / "changed.safetensors", *FP32, "--against", path)
     assert outcome.status == 3
     assert "over 1e-04" in outcome.out
-    assert "1 of 1 comparisons are out of tolerance; in fp32, logits differ by 0.01" in outcome.err
+    assert "1 of 1 comparisons are out of tolerance; in fp32, outputs differ by 0.01" in outcome.err
     assert run("models", "verify", model_file, *FP32, "--against", path).status == 0
 
 

@@ -93,7 +93,7 @@ def _told(exported: Exported) -> list[str]:
     sizes = ", ".join("x".join(map(str, row.shape)) for row in exported.comparisons)
     return [
         f"{exported.path}: {exported.size_bytes / 1e6:.1f} MB, {exported.precision}",
-        f"logits differ from torch's by {worst.relative_difference:.1e} of the largest one at most; the five best "
+        f"outputs differ from torch's by {worst.relative_difference:.1e} of the largest logit at most; the five best "
         f"labels are the same in {same} of {len(exported.comparisons)} comparisons ({sizes})",
         exported.speed.sentence(),
     ]

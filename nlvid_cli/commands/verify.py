@@ -62,9 +62,9 @@ def verify(
     if failed:
         worst = max(failed, key=lambda row: row.relative_difference)
         raise ReferenceMismatch(
-            f"{card.name}: {len(failed)} of {len(rows)} comparisons are out of tolerance; in {worst.precision}, logits "
-            f"differ by {worst.relative_difference:.2g} of the largest one, and {worst.tolerance:.0e} is allowed; "
-            "fetch the model again, and if that does not help, report it with the output of `nlvid doctor`"
+            f"{card.name}: {len(failed)} of {len(rows)} comparisons are out of tolerance; in {worst.precision}, "
+            f"outputs differ by {worst.relative_difference:.2g} of the largest logit, and {worst.tolerance:.0e} is "
+            "allowed; fetch the model again, and if that does not help, report it with the output of `nlvid doctor`"
         )
 
 

@@ -228,8 +228,8 @@ def _require_passed(card: Card, rows: tuple[Comparison, ...]) -> None:
     if failed:
         worst = max(failed, key=lambda row: row.relative_difference)
         raise ReferenceMismatch(
-            f"{card.name}: no file was written: for clips of {' x '.join(map(str, worst.shape))}, its logits in "
-            f"{worst.precision} differ from torch's by {worst.relative_difference:.2g} of the largest one, and "
+            f"{card.name}: no file was written: for clips of {' x '.join(map(str, worst.shape))}, its outputs in "
+            f"{worst.precision} differ from torch's by {worst.relative_difference:.2g} of the largest logit, and "
             f"{worst.tolerance:.0e} is allowed"
         )
 
