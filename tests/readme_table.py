@@ -40,8 +40,9 @@ def _data_set(card: Card) -> str:
 
 
 def _views(card: Card) -> str:
+    """Of the published test, and the frames of a clip of nlvid's."""
     protocol = card.accuracy[0].protocol
-    views = protocol.partition(" of ")[0] if protocol.startswith("10 clips x") else "10 clips x 1 crop"
+    views = next(part for part in protocol.split("; ") if " x " in part).partition(" of ")[0]
     return f"{views}, {card.sampling.frames} x {card.sampling.step}"
 
 

@@ -90,7 +90,7 @@ RULES = {
     "deepmind": "ends loop half_up swscale_bilinear centre_down softmax_of_mean mean",
     "nlvid": "ends loop half_up swscale_bilinear centre_down softmax_of_mean mean",
     "fair": "wrapped loop float32_floor opencv_bilinear even mean_of_softmax mean",
-    "pytorch": "ends_truncated loop half_up swscale_bilinear centre_down softmax_of_mean softmax_of_mean_logits",
+    "pytorch": "ends_truncated loop floor swscale_bilinear centre_down softmax_of_mean softmax_of_mean_logits",
     "pyslowfast": "scaled_windows hold floor float_bilinear centre_up mean_of_softmax mean",
     "pytorchvideo": "timed_windows hold floor float_bilinear centre_up softmax_of_mean mean",
     "mmaction2": "ends loop half_up opencv_bilinear even_centre_last softmax_of_mean mean",
@@ -99,6 +99,23 @@ RULES = {
     "lfb": "centred_segments hold floor opencv_bilinear centre_up mean_of_sigmoid maximum",
 }
 """How each family tests: clip starts, short videos, size, interpolation, crops, scores of a view, of the video."""
+
+
+GREY = ((114.75, 114.75, 114.75), (57.375, 57.375, 57.375))
+IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+HALVES = ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
+MEANS = {
+    "deepmind": HALVES,
+    "nlvid": HALVES,
+    "fair": GREY,
+    "pytorch": GREY,
+    "pyslowfast": GREY,
+    "pytorchvideo": GREY,
+    "mmaction2": IMAGENET,
+    "gluoncv": IMAGENET,
+    "lfb": GREY,
+}
+"""Means and standard deviations of red, green and blue, of 255."""
 
 
 @pytest.mark.parametrize("card", manifest.load_manifest().models, ids=lambda card: card.name)
@@ -114,6 +131,11 @@ def test_every_model_is_tested_as_its_family_does_it(card):
     rules = [sampling.clip_starts, sampling.short_video, preprocess.size, preprocess.resize, preprocess.crop_positions]
     assert [*rules, head.scores, combine] == expected
     assert sampling.clips == 10
+    mean, std = MEANS[family.partition("-")[0]]
+    assert (preprocess.mean, preprocess.std) == (mean, std)
+    small = {"deepmind": (256, 224), "nlvid": (128, 112)}
+    sides = (224, 224) if "c2d" in network and family.startswith("mmaction2") else (256, 256)
+    assert (preprocess.short_side, preprocess.crop) == small.get(family.partition("-")[0], sides)
     slow = {"deepmind": 25.0, "nlvid": 25.0, "lfb": 24.0}
     assert sampling.frame_rate == slow.get(family.partition("-")[0])
 
