@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -255,3 +255,13 @@ def test_a_server_that_does_not_recover(host, play, pull, server, cache, tmp_pat
     assert (outcome.status, outcome.out) == (3, "")
     assert f"{server.host}: {played.file}: the server has a problem (HTTP 502)" in outcome.err
     assert leftovers(cache, tmp_path) == []
+
+
+def test_a_licence_that_forbids_commercial_use_is_said(play, pull, weights):
+    played = play("dl.fbaipublicfiles.com")
+    assert "commercial" not in pull(played).err
+    weights(replace(played.card, commercial_use=False, licence="CC-BY-NC-4.0"))
+    outcome = pull(played)
+    assert outcome.status == 0
+    assert "licence: CC-BY-NC-4.0" in outcome.err
+    assert "model.test is not for commercial use: the licence of its weights forbids it" in outcome.err
