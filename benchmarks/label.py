@@ -5,7 +5,7 @@
 Fills a folder with copies of the given videos and prints, in videos per second:
 
 - decode alone: the same processes, and a network that does nothing;
-- network alone: the same network on one decoded video after another, in one thread;
+- network alone: the same network on one video after another, decoded before, in one thread;
 - label: the pipeline of `nlvid label`, without the start of the program; also as a share of the slower of these two,
   and of what both leave where they share all processors: 1 / (1 / decode + 1 / network);
 - a shell loop of `nlvid classify`, one process per video;
@@ -30,6 +30,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,8 @@ from nlvid_cli.answer import Answer
 from nlvid_cli.pipeline.batches import Array
 from nlvid_cli.pipeline.pipeline import Limits, Pipeline, Seen
 from nlvid_cli.recognizer import Recognizer
-from nlvid_cli.video.clips import Stretch, decode_clips
+from nlvid_cli.video.clips import ClipFacts, Stretch, decode_clips
+from nlvid_cli.video.info import Pixels
 
 MEMORY_COUNTS = (100, 1000)
 TURNS = 4
@@ -80,9 +82,12 @@ def compare(paths: list[Path], arguments: argparse.Namespace) -> None:
     limits = Limits(workers=arguments.workers)
     print(f"{recognizer.card.name}, {recognizer.backend.precision} on {recognizer.backend.device}, {len(paths)} videos")
     few = paths[: max(len(paths) // 5, TURNS)]
+    card, sources = recognizer.card, len(arguments.video)
+    decoded = [decode_clips(Stretch(path), card.sampling, card.preprocess) for path in paths[:sources]]
+    frames = {path: decoded[number % sources] for number, path in enumerate(few)}
     stages: dict[str, tuple[list[Path], Callable[[list[Path]], None]]] = {
         "decode alone": (paths, lambda part: run(recognizer, part, limits, network=False)),
-        "network alone": (few, lambda part: look(recognizer, part)),
+        "network alone": (few, lambda part: look(recognizer, {path: frames[path] for path in part})),
         "label": (paths, lambda part: run(recognizer, part, limits)),
     }
     decode, network, label = in_turns(stages)
@@ -93,7 +98,7 @@ def compare(paths: list[Path], arguments: argparse.Namespace) -> None:
     tell("shell loop of classify", len(loop), lambda: classify_each(command, loop))
     if arguments.transformers:
         pipeline = other_pipeline()
-        tell("transformers", len(few), lambda: [pipeline(str(path)) for path in few])
+        tell("transformers", len(few), lambda: try_each(pipeline, few))
 
 
 def in_turns(stages: dict[str, tuple[list[Path], Callable[[list[Path]], None]]]) -> list[float]:
@@ -135,11 +140,21 @@ def classify_each(command: list[str], paths: list[Path]) -> None:
         subprocess.run([*command, path], check=True, stdout=subprocess.DEVNULL)
 
 
-def look(recognizer: Recognizer, paths: list[Path]) -> None:
-    """The network on all clips of as many videos, decoded before; the time of decoding one video is in it."""
-    decoded = [decode_clips(Stretch(path), recognizer.card.sampling, recognizer.card.preprocess) for path in paths[:1]]
+def look(recognizer: Recognizer, decoded: dict[Path, tuple[Pixels, ClipFacts]]) -> None:
+    """The network on all clips of videos."""
+    for path, clips in decoded.items():
+        recognizer.look_at(Stretch(path), *clips, Answer())
+
+
+def try_each(pipeline: Callable[[str], object], paths: list[Path]) -> None:
+    """Tell how many it cannot do."""
+    failed = 0
     for path in paths:
-        recognizer.look_at(Stretch(path), *decoded[0], Answer())
+        try:
+            pipeline(str(path))
+        except Exception:
+            failed += 1
+    print(f"{failed} of {len(paths)} failed")
 
 
 def other_pipeline() -> Callable[[str], object]:
@@ -154,9 +169,8 @@ def other_pipeline() -> Callable[[str], object]:
     )
     size = {"height": 112, "width": 112}
     processor = Processor(size={"shortest_edge": 128}, crop_size=size)
-    pipeline: Callable[[str], object] = VideoClassificationPipeline(
-        model=VideoMAEForVideoClassification(config), image_processor=processor
-    )
+    make: Any = VideoClassificationPipeline  # has no types
+    pipeline: Callable[[str], object] = make(model=VideoMAEForVideoClassification(config), image_processor=processor)
     return pipeline
 
 

@@ -35,6 +35,8 @@ from nlvid_cli.video.info import Pixels
 ALARM_GRACE_SECONDS = 30
 """After the time limit and this, the process ends by itself: then nobody is left who would end it."""
 
+NICENESS = 10
+
 HEADROOM = 1.5
 """Memory beyond the limit at which allocations fail, as a factor; the limit itself is kept by the other side."""
 
@@ -46,6 +48,7 @@ def main() -> None:
     start = json.loads(sys.stdin.readline())
     sampling, rules = Sampling(**start["sampling"]), Preprocess(**_tuples(start["rules"]))
     _limit_memory(start["memory_bytes"])
+    _let_the_network_go_first()
     _reply(replies, {"ready": True})
     for line in sys.stdin:
         _set_alarm(start["timeout_seconds"] + ALARM_GRACE_SECONDS)
@@ -108,6 +111,12 @@ def _limit_memory(limit_bytes: int | None) -> None:
         most = int(limit_bytes * HEADROOM) + used_bytes
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
         resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+
+
+def _let_the_network_go_first() -> None:
+    """Where both compute on the same processors, threads of a network that wait for each other waste time."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
 
 
 def _set_alarm(seconds: float) -> None:
