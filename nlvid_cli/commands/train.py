@@ -79,10 +79,7 @@ def train(
     from nlvid_cli.training.run import Machine, find_base
     from nlvid_cli.training.splits import SplitChoice, choose_splits
 
-    if scratch and base is not None:
-        raise UsageError("--scratch begins with random weights, --base with those of a model; choose one")
-    if as_name is not None and base is None:
-        raise UsageError("--as says whose network the file has that is named with --base; name one")
+    _require_one_beginning(scratch, base, as_name)
     changes = {
         "epochs": epochs,
         "batch": batch,
@@ -120,6 +117,13 @@ def require_extra() -> None:
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise UsageError(f'training needs {", ".join(missing)}; pip install "nlvid-cli[train]" brings it')
+
+
+def _require_one_beginning(scratch: bool, base: str | None, as_name: str | None) -> None:
+    if scratch and base is not None:
+        raise UsageError("--scratch begins with random weights, --base with those of a model; choose one")
+    if as_name is not None and base is None:
+        raise UsageError("--as says whose network the file has that is named with --base; name one")
 
 
 def _is_launched() -> bool:
