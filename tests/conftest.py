@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -16,6 +17,15 @@ from nlvid_cli.checkpoints.architecture import Head, InceptionArchitecture
 from nlvid_cli.checkpoints.card import Card, Labels, Preprocess, Sampling
 
 REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def fresh_logging() -> None:
+    """What a command line has set up in an earlier test must not decide what is logged in this one."""
+    log = logging.getLogger("nlvid_cli")
+    log.setLevel(logging.NOTSET)
+    log.propagate = True
+    log.handlers.clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 
@@ -58,7 +57,6 @@ def test_a_folder_that_cannot_be_read_is_told(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    monkeypatch.setattr(logging.getLogger("nlvid_cli"), "propagate", True)
     assert find_videos(["v"]) == ["v/a.mp4"]
     assert "v/closed: cannot look into this folder (Permission denied)" in caplog.text
 
