@@ -32,19 +32,26 @@ def find_videos(names: Iterable[str]) -> list[str]:
     videos, and those without a telling name that begin like one. ``*``, ``?`` and ``[...]`` in a name that is not there
     itself are patterns, ``**`` goes into folders; ``@list.txt`` stands for the paths in that file, one a line; a CSV,
     TSV or Parquet file for those in its column of paths; ``-`` for the paths on stdin. Paths in lists and tables are
-    relative to the current folder, or else to the list's own.
+    relative to the current folder, or else to the list's own. However a folder is spelled (``v``, ``./v``, ``v//``), its
+    videos have the same paths.
 
     Raises:
         UsageError: if a list cannot be read, a pattern matches nothing, or nothing is left.
     """
     names = list(names)
+    here = os.getcwd()
     found: dict[str, str] = {}
     for name in names:
-        for path in _expand(name):
-            found.setdefault(path if is_address(path) else os.path.normpath(path), path)
+        for path in map(_plain, _expand(name)):
+            found.setdefault(os.path.join(here, path), path)
     if not found:
         raise UsageError(f"no video in {', '.join(names)}")
     return list(found.values())
+
+
+def _plain(path: str) -> str:
+    """A path without ``./`` and doubled slashes; ``..`` stays, for what it means depends on the links before it."""
+    return path if is_address(path) or not path else str(Path(path))
 
 
 def _expand(name: str) -> Iterator[str]:

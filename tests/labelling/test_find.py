@@ -73,6 +73,22 @@ def test_patterns() -> None:
 def test_each_once_however_it_is_named() -> None:
     _touch("v/a.mp4")
     assert find_videos(["v/a.mp4", "./v//a.mp4", "v", "v/*"]) == ["v/a.mp4"]
+    assert find_videos([os.path.abspath("v"), "v"]) == [os.path.abspath("v/a.mp4")]
+
+
+@pytest.mark.parametrize("name", ["v", "./v", ".//v/.", "v/", ".", "./v/*", "@./list.txt"])
+def test_a_folder_gives_the_same_paths_however_it_is_spelled(name: str) -> None:
+    _touch("v/a.mp4", "v/-b:c.mp4")
+    Path("list.txt").write_text("./v/-b:c.mp4\nv//a.mp4\n")
+    assert find_videos([name]) == ["v/-b:c.mp4", "v/a.mp4"]
+
+
+def test_what_paths_mean_stays() -> None:
+    _touch("b/a.mp4", "a.mp4")
+    Path("b/deep").mkdir()
+    os.symlink("b/deep", "link")
+    names = ["link/../a.mp4", "a.mp4", "http://host//a.mp4", "http://host/./a.mp4"]  # the first is b/a.mp4
+    assert find_videos(names) == names
 
 
 def test_tables() -> None:
