@@ -209,7 +209,7 @@ def decode_row(
     if not may_begin():
         return row | {"told": "", "frames": b""}
     worker = _worker(rules, limits)
-    decoded = worker.decode(Stretch(json.loads(row["video"])), lambda size_bytes: True)
+    decoded = worker.decode(Stretch(json.loads(row["video"])))
     if isinstance(decoded, FailureReason):
         found: dict[str, Any] = {"error": asdict(decoded)}
         return row | {"told": json.dumps(found), "frames": b""}

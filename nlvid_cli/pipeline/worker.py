@@ -16,14 +16,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from os import fspath
 from typing import Any
 
+import numpy as np
+
 from nlvid_cli.checkpoints.card import Preprocess, Sampling
 from nlvid_cli.errors import WorkerError
-from nlvid_cli.pipeline.shared import SharedBlock, size_of_frames
+from nlvid_cli.pipeline.shared import MemoryBudget, SharedBlock, size_of_frames
 from nlvid_cli.prediction import FailureReason
 from nlvid_cli.video.clips import ClipFacts, Stretch
 from nlvid_cli.video.info import Pixels
@@ -33,6 +34,12 @@ MODULE = "nlvid_cli.pipeline.decode_process"
 
 START_SECONDS = 120.0
 """Time for a process to start; it takes less than a second, unless the disk is slow or far away."""
+
+PAUSES_SECONDS = (1.0, 5.0, 20.0)
+"""Before a process that takes the place of another is tried again: the system may be out of memory for a moment."""
+
+ENDING_SECONDS = 2.0
+"""For a process that has closed its pipe to end, so that its status says why."""
 
 VIDEOS_PER_PROCESS = 2000
 """After so many a process is replaced by a new one, so that leaks of decoders cannot add up."""
@@ -84,13 +91,15 @@ class DecodeWorker:
         self._deadline: float | None = None
         self._killed_for: str | None = None
         self._closed = False
+        self._has_worked = False
 
-    def decode(self, stretch: Stretch, reserve: Callable[[int], bool]) -> Decoded | FailureReason:
+    def decode(self, stretch: Stretch, budget: MemoryBudget | None = None) -> Decoded | FailureReason:
         """Decode a video; whatever happens to the process is a reason for this video.
 
         Args:
             stretch: of which video.
-            reserve: is asked for the bytes of the frames before they cross, and may wait.
+            budget: of which the bytes of the frames are taken before they cross, which may wait. They stay taken
+                if the frames are returned, and only then.
 
         Raises:
             WorkerError: no process can be started.
@@ -102,13 +111,19 @@ class DecodeWorker:
             if "error" in reply:
                 return self._reason(reply["error"])
             shape, dtype = tuple(map(int, reply["shape"])), str(reply["dtype"])
-            if not reserve(size_of_frames(shape, dtype)):
+            size_bytes = size_of_frames(shape, dtype)
+            if budget is not None and not budget.take(size_bytes):
                 self._tell({"into": None})
-                megabytes = size_of_frames(shape, dtype) / 1e6
                 return FailureReason(
-                    "MemoryExceeded", f"its clips take {megabytes:.0f} MB, more than there may be in memory (--memory)"
+                    "MemoryExceeded",
+                    f"its clips take {size_bytes / 1e6:.0f} MB, more than there may be in memory (--memory)",
                 )
-            frames = self._fetch(shape, dtype)
+            frames = None
+            try:
+                frames = self._fetch(shape, dtype)
+            finally:
+                if budget is not None and not isinstance(frames, np.ndarray):
+                    budget.give_back(size_bytes)
         except _Ended:
             return self._why_ended()
         if isinstance(frames, FailureReason):
@@ -148,17 +163,29 @@ class DecodeWorker:
         if self._process is not None:
             self._videos += 1
             return
+        pauses = list(PAUSES_SECONDS) if self._has_worked else []  # what has worked will work again
+        while (said := self._try_to_start()) is not None:
+            if not pauses or self._closed:
+                raise WorkerError(f"a process for decoding does not start: {said}")
+            time.sleep(pauses.pop(0))
+        self._has_worked = True
+
+    def _try_to_start(self) -> str | None:
+        """Returns what the process, or the system, said if there is none now."""
         with tempfile.TemporaryFile("w+", errors="replace") as said:
-            self._process = _popen(None if os.environ.get("NLVID_DEBUG") == "1" else said.fileno())
+            try:
+                self._process = _popen(None if os.environ.get("NLVID_DEBUG") == "1" else said.fileno())
+            except OSError as error:
+                return error.strerror or str(error)
             self._videos, self._killed_for = 1, None
             try:
                 self._tell(json.loads(self._start))
                 self._hear(START_SECONDS)
             except _Ended:
-                self._clear()
+                ending = self._clear(ENDING_SECONDS)
                 said.seek(0)
-                lines = [line.strip() for line in said if line.strip()] or ["it said nothing"]
-                raise WorkerError(f"a process for decoding does not start: {lines[-1]}") from None
+                return [ending, *(line.strip() for line in said if line.strip())][-1]
+        return None
 
     def _ask(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
         self._tell(message)
@@ -182,7 +209,11 @@ class DecodeWorker:
         self._deadline = None
         if not line.endswith("\n") or self._closed:
             raise _Ended
-        message: dict[str, Any] = json.loads(line)
+        try:
+            message: dict[str, Any] = json.loads(line)
+        except ValueError:
+            self._kill(self._process, "nonsense")
+            raise _Ended from None
         return message
 
     def _fetch(self, shape: tuple[int, ...], dtype: str) -> Pixels | FailureReason:
@@ -199,9 +230,8 @@ class DecodeWorker:
         return FailureReason(str(error["type"]), str(error["message"]))
 
     def _why_ended(self) -> FailureReason:
-        assert self._process is not None
-        process, why = self._process, self._killed_for
-        self._clear()
+        why = self._killed_for
+        ending = self._clear(ENDING_SECONDS)
         if why == "time":
             return FailureReason(
                 "DecodeTimeout",
@@ -209,7 +239,9 @@ class DecodeWorker:
             )
         if why == "memory":
             return self._too_much_memory()
-        return FailureReason("DecoderCrashed", f"the process that decoded it ended unexpectedly, {_ending(process)}")
+        if why == "nonsense":
+            return FailureReason("DecoderCrashed", "the process that decoded it answered with what makes no sense")
+        return FailureReason("DecoderCrashed", f"the process that decoded it ended unexpectedly, {ending}")
 
     def _too_much_memory(self) -> FailureReason:
         limit = f"{(self.limits.memory_bytes or 0) / 2**30:.3g} GiB"
@@ -218,20 +250,24 @@ class DecodeWorker:
             f"decoding it took more than {limit} of memory and was ended (--worker-memory allows more)",
         )
 
-    def _clear(self) -> None:
+    def _clear(self, patience_seconds: float = 0.0) -> str:
+        """Forget the process, which has so long to end by itself; returns how it ended."""
         assert self._process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience_seconds)
         self._process.kill()
-        self._process.wait()
+        status = self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             with contextlib.suppress(OSError):  # what was not yet written has nobody to read it
                 pipe.close()
         self._process = None
+        return _ending(status)
 
 
 def _popen(stderr: int | None) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", MODULE],
+        [sys.executable, "-P", "-m", MODULE],  # -P: or modules that lie in the current folder would be run
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
@@ -247,8 +283,7 @@ def facts_of(values: dict[str, Any]) -> ClipFacts:
     return ClipFacts(**plain)
 
 
-def _ending(process: subprocess.Popen[str]) -> str:
-    status = process.returncode
+def _ending(status: int) -> str:
     if status == -9:
         return "killed (signal 9, as the kernel does when memory runs out)"
     if status < 0:

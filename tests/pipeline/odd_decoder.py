@@ -13,6 +13,8 @@ from nlvid_cli.pipeline import decode_process
 from nlvid_cli.video.clips import ClipFacts, Stretch, decode_clips
 from nlvid_cli.video.info import Pixels
 
+MEMMAP = np.memmap
+
 
 def _odd(stretch: Stretch, *rules: object, threads: int | None = None) -> tuple[Pixels, ClipFacts]:
     name = Path(stretch.path).name
@@ -26,7 +28,24 @@ def _odd(stretch: Stretch, *rules: object, threads: int | None = None) -> tuple[
         del memory
     elif name.startswith("greedy"):
         np.empty(1 << 40)
+    elif name.startswith("nonsense"):
+        decode_process._reply = lambda replies, message: print("what?", file=replies, flush=True)
+    elif name.startswith("leave"):
+        os._exit(3)
+    elif name.startswith("die_late"):
+        np.memmap = _die
+    elif name.startswith("no_room"):
+        np.memmap = _no_room
     return decode_clips(stretch, *rules, threads=threads)  # type: ignore[arg-type]
+
+
+def _die(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _no_room(*_: object, **__: object) -> None:
+    np.memmap = MEMMAP
+    raise OSError("made by the test")
 
 
 decode_process.decode_clips = _odd
