@@ -136,8 +136,11 @@ class Pipeline:
         self._batches: SimpleQueue[Batch | None] = SimpleQueue()
         self._done: SimpleQueue[Outcome | BaseException | None] = SimpleQueue()
         self._state = threading.Lock()
+        self._next = threading.Lock()
+        self._asking = 0
         self._on_their_way = 0
         self._exhausted = False
+        self._over = False
         self._stopping = False
         self._aborted = False
 
@@ -195,6 +198,8 @@ class Pipeline:
         while not self._aborted:
             for worker in self._workers:
                 worker.enforce()
+            with self._state:  # whoever waits for the next job would not notice that there are to be no more
+                self._end_if_over()
             time.sleep(ENFORCE_SECONDS)
 
     # decode threads
@@ -209,19 +214,25 @@ class Pipeline:
             self._decode(worker, *job)
 
     def _next_job(self, jobs: Iterator[tuple[int, Stretch]]) -> tuple[int, Stretch] | None:
+        """The next one, for which an iterator may let us wait: videos on their way are not held up by that."""
         with self._state:
-            job = None if self._stopping or self._exhausted else next(jobs, None)
-            if job is not None:
+            self._asking += 1
+        job = None
+        with self._next:
+            if not self._stopping and not self._exhausted:
+                job = next(jobs, None)
+        with self._state:
+            self._asking -= 1
+            if job is not None and not self._over:
                 self._on_their_way += 1
                 return job
             self._exhausted = True
-            if not self._on_their_way:
-                self._end()
+            self._end_if_over()
             return None
 
     def _decode(self, worker: DecodeWorker, number: int, stretch: Stretch) -> None:
         began = time.perf_counter()
-        decoded = worker.decode(stretch, self._budget.take)
+        decoded = worker.decode(stretch, self._budget)
         if self._aborted:
             return
         if isinstance(decoded, FailureReason):
@@ -299,9 +310,13 @@ class Pipeline:
         self._done.put(Outcome(number, stretch, result))
         with self._state:
             self._on_their_way -= 1
-            if self._exhausted and not self._on_their_way:
-                self._end()
+            self._end_if_over()
 
-    def _end(self) -> None:
-        self._ready.put(None)
-        self._done.put(None)
+    def _end_if_over(self) -> None:
+        """End if nothing is on its way, and nothing comes any more. To be called with ``_state`` held."""
+        if self._over or self._on_their_way:
+            return
+        if self._stopping or (self._exhausted and not self._asking):
+            self._over = True
+            self._ready.put(None)
+            self._done.put(None)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -148,6 +149,43 @@ def test_outcomes_in_order(card: Card, clips: list[Path]) -> None:
     pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
     assert [one.number for one in in_order(pipeline, map(Stretch, clips * 2))] == list(range(16))
     assert list(in_order(Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2)), [])) == []
+
+
+@pytest.mark.timeout(60)
+def test_a_slow_video_is_waited_for(
+    card: Card, clips: list[Path], tmp_path: Path, odd_decoders: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlvid_cli.pipeline.in_order.MAX_AHEAD", 3)
+    (tmp_path / "hang.mp4").write_bytes(clips[0].read_bytes())
+    pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(WorkerLimits(timeout_seconds=5), workers=2))
+    outcomes = list(in_order(pipeline, map(Stretch, [tmp_path / "hang.mp4", *clips])))
+    assert [outcome.number for outcome in outcomes] == list(range(len(clips) + 1))
+    assert isinstance(outcomes[0].result, Failure)
+
+
+@pytest.mark.timeout(60)
+def test_outcomes_come_while_the_next_video_is_not_known(card: Card, clips: list[Path]) -> None:
+    more: SimpleQueue[Path | None] = SimpleQueue()
+    more.put(clips[0])
+    numbers = []
+    pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
+    for outcome in pipeline.run(map(Stretch, iter(more.get, None))):
+        numbers.append(outcome.number)
+        more.put(clips[1] if len(numbers) < 4 else None)
+    assert numbers == [0, 1, 2, 3]
+
+
+@pytest.mark.timeout(60)
+def test_stop_while_the_next_video_is_not_known(card: Card, clips: list[Path]) -> None:
+    more: SimpleQueue[Path | None] = SimpleQueue()
+    more.put(clips[0])
+    pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
+    numbers = []
+    for outcome in pipeline.run(map(Stretch, iter(more.get, None))):
+        numbers.append(outcome.number)
+        pipeline.stop()
+    assert numbers == [0]
+    more.put(None)
 
 
 def test_no_more_clips_when_it_is_settled(card: Card, clips: list[Path]) -> None:
