@@ -31,9 +31,9 @@ def find_videos(names: Iterable[str]) -> list[str]:
     A folder stands for the videos in it and below it, in the order of their names: the files that are called like
     videos, and those without a telling name that begin like one. ``*``, ``?`` and ``[...]`` in a name that is not there
     itself are patterns, ``**`` goes into folders; ``@list.txt`` stands for the paths in that file, one a line; a CSV,
-    TSV or Parquet file for those in its column of paths; ``-`` for the paths on stdin. Paths in lists and tables are
-    relative to the current folder, or else to the list's own. However a folder is spelled (``v``, ``./v``, ``v//``), its
-    videos have the same paths.
+    TSV or Parquet file, also one that matches a pattern, for those in its column of paths; ``-`` for the paths on
+    stdin. Paths in lists and tables are relative to the current folder, or else to the list's own. However a folder is
+    spelled (``v``, ``./v``, ``v//``), its videos have the same paths.
 
     Raises:
         UsageError: if a list cannot be read, a pattern matches nothing, or nothing is left.
@@ -63,19 +63,26 @@ def _expand(name: str) -> Iterator[str]:
         yield from _listed(Path(name[1:]))
     elif os.path.isdir(name):
         yield from _in_folder(name)
-    elif name.lower().endswith(TABLE_SUFFIXES):
-        yield from _near(Path(name), _column(Path(name)))
     elif glob.has_magic(name) and not os.path.exists(name):
-        yield from _matching(name)
+        for path in _matching(name):
+            yield from _file(path)
+    else:
+        yield from _file(name)
+
+
+def _file(name: str) -> Iterator[str]:
+    """A file itself, or those that it names if it is a table."""
+    if name.lower().endswith(TABLE_SUFFIXES):
+        yield from _near(Path(name), _column(Path(name)))
     else:
         yield name
 
 
-def _matching(pattern: str) -> Iterator[str]:
+def _matching(pattern: str) -> list[str]:
     paths = sorted(glob.glob(pattern, recursive=True))
     if not paths:
         raise UsageError(f"nothing matches {pattern}")
-    yield from (path for path in paths if not os.path.isdir(path))
+    return [path for path in paths if not os.path.isdir(path)]
 
 
 def _listed(file: Path) -> Iterator[str]:

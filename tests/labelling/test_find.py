@@ -100,6 +100,15 @@ def test_tables() -> None:
         find_videos(["b.csv"])
 
 
+def test_patterns_of_tables() -> None:
+    for name in ("t1", "t2", "[t]"):
+        Path(f"{name}.csv").write_text(f"path,label\n{name}/a.mp4,x\n")
+    assert find_videos(["t*.csv"]) == ["t1/a.mp4", "t2/a.mp4"]
+    assert find_videos(["[t].csv"]) == ["[t]/a.mp4"]
+    with pytest.raises(UsageError, match=r"nothing matches u\*\.csv"):
+        find_videos(["u*.csv"])
+
+
 def test_parquet() -> None:
     parquet.write_table(pyarrow.table({"File": ["a.mp4", None, "b.mp4"], "n": [1, 2, 3]}), "a.parquet")
     assert find_videos(["a.parquet"]) == ["a.mp4", "b.mp4"]
