@@ -17,5 +17,5 @@ def is_one_video(names: list[str]) -> bool:
     """Whether the user asked for exactly one video by its name."""
     if len(names) != 1 or names[0] == "-" or names[0].startswith("@") or os.path.isdir(names[0]):
         return False
-    stands_for_others = glob.has_magic(names[0]) or names[0].lower().endswith(TABLE_SUFFIXES)
-    return os.path.exists(names[0]) or not stands_for_others
+    is_pattern = glob.has_magic(names[0]) and not os.path.exists(names[0])
+    return not is_pattern and not names[0].lower().endswith(TABLE_SUFFIXES)

@@ -60,6 +60,6 @@ def test_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_is_one_video() -> None:
-    _touch("v/a.mp4")
-    assert is_one_video(["v/a.mp4"])
-    assert not any(map(is_one_video, (["v"], ["-"], ["@a"], ["a.mp4", "b.mp4"])))
+    _touch("v/a.mp4", "[a].mp4", "t.csv")
+    assert all(map(is_one_video, (["v/a.mp4"], ["[a].mp4"], ["nowhere.mp4"])))
+    assert not any(map(is_one_video, (["v"], ["-"], ["@a"], ["a.mp4", "b.mp4"], ["*.mp4"], ["t.csv"])))
