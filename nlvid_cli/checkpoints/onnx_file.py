@@ -136,6 +136,8 @@ def _model(data: memoryview) -> OnnxModel:
     for function in functions:
         for node in _messages(function, 7):
             _node(node, walk, 0)
+        for attribute in _messages(function, 11):  # what a call that does not give it gets
+            _attribute(attribute, "", walk, 0)
     graph = message(graphs[0])
     stored = _graph(graph, walk, 0)
     opsets = [_opset(message(value)) for value in parts.get(8, [])]

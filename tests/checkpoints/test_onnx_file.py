@@ -106,10 +106,29 @@ def _made_of_a_constant(model: onnx.ModelProto) -> None:
     model.graph.node.append(helper.make_node("Expand", ["weights", "s"], ["huge"]))
 
 
+def _function(model: onnx.ModelProto, name: str, *nodes: onnx.NodeProto) -> onnx.FunctionProto:
+    """A function of the file, of the domain ``own``."""
+    function = model.functions.add(name=name, domain="own", input=["x"], output=["y"])
+    function.opset_import.append(helper.make_opsetid("", 18))
+    function.node.extend(nodes)
+    return function
+
+
+def _external_by_default(model: onnx.ModelProto) -> None:
+    """A function's attribute, for calls that do not give it: the runtime puts it where the constant's value stands."""
+    constant = helper.make_node("Constant", [], ["c"])
+    constant.attribute.add(name="value", ref_attr_name="given", type=onnx.AttributeProto.TENSOR)
+    function = _function(model, "Add", constant, helper.make_node("Add", ["x", "c"], ["y"]))
+    default = function.attribute_proto.add(name="given", type=onnx.AttributeProto.TENSOR)
+    default.t.CopyFrom(TensorProto(data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL))
+    default.t.external_data.add(key="location", value="secret.bin")
+
+
 HOSTILE: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
     "a file beside it": (lambda model: _external(model, "w.bin"), "keeps weights outside itself, in 'w.bin'"),
     "a file elsewhere": (lambda model: _external(model, "../../etc/passwd"), "in '../../etc/passwd'; nlvid opens"),
     "in a constant": (_external_in_a_constant, "in '/etc/passwd'"),
+    "in a function's default": (_external_by_default, "in 'secret.bin'"),
     "in a branch": (
         _add(helper.make_node("If", ["x"], ["y"], then_branch=_inside(_foreign("Magic", "evil"), 2))),
         "the operator Magic of 'evil', which is in a library",
