@@ -15,7 +15,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from nlvid_cli.backends import Array, Outputs, Precision
 from nlvid_cli.backends.providers import GPU, Place, places
-from nlvid_cli.checkpoints.cache import compiled_folder
+from nlvid_cli.checkpoints.cache import compiled_from
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.onnx_contract import interface_of
 from nlvid_cli.checkpoints.onnx_file import read_onnx
@@ -221,13 +221,23 @@ def _session(path: Path, place: Place) -> onnxruntime.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if place.device == "cpu":
         return onnxruntime.InferenceSession(os.fspath(path), options, [place.provider])
-    cache = compiled_folder()
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = _room_for_compiled(path) if place.compiles else None
     with redirect_stdout(StringIO()):  # it prints, and stdout is for results
         if place.device in GPU:
             onnxruntime.preload_dlls()  # CUDA's libraries, where pip put them for torch
         providers = [(place.provider, place.options(cache)), "CPUExecutionProvider"]
         return onnxruntime.InferenceSession(os.fspath(path), options, providers, enable_fallback=0)
+
+
+def _room_for_compiled(path: Path) -> Path | None:
+    """The folder of the cache for what is compiled from a file; None where it cannot be made."""
+    try:
+        folder = compiled_from(path)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        log.warning("what is compiled for %s cannot be kept (%s)", path, error.strerror or error)
+        return None
+    return folder
 
 
 def threads() -> int:

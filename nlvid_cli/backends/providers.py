@@ -26,6 +26,9 @@ ALIASES = {"mps": "coreml"}
 
 GPU = ("tensorrt", "cuda")
 
+CACHE_OPTIONS = {"coreml": "ModelCacheDirectory", "openvino": "cache_dir"}
+"""Providers that take a folder for what they compile, and the option that names it."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -43,19 +46,24 @@ class Place:
         """ONNX Runtime's name of it."""
         return PROVIDERS[self.device]
 
-    def options(self, cache: Path) -> dict[str, str]:
-        """Options of the provider; what it compiles is kept in ``cache``, where compiling takes long.
+    @property
+    def compiles(self) -> bool:
+        """Whether it makes something of a graph that takes long and can be kept."""
+        return self.device == "tensorrt" or self.device in CACHE_OPTIONS
+
+    def options(self, cache: Path | None) -> dict[str, str]:
+        """Options of the provider; what it compiles is kept in the folder ``cache``, if there is one.
 
         On CPUs nothing is kept: loading an optimised graph saves less than a tenth of a second.
         """
         if self.device == "tensorrt":
-            kept = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache)}
-            return {"device_id": str(self.index), **kept, "trt_timing_cache_enable": "1"}
+            kept = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache), "trt_timing_cache_enable": "1"}
+            return {"device_id": str(self.index)} | (kept if cache is not None else {})
         if self.device == "cuda":
             # fp32 means fp32: TF32 rounds to 10 bits
             return {"device_id": str(self.index), "use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-        key = {"coreml": "ModelCacheDirectory", "openvino": "cache_dir"}.get(self.device)
-        return {} if key is None else {key: str(cache)}
+        key = CACHE_OPTIONS.get(self.device)
+        return {} if key is None or cache is None else {key: str(cache)}
 
 
 def places(device: str) -> list[Place]:

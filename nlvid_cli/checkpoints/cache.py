@@ -9,6 +9,7 @@
     <cache>/downloads/<name>-<key>-<file>.part   what has come so far of a download that broke off
     <cache>/downloads/<name>-<key>-<file>        a whole file that the user has not said the network of yet
     <cache>/locks/<name>-<key>.lock
+    <cache>/compiled/<sha256>/...                what TensorRT, CoreML and OpenVINO made of an ONNX file
 
 The key is a hash of what the weights are (sum of the published file, its format, the layout of nlvid's
 tensors), not of the rest of the card: new preprocessing in the manifest does not fetch anything again, and
@@ -27,7 +28,7 @@ from pathlib import Path
 import platformdirs
 
 from nlvid_cli.checkpoints.card import BundledSource, Card, HubSource, IndexSource, Source, UrlSource
-from nlvid_cli.checkpoints.checksums import Published
+from nlvid_cli.checkpoints.checksums import Published, sha256_of
 from nlvid_cli.checkpoints.manifest import load_manifest, weights_folder
 
 READY_FORMAT = "safetensors"
@@ -106,8 +107,16 @@ def cache_folder() -> Path:
 
 
 def compiled_folder() -> Path:
-    """Where TensorRT, CoreML and OpenVINO keep what they make of graphs; it need not exist."""
+    """Where the folders of :func:`compiled_from` are; it need not exist."""
     return cache_folder() / "compiled"
+
+
+def compiled_from(file: Path) -> Path:
+    """Where TensorRT, CoreML and OpenVINO keep what they make of an ONNX file; it need not exist.
+
+    A folder for each content: their own keys stand for the graph, and not for the weights in it.
+    """
+    return compiled_folder() / sha256_of(file)[:16]
 
 
 def cached_path(card: Card) -> Path | None:

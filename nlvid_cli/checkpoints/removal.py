@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlvid_cli.checkpoints.cache import Slot, cache_folder, cached_path, compiled_folder, path_in
+from nlvid_cli.checkpoints.cache import Slot, cache_folder, cached_path, compiled_folder, compiled_from, path_in
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.lock import hold
 from nlvid_cli.checkpoints.manifest import find_card, is_known, load_manifest
@@ -60,7 +60,9 @@ def held_slots() -> list[Slot]:
 
 
 def remove(name: str, note: Callable[[str], None]) -> Removed:
-    """Delete what the cache holds of a model: weights, receipts and unfinished downloads, under old keys too.
+    """Delete what the cache holds of a model, under old keys too.
+
+    That is weights, receipts, unfinished downloads, exported files, and what was compiled from these.
 
     Waits for another process that is busy with the model.
 
@@ -86,8 +88,7 @@ def remove(name: str, note: Callable[[str], None]) -> Removed:
 def remove_all(note: Callable[[str], None]) -> list[Removed]:
     """The same for all that the cache holds, also for what belongs to no model, such as graphs compiled for a GPU."""
     removed = [remove(name, note) for name in dict.fromkeys(slot.name for slot in held_slots())]
-    compiled = compiled_folder()
-    strays = [*_files(), *(path for path in sorted(compiled.rglob("*")) if path.is_file() or path.is_symlink())]
+    strays = [*_files(), *_files_within(compiled_folder())]
     if strays:
         removed.append(Removed("other files", sum(_delete(path) for path in strays), ()))
     return removed
@@ -130,7 +131,14 @@ def _in_the_hubs_cache(card: Card) -> Iterator[Path | None]:
 
 def _empty(slot: Slot, note: Callable[[str], None]) -> int:
     with hold(slot, note):
-        return sum(_delete(path) for path in _files() if _slot(path) == slot)
+        files = [path for path in _files() if _slot(path) == slot]
+        if slot.onnx in files and compiled_folder().is_dir():
+            files += _files_within(compiled_from(slot.onnx))
+        return sum(map(_delete, files))
+
+
+def _files_within(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() or path.is_symlink()]
 
 
 def _delete(path: Path) -> int:

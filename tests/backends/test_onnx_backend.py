@@ -129,6 +129,49 @@ def test_devices_in_order_of_preference(monkeypatch: pytest.MonkeyPatch) -> None
     assert list(map(str, places("auto"))) == ["coreml", "openvino", "cpu"]
 
 
+def _options(path: Path, device: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the provider is given for a file, on a machine that need not have it."""
+    given: list[dict[str, str]] = []
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *args, **_: given.append(args[2][0][1]))
+    onnx_backend._session(path, Place(device))
+    return given[0]
+
+
+@pytest.mark.parametrize(
+    ("device", "key"),
+    [("tensorrt", "trt_engine_cache_path"), ("coreml", "ModelCacheDirectory"), ("openvino", "cache_dir")],
+)
+def test_what_is_compiled_is_kept_for_one_content_of_a_file(
+    device: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runtime's own key is that of the graph: with other weights it would answer with those of the first file."""
+    monkeypatch.setenv("NLVID_CACHE", str(tmp_path / "cache"))
+    model = make_model()
+    first = _options(write_model(tmp_path / "first.onnx", model), device, monkeypatch)[key]
+    model.graph.initializer[1].raw_data = bytes(60)
+    second = _options(write_model(tmp_path / "second.onnx", model), device, monkeypatch)[key]
+    assert Path(first).is_dir()
+    assert first != second
+    (tmp_path / "first.onnx").rename(tmp_path / "moved.onnx")
+    assert _options(tmp_path / "moved.onnx", device, monkeypatch)[key] == first
+
+
+@pytest.mark.parametrize("device", ["tensorrt", "cuda", "coreml"])
+def test_a_cache_that_cannot_be_written_is_done_without(
+    device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("NLVID_CACHE", str(tmp_path / "file" / "cache"))
+    options = _options(write_model(tmp_path / "m.onnx", make_model()), device, monkeypatch)
+    assert not any("cache" in key.lower() for key in options)
+
+
+def test_nothing_is_made_where_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NLVID_CACHE", str(tmp_path / "cache"))
+    _options(write_model(tmp_path / "m.onnx", make_model()), "cuda", monkeypatch)
+    assert not (tmp_path / "cache").exists()
+
+
 @pytest.mark.parametrize("says_so", [False, True])
 def test_a_provider_that_does_not_start_is_told_of(
     says_so: bool, card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from nlvid_cli.checkpoints.cache import cached_path, slot_of, write_receipt
+from nlvid_cli.checkpoints.cache import cached_path, compiled_from, slot_of, write_receipt
 from nlvid_cli.checkpoints.fetch import fetch
 from nlvid_cli.checkpoints.find import find_model
 from nlvid_cli.checkpoints.lock import hold
@@ -73,6 +73,16 @@ def test_all_of_the_cache_and_nothing_else(run, pulled, cache, tmp_path):
     assert files_of(cache) == []
     assert outside.read_bytes() == b"mine"
     assert run("models", "remove", "--all").out == "0 bytes freed\n"
+
+
+def test_what_was_compiled_from_a_models_exported_file_goes_along(run, pulled, cache):
+    for card in pulled:
+        slot_of(card).onnx.write_bytes(card.name.encode())
+        compiled_from(slot_of(card).onnx).mkdir(parents=True)
+        (compiled_from(slot_of(card).onnx) / "engine").write_bytes(b"compiled")
+    kept = compiled_from(slot_of(pulled[1]).onnx)
+    run("models", "remove", "one")
+    assert [path.parent for path in files_of(cache) if path.name == "engine"] == [kept]
 
 
 def test_a_converted_file_is_listed_and_removed_by_its_name(run, pulled, tmp_path, foreign_file, cache):
