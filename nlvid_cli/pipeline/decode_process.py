@@ -16,8 +16,6 @@ The frames themselves cross in shared memory. It imports neither torch nor anyth
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import json
 import os
 import signal
@@ -51,7 +49,6 @@ def main() -> None:
     sampling, rules = Sampling(**start["sampling"]), Preprocess(**_tuples(start["rules"]))
     _limit_memory(start["memory_bytes"])
     _let_the_network_go_first()
-    gc.freeze()
     _reply(replies, {"ready": True})
     for line in sys.stdin:
         _set_alarm(start["timeout_seconds"] + ALARM_GRACE_SECONDS)
@@ -67,7 +64,6 @@ def main() -> None:
         _reply(replies, {"shape": frames.shape, "dtype": frames.dtype.name, "facts": asdict(facts), "seconds": seconds})
         _hand_over(frames, replies)
         del frames
-        _give_memory_back()
 
 
 def _hand_over(frames: Pixels, replies: TextIO) -> None:
@@ -121,14 +117,6 @@ def _let_the_network_go_first() -> None:
     """Where both compute on the same processors, threads of a network that wait for each other waste time."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-
-
-def _give_memory_back() -> None:
-    """What videos of all sizes leave of the heap is full of holes, and grows: by 100 MB in 600 videos, as measured."""
-    gc.collect()  # decoders that failed hang in cycles
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # which glibc alone has
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _set_alarm(seconds: float) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from av.buffer import Buffer
 from av.container import InputContainer
 from av.packet import Packet
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -218,7 +219,8 @@ def _describe(path: Path | str, index: int, table: _Table, first: VideoFrame, un
 
 def orientation_of(frame: VideoFrame) -> Orientation:
     """How to turn a decoded frame upright, by the display matrix that came with it."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    # Not frame.side_data: frame and it keep each other alive until Python looks for cycles, one picture per video.
+    data = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     if not isinstance(data, Buffer):
         return Orientation()
     return Orientation.from_display_matrix(np.frombuffer(bytes(data), np.int32, count=9).reshape(3, 3))

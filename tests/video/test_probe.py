@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from fractions import Fraction
@@ -28,6 +29,24 @@ def test_constant_frame_rate(tmp_path: Path) -> None:
     assert info.frame_rate == pytest.approx(25)
     assert not info.variable_frame_rate
     assert info.warnings == ()
+
+
+def test_no_picture_waits_for_the_garbage_collector(tmp_path: Path) -> None:
+    """Else a long run keeps a decoded picture of each of hundreds of videos."""
+    clip = make_clip(tmp_path / "clip.mp4", frames=20)
+
+    def pictures() -> int:
+        return sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+
+    gc.collect()
+    before = pictures()
+    gc.disable()
+    try:
+        info = probe(clip)
+        read_frames(info, np.arange(8)[None], 32, threads=1)
+        assert pictures() == before
+    finally:
+        gc.enable()
 
 
 def test_rounded_time_stamps_are_not_a_variable_rate(tmp_path: Path) -> None:
