@@ -143,7 +143,8 @@ def _launch(gpus: int) -> int:
     if gpus > there:
         raise UsageError(f"--gpus {gpus}: this machine has {there}; `nlvid doctor` lists them")
     launcher = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}")
-    process = subprocess.Popen([sys.executable, *launcher, "-m", "nlvid_cli", *sys.argv[1:]])  # noqa: S603
+    safe = os.environ | {"PYTHONSAFEPATH": "1"}  # or modules that lie in the current folder would be run
+    process = subprocess.Popen([sys.executable, *launcher, "-m", "nlvid_cli", *sys.argv[1:]], env=safe)  # noqa: S603
     while True:
         try:
             return process.wait()
