@@ -105,7 +105,7 @@ def run(job: Job, paths: list[str], outputs: Outputs) -> int:
         request = job.request(recognizers[0])
         ledger, todo, failed_before = _what_is_to_do(job, request, paths, outputs.rows)
         with ledger:
-            ledger.open([video for video, _ in todo], request)
+            ledger.open()
             tally = Tally(len(todo))
             interrupt = GentleInterrupt(lambda: log.info("finishing the videos that are begun; once more stops now"))
             engine = _engine(job, recognizers, request, lambda: interrupt.wanted)

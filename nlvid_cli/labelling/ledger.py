@@ -1,7 +1,8 @@
 """The output file: rows that are safe once they are written, and what they say is done.
 
-Only one process at a time writes it, which a lock beside it ensures. Rows are appended; only at the start of a run,
-those that the run will make again, and lines that were torn, are taken out, by writing the file anew and renaming it.
+Only one process at a time writes it, which a lock beside it ensures. Rows are appended, and of several of one video,
+model and views the last one counts. At the start and at the end of a run, those that do not count any more, and lines
+that were torn, are taken out, by writing the file anew and renaming it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
 from nlvid_cli.errors import OutputError
-from nlvid_cli.labelling.rows import Head, Request, file_state, head_of, line_of
+from nlvid_cli.labelling.rows import Head, Identity, Request, file_state, line_of, parse_line
 from nlvid_cli.video.remote import is_address
 
 log = logging.getLogger(__name__)
@@ -70,8 +72,8 @@ def _holder(beside: Path) -> str:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """A row in the file, from ``start`` to ``end`` in bytes."""
+class Place:
+    """A row in a file, from ``start`` to ``end`` in bytes."""
 
     head: Head
     start: int
@@ -83,12 +85,16 @@ class Ledger:
 
     Args:
         output: the file of rows; may be missing.
+
+    Attributes:
+        places: of the rows that count.
+        torn: number of lines that are none.
     """
 
     def __init__(self, output: Path) -> None:
         self.output = output
-        self._places: dict[tuple[str, str, str], _Place] = {}
-        self._torn = 0
+        self.places: dict[Identity, Place] = {}
+        self.torn = 0
         self._size = 0
         self._file = -1
         self._synced = time.monotonic()
@@ -96,8 +102,10 @@ class Ledger:
     def __enter__(self) -> Ledger:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(compacting=kind is None)
 
     def read(self) -> None:
         """Learn what is done.
@@ -117,74 +125,93 @@ class Ledger:
     def _take(self, line: bytes) -> None:
         start, self._size = self._size, self._size + len(line)
         try:
-            head = head_of(line)
+            head, _ = parse_line(line)
         except ValueError as error:
-            if _is_torn(line):
-                self._torn += 1
+            if _is_torn(line, after_rows=bool(self.places)):
+                self.torn += 1
                 return
             raise OutputError(
                 f"{self.output}: is no file of nlvid label, and is left as it is; choose another --output ({error})"
             ) from None
-        self._places[head.identity] = _Place(head, start, self._size)
+        self.places[head.identity] = Place(head, start, self._size)
 
     @property
     def heads(self) -> list[Head]:
         """Of all rows, in the order of the file."""
-        return [place.head for place in self._places.values()]
+        return [place.head for place in self.places.values()]
 
     def to_do(
         self, videos: Iterable[str], request: Request, retry_failed: bool = False
     ) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        """The videos that have no row yet that is still right, each with the state of its file."""
-        rows = {place.head.video: place.head for place in self._places.values() if request.is_answered_by(place.head)}
+        """The videos that have no row yet that is still right, each with the state of its file.
+
+        A prediction stays right while nothing can be learnt of its file.
+        """
+        rows = {head.video: head for head in self.heads if request.is_answered_by(head)}
         videos = list(videos)
+        away = 0
         for video, state in zip(videos, _states(videos), strict=True):
             row = rows.get(video)
-            if row is None or row.file != state or row.answer != request.told or (retry_failed and row.error):
+            if row is None or row.answer != request.told or (retry_failed and row.error):
                 yield video, state
+            elif state is None and row.file is not None and not row.error:
+                away += 1
+            elif row.file != state:
+                yield video, state
+        if away:
+            log.warning("%s: %d videos cannot be reached now; their rows are kept", self.output, away)
 
-    def open(self, videos: Iterable[str], request: Request) -> None:
-        """Take out the rows of videos that are made again, and torn lines; then be ready to append.
+    def open(self) -> None:
+        """Take out lines that are torn and rows that do not count; then be ready to append.
 
         Raises:
             OutputError: the file cannot be written.
         """
         self._size = self._size or (self.output.stat().st_size if self.output.exists() else 0)  # not read: all goes
-        wanted = set(videos)
-        again = [key for key, place in self._places.items() if key[0] in wanted and request.is_answered_by(place.head)]
-        for key in again:
-            del self._places[key]
-        if self._torn:
-            log.warning(
-                "%s: %d lines were not written to their end; their videos are done again", self.output, self._torn
-            )
+        if self.torn:
+            log.warning("%s: %d lines are torn or damaged; their videos are done again", self.output, self.torn)
         try:
-            self.compact()
+            self._compact()
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
             self._file = os.open(self.output, flags, 0o666)
         except OSError as error:
             raise OutputError(f"{self.output}: cannot write ({error.strerror})") from None
 
-    def compact(self) -> None:
-        """Write the file anew with only the rows that count, unless it holds nothing else."""
-        if sum(place.end - place.start for place in self._places.values()) != self._size:
-            self._rewrite()
+    def copy(self, keys: Iterable[Identity], stream: BinaryIO) -> dict[Identity, Place]:
+        """Write the lines of some rows elsewhere, in the order of the file.
 
-    def _rewrite(self) -> None:
+        Returns:
+            Where they are there.
+
+        Raises:
+            OSError: they cannot be read, or written.
+        """
+        copied = {}
+        with self.output.open("rb") as file:
+            for key in sorted(keys, key=lambda key: self.places[key].start):
+                place = self.places[key]
+                file.seek(place.start)
+                start = stream.tell()
+                stream.write(file.read(place.end - place.start))
+                copied[key] = Place(place.head, start, stream.tell())
+        return copied
+
+    def _compact(self) -> None:
+        """Write the file anew with only the rows that count, unless it holds nothing else."""
+        if sum(place.end - place.start for place in self.places.values()) == self._size:
+            return
         part = self.output.with_name(f".{self.output.name}.part")
         try:
-            with part.open("wb") as new, self.output.open("rb") as old:
-                for place in sorted(self._places.values(), key=lambda place: place.start):
-                    old.seek(place.start)
-                    new.write(old.read(place.end - place.start))
-                self._size = new.tell()
+            with part.open("wb") as new:
+                places = self.copy(self.places, new)
+                size = new.tell()
                 new.flush()
                 os.fsync(new.fileno())
             os.chmod(part, self.output.stat().st_mode)
             os.replace(part, self.output)
         finally:
             part.unlink(missing_ok=True)
-        self._torn = 0
+        self.places, self._size, self.torn = places, size, 0
 
     def append(self, row: dict[str, Any]) -> None:
         """Write a row.
@@ -198,7 +225,6 @@ class Ledger:
             written = 0
             while written < len(line):
                 written += os.write(self._file, line[written:])
-            self._size += len(line)
             if time.monotonic() - self._synced > SYNC_SECONDS:
                 os.fsync(self._file)
                 self._synced = time.monotonic()
@@ -208,6 +234,7 @@ class Ledger:
                 f"{self.output}: cannot write ({error.strerror}); the rows before this one are safe, and the same "
                 "command goes on from there"
             ) from None
+        self._take(line)
 
     def _check_still_there(self) -> None:
         here, there = os.fstat(self._file), os.stat(self.output)
@@ -220,28 +247,39 @@ class Ledger:
         except OSError:
             log.debug("%s: the last line may be torn", self.output)
 
-    def close(self) -> None:
-        """Bring all to the disk."""
-        if self._file >= 0:
+    def close(self, compacting: bool = True) -> None:
+        """Bring all to the disk, and take out the rows that do not count any more if ``compacting``.
+
+        Raises:
+            OutputError: the file cannot be written; the rows in it are safe.
+        """
+        if self._file < 0:
+            return
+        try:
             try:
                 os.fsync(self._file)
-            except OSError as error:
-                raise OutputError(f"{self.output}: cannot write ({error.strerror})") from None
+                if compacting:
+                    self._check_still_there()
             finally:
                 os.close(self._file)
                 self._file = -1
+            if compacting:
+                self._compact()
+        except OSError as error:
+            raise OutputError(f"{self.output}: cannot write ({error.strerror})") from None
 
 
-def _is_torn(line: bytes) -> bool:
-    """Whether a line that is no row can be the beginning of one, or what a file system leaves of one: zeros."""
+def _is_torn(line: bytes, after_rows: bool) -> bool:
+    """Whether a line that is no row can be what is left of one: zeros, a beginning; after rows, all that is no JSON."""
     if not line.strip(b"\0\n"):
         return True
+    can_be = after_rows or line.startswith(ROW_START)
     if not line.endswith(b"\n"):
-        return line.startswith(ROW_START) or ROW_START.startswith(line)
+        return can_be or ROW_START.startswith(line)
     try:
         json.loads(line)
     except ValueError:
-        return line.startswith(ROW_START)
+        return can_be
     return False
 
 
@@ -255,18 +293,22 @@ def _states(videos: list[str]) -> Iterator[dict[str, Any] | None]:
 
 
 def read_rows(output: Path) -> Iterator[dict[str, Any]]:
-    """All whole rows of a file.
+    """All whole rows of a file; how many lines are none is told.
 
     Raises:
         OutputError: the file cannot be read.
     """
+    torn = 0
     try:
         with output.open("rb") as file:
             for line in file:
                 try:
-                    head_of(line)
+                    _, row = parse_line(line)
                 except ValueError:
-                    continue
-                yield json.loads(line)
+                    torn += 1
+                else:
+                    yield row
     except OSError as error:
         raise OutputError(f"{output}: cannot read ({error.strerror})") from None
+    if torn:
+        log.warning("%s: %d lines are torn or damaged, and left out", output, torn)

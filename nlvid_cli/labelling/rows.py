@@ -4,7 +4,6 @@ A row is what ``nlvid classify --format jsonl`` writes, and::
 
     {"schema": 1, "video": ..., "file": {...}, "model": ..., "asked": {...}, "answer": {...}, ...the result}
 
-These keys stand first and in this order, so that a file of many rows can be looked through without reading the results.
 """
 
 from __future__ import annotations
@@ -18,9 +17,8 @@ from nlvid_cli.answer import Answer
 from nlvid_cli.prediction import Result, Views
 from nlvid_cli.video.remote import is_address, remote_state
 
-HEAD_ENDS = (b', "error": {', b', "backend": "')
-"""What follows the keys that stand first, in the row of a failure and in that of a prediction. It cannot be within a
-text, where quotes are escaped."""
+Identity = tuple[str, str, str]
+"""Video, model and views: there is one row of each."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,8 @@ class Head:
     error: str | None
 
     @property
-    def identity(self) -> tuple[str, str, str]:
-        """Video, model and views: there is one row of each."""
+    def identity(self) -> Identity:
+        """What no two rows that count have in common."""
         return (self.video, self.model, json.dumps(self.asked))
 
 
@@ -115,20 +113,17 @@ def line_of(row: dict[str, Any]) -> bytes:
     return (json.dumps(row) + "\n").encode("ascii")
 
 
-def head_of(line: bytes) -> Head:
-    """What stands first in a line.
+def parse_line(line: bytes) -> tuple[Head, dict[str, Any]]:
+    """The row in a line, and what stands first in it.
 
     Raises:
         ValueError: it is not a whole row, as when the power failed while it was written.
     """
     if not line.endswith(b"}\n"):
         raise ValueError("the line does not end")
-    failed, succeeded = (line.find(end) for end in HEAD_ENDS)
-    is_failure = failed >= 0 and (succeeded < 0 or failed < succeeded)
-    end = failed if is_failure else succeeded
+    row = json.loads(line)
     try:
-        values = json.loads(line[:end] + b"}" if end >= 0 else line)
-        error = json.loads(line)["error"]["type"] if is_failure else None
-        return Head(values["video"], values["file"], values["model"], values["asked"], values["answer"], error)
+        error = row["error"]["type"] if "error" in row else None
+        return Head(row["video"], row["file"], row["model"], row["asked"], row["answer"], error), row
     except (KeyError, TypeError) as problem:
         raise ValueError(f"not a row of nlvid label ({problem})") from None

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nlvid_cli.errors import OutputError, UsageError
-from nlvid_cli.labelling.ledger import Ledger, locked, read_rows
-from nlvid_cli.labelling.rows import line_of
+from nlvid_cli.labelling.ledger import Ledger, locked
+from nlvid_cli.labelling.rows import Head, Identity
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +73,10 @@ def shard_files(output: Path) -> list[Path]:
 
 
 def merge(files: Iterable[Path], output: Path) -> tuple[int, int]:
-    """Write the rows of several files into one, each video of a model and its views once; the last row counts.
+    """Write the rows of several files into one, each video of a model and its views once.
 
-    What is in ``output`` already comes before all of them.
+    What is in ``output`` already comes before all of them. Of two rows, the one that saw the newer file counts; if
+    that is not known, or they saw the same, a prediction counts more than a failure; else the later one counts.
 
     Returns:
         Number of rows, and how many of them are failures.
@@ -90,21 +91,44 @@ def merge(files: Iterable[Path], output: Path) -> tuple[int, int]:
             if not file.is_file():
                 raise OutputError(f"{file}: no such file")
             stack.enter_context(locked(file))
+        ledgers = [_read(file) for file in ([output] if output.exists() else []) + files]
+        chosen = _choose(ledgers)
         part = output.with_name(f".{output.name}.merged")
         try:
             with part.open("wb") as stream:
-                for file in ([output] if output.exists() else []) + files:
-                    Ledger(file).read()  # refuses what is not of this kind
-                    stream.writelines(line_of(row) for row in read_rows(file))
-            merged = Ledger(part)
-            merged.read()
-            merged.compact()
+                for ledger in ledgers:
+                    ledger.copy([key for key, source in chosen.items() if source is ledger], stream)
             part.replace(output)
         except OSError as error:
             raise OutputError(f"{output}: cannot write ({error.strerror})") from None
         finally:
             part.unlink(missing_ok=True)
-        return len(merged.heads), sum(head.error is not None for head in merged.heads)
+        return len(chosen), sum(ledger.places[key].head.error is not None for key, ledger in chosen.items())
+
+
+def _read(file: Path) -> Ledger:
+    ledger = Ledger(file)
+    ledger.read()
+    if ledger.torn:
+        log.warning("%s: %d lines are torn or damaged, and left out", file, ledger.torn)
+    return ledger
+
+
+def _choose(ledgers: Iterable[Ledger]) -> dict[Identity, Ledger]:
+    """Which of them has the row that counts."""
+    chosen: dict[Identity, Ledger] = {}
+    for ledger in ledgers:
+        for key, place in ledger.places.items():
+            if key not in chosen or not _counts_more(chosen[key].places[key].head, place.head):
+                chosen[key] = ledger
+    return chosen
+
+
+def _counts_more(earlier: Head, later: Head) -> bool:
+    seconds, later_seconds = ((head.file or {}).get("modified_seconds") for head in (earlier, later))
+    if seconds is not None and later_seconds is not None and seconds != later_seconds:
+        return bool(seconds > later_seconds)
+    return earlier.error is None and later.error is not None
 
 
 def _some(numbers: list[int], most: int = 10) -> str:

@@ -14,7 +14,7 @@ import pytest
 from nlvid_cli.answer import Answer
 from nlvid_cli.errors import OutputError
 from nlvid_cli.labelling.ledger import Ledger, locked, read_rows
-from nlvid_cli.labelling.rows import HEAD_ENDS, Request, file_state, head_of, line_of, row_of
+from nlvid_cli.labelling.rows import Request, file_state, line_of, parse_line, row_of
 from nlvid_cli.prediction import Failure, FailureReason, LabelScore, Prediction, Views
 
 VIEWS = Views(3, 1, 8, 2)
@@ -36,10 +36,10 @@ def _failed(video: str) -> dict[str, Any]:
     return row_of(Failure(video, FailureReason("UnreadableVideo", "no")), file_state(video), REQUEST)
 
 
-def _write(output: Path, videos: list[str], rows: list[dict[str, Any]], request: Request = REQUEST) -> None:
+def _write(output: Path, rows: list[dict[str, Any]]) -> None:
     with Ledger(output) as ledger:
         ledger.read()
-        ledger.open(videos, request)
+        ledger.open()
         for row in rows:
             ledger.append(row)
 
@@ -58,14 +58,12 @@ def videos(tmp_path: Path) -> list[str]:
     return list(map(str, paths))
 
 
-def test_heads_are_read_without_the_rest(videos: list[str]) -> None:
+def test_lines_are_read_as_they_were_written(videos: list[str]) -> None:
     for video in videos:
         for row in (_row(video), _failed(video)):
-            line = line_of(row)
-            assert json.loads(line)["video"] == video
             assert list(row)[:6] == ["schema", "video", "file", "model", "asked", "answer"]
-            assert sum(end in line for end in HEAD_ENDS) == 1
-            head = head_of(line)
+            head, read = parse_line(line_of(row))
+            assert read == json.loads(json.dumps(row))
             assert (head.video, head.file, head.model) == (video, file_state(video), "model")
             assert head.error == ("UnreadableVideo" if "error" in row else None)
 
@@ -73,7 +71,7 @@ def test_heads_are_read_without_the_rest(videos: list[str]) -> None:
 def test_what_is_done_is_not_done_again(tmp_path: Path, videos: list[str]) -> None:
     output = tmp_path / "labels.jsonl"
     assert _to_do(output, videos) == videos
-    _write(output, videos, [_row(videos[0]), _failed(videos[1])])
+    _write(output, [_row(videos[0]), _failed(videos[1])])
     assert _to_do(output, videos) == videos[2:]
     assert _to_do(output, videos, retry_failed=True) == videos[1:]
     assert _to_do(output, videos, Request("other", VIEWS, False, Answer())) == videos
@@ -82,31 +80,77 @@ def test_what_is_done_is_not_done_again(tmp_path: Path, videos: list[str]) -> No
     assert _to_do(output, videos, Request("model", VIEWS, False, Answer(top_k=1))) == videos
 
 
-@pytest.mark.parametrize("change", ["size", "time", "gone"])
+@pytest.mark.parametrize("change", ["size", "time"])
 def test_a_file_that_changed_is_done_again(tmp_path: Path, videos: list[str], change: str) -> None:
     output = tmp_path / "labels.jsonl"
-    _write(output, videos, [_row(video) for video in videos])
+    _write(output, [_row(video) for video in videos])
     if change == "size":
         times = os.stat(videos[1])
         Path(videos[1]).write_bytes(b"y" * 11)
         os.utime(videos[1], ns=(times.st_atime_ns, times.st_mtime_ns))
-    elif change == "time":
-        os.utime(videos[1], (1, 1.5))
     else:
-        os.unlink(videos[1])
+        os.utime(videos[1], (1, 1.5))
     assert _to_do(output, videos) == [videos[1]]
-    _write(output, [videos[1]], [_row(videos[1], score=0.25)])
+    _write(output, [_row(videos[1], score=0.25)])
     rows = list(read_rows(output))
     assert [row["video"] for row in rows] == [videos[0], videos[2], videos[1]]
     assert rows[-1]["predictions"][0]["score"] == 0.25
 
 
+def test_a_prediction_stays_where_nothing_can_be_learnt_of_its_file(
+    tmp_path: Path, videos: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    output = tmp_path / "labels.jsonl"
+    _write(output, [_row(videos[0]), _failed(videos[1]), _row(videos[2])])
+    for video in videos:
+        os.unlink(video)
+    assert _to_do(output, [*videos, "new.mp4"]) == [videos[1], "new.mp4"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{output}: 2 videos cannot be reached now; their rows are kept"
+    ]
+    assert _to_do(output, videos, Request("model", VIEWS, False, Answer(top_k=1))) == videos
+
+
+def test_rows_stay_until_they_are_made_again(tmp_path: Path, videos: list[str]) -> None:
+    output = tmp_path / "labels.jsonl"
+    other = Request("model", VIEWS, False, Answer(top_k=1))
+    _write(output, [_row(video) for video in videos])
+    ledger = Ledger(output)
+    ledger.read()
+    assert [video for video, _ in ledger.to_do(videos, other)] == videos
+    ledger.open()
+    ledger.append(_row(videos[0], other))
+    ledger.close(compacting=False)  # as a run that is killed
+    assert [row["video"] for row in read_rows(output)] == [*videos, videos[0]]
+    assert _to_do(output, videos) == videos[:1]
+    assert _to_do(output, videos, other) == videos[1:]
+    _write(output, [_row(videos[1], other)])
+    assert [(row["video"], row["answer"]["top_k"]) for row in read_rows(output)] == [
+        (videos[2], 5), (videos[0], 1), (videos[1], 1)
+    ]  # fmt: skip
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_a_file_that_was_replaced_is_not_overwritten_at_the_end(tmp_path: Path, videos: list[str]) -> None:
+    output = tmp_path / "labels.jsonl"
+    _write(output, [_row(videos[0])])
+    ledger = Ledger(output)
+    ledger.read()
+    ledger.open()
+    ledger.append(_row(videos[0], score=0.25))
+    (tmp_path / "other").write_text("another file")
+    os.replace(tmp_path / "other", output)
+    with pytest.raises(OutputError, match="somebody replaced the file"):
+        ledger.close()
+    assert output.read_text() == "another file"
+
+
 def test_rows_of_other_models_and_videos_stay(tmp_path: Path, videos: list[str]) -> None:
     output = tmp_path / "labels.jsonl"
     other = Request("other", VIEWS, False, Answer())
-    _write(output, videos[:1], [_row(videos[0])])
-    _write(output, videos[:1], [_row(videos[0], other)], other)
-    _write(output, videos[1:2], [_row(videos[1])])
+    _write(output, [_row(videos[0])])
+    _write(output, [_row(videos[0], other)])
+    _write(output, [_row(videos[1])])
     assert [(row["video"], row["model"]) for row in read_rows(output)] == [
         (videos[0], "model"), (videos[0], "other"), (videos[1], "model")
     ]  # fmt: skip
@@ -117,9 +161,32 @@ def test_a_torn_line_is_done_again(tmp_path: Path, videos: list[str], tear: Any)
     output = tmp_path / "labels.jsonl"
     output.write_bytes(line_of(_row(videos[0])) + tear(line_of(_row(videos[1]))))
     assert _to_do(output, videos) == videos[1:]
-    _write(output, videos[1:], [_row(videos[1])])
+    _write(output, [_row(videos[1])])
     assert [row["video"] for row in read_rows(output)] == videos[:2]
     assert b"\0" not in output.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: line[:300] + b"\0" * 50 + line[350:],
+        lambda line: b"\0" * 50 + line[50:],
+        lambda line: line[:300] + b"\xff{" + line[302:],
+        lambda line: line[:300] + b"\n" + line[301:],
+    ],
+)
+def test_a_line_that_is_damaged_within_is_done_again(
+    tmp_path: Path, videos: list[str], damage: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    output = tmp_path / "labels.jsonl"
+    first, second, third = (line_of(_row(video)) for video in videos)
+    output.write_bytes(first + damage(second) + third)
+    assert [row["video"] for row in read_rows(output)] == [videos[0], videos[2]]
+    assert "torn or damaged, and left out" in caplog.text
+    assert _to_do(output, videos) == [videos[1]]
+    _write(output, [_row(videos[1])])
+    assert output.read_bytes() == first + third + second
+    assert "torn or damaged; their videos are done again" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -166,7 +233,7 @@ def test_a_full_disk_leaves_what_is_safe(tmp_path: Path, videos: list[str]) -> N
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         with Ledger(output) as ledger:
-            ledger.open(videos, REQUEST)
+            ledger.open()
             ledger.append(row)
             resource.setrlimit(resource.RLIMIT_FSIZE, (len(line_of(row)) + 100, before[1]))
             with pytest.raises(OutputError, match="the rows before this one are safe, and the same command goes on"):
@@ -179,15 +246,16 @@ def test_a_full_disk_leaves_what_is_safe(tmp_path: Path, videos: list[str]) -> N
 
 def test_a_file_that_was_removed_is_noticed(tmp_path: Path, videos: list[str]) -> None:
     output = tmp_path / "labels.jsonl"
-    with Ledger(output) as ledger:
-        ledger.open(videos, REQUEST)
-        ledger.append(_row(videos[0]))
-        output.unlink()
-        with pytest.raises(OutputError, match="No such file"):
-            ledger.append(_row(videos[1]))
-        output.touch()
-        with pytest.raises(OutputError, match="somebody replaced the file"):
-            ledger.append(_row(videos[1]))
+    ledger = Ledger(output)
+    ledger.open()
+    ledger.append(_row(videos[0]))
+    output.unlink()
+    with pytest.raises(OutputError, match="No such file"):
+        ledger.append(_row(videos[1]))
+    output.touch()
+    with pytest.raises(OutputError, match="somebody replaced the file"):
+        ledger.append(_row(videos[1]))
+    ledger.close(compacting=False)
 
 
 def test_a_hundred_thousand_rows_are_read_quickly(tmp_path: Path) -> None:

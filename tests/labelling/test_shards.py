@@ -8,6 +8,7 @@ import pytest
 
 from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.labelling.ledger import locked, read_rows
+from nlvid_cli.labelling.rows import line_of
 from nlvid_cli.labelling.shards import Shard, merge, shard_files
 from tests.labelling.test_ledger import _failed, _row, _write
 
@@ -31,20 +32,58 @@ def test_merged_shards_hold_each_video_once(tmp_path: Path, caplog: pytest.LogCa
     videos = [str(tmp_path / f"{name}.mp4") for name in "abc"]
     first, third = (Shard(number, 3).output(output) for number in (1, 3))
     assert (first.name, third.name) == ("labels.1-of-3.jsonl", "labels.3-of-3.jsonl")
-    _write(first, videos, [_row(videos[0]), _failed(videos[1])])
-    _write(third, videos, [_row(videos[1]), _row(videos[2])])
+    _write(first, [_row(videos[0]), _failed(videos[1])])
+    _write(third, [_row(videos[1]), _row(videos[2])])
     third.write_bytes(third.read_bytes() + b'{"schema": 1, "vid')
     assert shard_files(output) == [first, third]
     assert merge(shard_files(output), output) == (3, 0)
     assert [row["video"] for row in read_rows(output)] == videos
-    assert merge([first], output) == (3, 1)  # the last row counts
+    assert "labels.3-of-3.jsonl: 1 lines are torn or damaged, and left out" in caplog.text
+    assert merge([first], output) == (3, 0)
     assert not list(tmp_path.glob(".*.merged"))
+
+
+@pytest.mark.parametrize(
+    ("in_output", "in_shard", "winner"),
+    [
+        ((2.0, None), (1.0, None), "output"),  # a stale shard
+        ((1.0, None), (2.0, None), "shard"),
+        ((2.0, "UnreadableVideo"), (1.0, None), "output"),  # it was broken since
+        ((1.0, None), (1.0, "DecodeTimeout"), "output"),
+        ((1.0, "DecodeTimeout"), (1.0, None), "shard"),
+        ((1.0, None), (1.0, None), "shard"),
+        ((1.0, None), (None, "VideoNotFound"), "output"),
+        ((None, None), (1.0, None), "shard"),
+        ((None, "RemoteFailure"), (None, "DecodeTimeout"), "shard"),
+    ],
+)
+def test_which_of_two_rows_counts(
+    tmp_path: Path,
+    in_output: tuple[float | None, str | None],
+    in_shard: tuple[float | None, str | None],
+    winner: str,
+) -> None:
+    output = tmp_path / "labels.jsonl"
+    shard = Shard(1, 1).output(output)
+    for path, (modified, error), mark in ((output, in_output, "output"), (shard, in_shard, "shard")):
+        row = (_failed("a") if error else _row("a")) | {"mark": mark}
+        _write(path, [row | {"file": None if modified is None else {"size_bytes": 1, "modified_seconds": modified}}])
+    assert merge([shard], output) == (1, int((in_output if winner == "output" else in_shard)[1] is not None))
+    assert [row["mark"] for row in read_rows(output)] == [winner]
+
+
+def test_the_last_row_of_a_file_counts_against_other_files(tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    shard = Shard(1, 1).output(output)
+    shard.write_bytes(line_of(_row("a", score=0.1)) + line_of(_row("b")) + line_of(_row("a", score=0.2)))
+    assert merge([shard], output) == (2, 0)
+    assert [row["predictions"][0]["score"] for row in read_rows(output)] == [0.5, 0.2]
 
 
 def test_shards_that_are_being_written_are_not_merged(tmp_path: Path) -> None:
     output = tmp_path / "labels.jsonl"
     shard = Shard(1, 1).output(output)
-    _write(shard, ["a"], [_row("a")])
+    _write(shard, [_row("a")])
     with locked(shard), pytest.raises(OutputError, match="another nlvid is writing it"):
         merge([shard], output)
     assert not output.exists()
