@@ -128,7 +128,7 @@ def _json_table(path: Path, lines: list[str]) -> Table:
         value = parse_json(text, where)
         if not isinstance(value, dict):
             raise DataSetError(f'{where}: not a JSON object such as {{"path": "clips/a.mp4", "label": "run"}}')
-        objects.append((number, {_column_name(key): _cell(item, where, key) for key, item in value.items()}))
+        objects.append((number, {column_name(key): _cell(item, where, key) for key, item in value.items()}))
     header = tuple(dict.fromkeys(key for _, cells in objects for key in cells))
     rows = tuple(Row(number, tuple(cells.get(key, "") for key in header)) for number, cells in objects)
     return Table(path, "JSONL", header, rows)
@@ -160,7 +160,7 @@ def _separated_table(path: Path, lines: list[str]) -> Table:
         raise DataSetError(
             f"{path}, line {error.args[0]}: the quotes of this row do not match (write a quote within quotes twice)"
         ) from None
-    header = tuple(map(_column_name, _texts(rows[0]))) if is_header(rows[0]) else None
+    header = tuple(map(column_name, _texts(rows[0]))) if is_header(rows[0]) else None
     if header:
         for column in header:
             if column and header.count(column) > 1:
@@ -200,7 +200,7 @@ def _find_separator(path: Path, lines: list[str]) -> str:
 def _known_columns(line: str, name: str) -> int:
     """How many names of columns a line holds, if it is a header under this separator."""
     row = Row(1, _split_line(line, name))
-    return sum(_column_name(text) in _KNOWN_COLUMNS for text in _texts(row)) if is_header(row) else 0
+    return sum(column_name(text) in _KNOWN_COLUMNS for text in _texts(row)) if is_header(row) else 0
 
 
 def _fitting_rows(lines: list[str], name: str) -> float:
@@ -226,7 +226,7 @@ def _split_line(line: str, name: str) -> tuple[str, ...]:
 def is_header(row: Row) -> bool:
     """Whether a row holds a name of a column that nlvid knows, and no video."""
     texts = _texts(row)
-    return any(_column_name(text) in _KNOWN_COLUMNS for text in texts) and not any(map(is_video_name, texts))
+    return any(column_name(text) in _KNOWN_COLUMNS for text in texts) and not any(map(is_video_name, texts))
 
 
 def _is_unknown_header(rows: list[Row]) -> bool:
@@ -290,7 +290,8 @@ def _texts(row: Row) -> list[str]:
     return [cell for cell in row.cells if isinstance(cell, str)]
 
 
-def _column_name(text: str) -> str:
+def column_name(text: str) -> str:
+    """A name from a header in small letters, with ``_`` for blanks and dashes, and without a leading ``#``."""
     return re.sub(r"[\s-]+", "_", text.strip().strip("#").strip()).casefold()
 
 

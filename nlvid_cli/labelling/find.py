@@ -73,7 +73,9 @@ def _expand(name: str) -> Iterator[str]:
 def _file(name: str) -> Iterator[str]:
     """A file itself, or those that it names if it is a table."""
     if name.lower().endswith(TABLE_SUFFIXES):
-        yield from _near(Path(name), _column(Path(name)))
+        from nlvid_cli.labelling.path_column import read_paths
+
+        yield from _near(Path(name), read_paths(Path(name)))
     else:
         yield name
 
@@ -103,37 +105,6 @@ def _near(file: Path, paths: Iterable[str]) -> Iterator[str]:
 def _lines(content: bytes) -> list[str]:
     content = content.removeprefix(b"\xef\xbb\xbf")  # a byte order mark, as Windows editors write it
     return [os.fsdecode(line) for line in content.splitlines() if line.strip()]
-
-
-def _column(file: Path) -> list[str]:
-    """The cells of a table's column of paths."""
-    from nlvid_cli.datasets.table import PATH_COLUMNS, read_table
-
-    if file.suffix.lower() == ".parquet":
-        return _parquet_column(file, PATH_COLUMNS)
-    table = read_table(file)
-    header = table.header or ()
-    column = next((header.index(name) for name in PATH_COLUMNS if name in header), None)
-    if column is None and table.header is None:
-        column = next((place for place, cell in enumerate(table.rows[0].cells) if is_video_name(str(cell))), None)
-    if column is None:
-        raise UsageError(f"{file}: no column of paths (call it path, file or video; there are {', '.join(header)})")
-    return [str(row.cells[column]) for row in table.rows]
-
-
-def _parquet_column(file: Path, names: Iterable[str]) -> list[str]:
-    from nlvid_cli.labelling.tables import import_parquet
-
-    parquet = import_parquet()
-    try:
-        with parquet.ParquetFile(file) as table:
-            columns = {name.lower(): name for name in table.schema_arrow.names}
-            column = next((columns[name] for name in names if name in columns), None)
-            if column is None:
-                raise UsageError(f"{file}: no column of paths (call it path, file or video; there are {list(columns)})")
-            return [str(value) for value in table.read([column])[column].to_pylist() if value is not None]
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{file}: cannot read the table ({error})") from None
 
 
 def _in_folder(folder: str) -> Iterator[str]:

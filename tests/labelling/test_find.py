@@ -3,9 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pyarrow
 import pytest
-from pyarrow import parquet
 
 from nlvid_cli.errors import UsageError
 from nlvid_cli.labelling.find import find_videos
@@ -107,14 +105,6 @@ def test_patterns_of_tables() -> None:
     assert find_videos(["[t].csv"]) == ["[t]/a.mp4"]
     with pytest.raises(UsageError, match=r"nothing matches u\*\.csv"):
         find_videos(["u*.csv"])
-
-
-def test_parquet() -> None:
-    parquet.write_table(pyarrow.table({"File": ["a.mp4", None, "b.mp4"], "n": [1, 2, 3]}), "a.parquet")
-    assert find_videos(["a.parquet"]) == ["a.mp4", "b.mp4"]
-    Path("b.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UsageError, match=r"b\.parquet: cannot read the table"):
-        find_videos(["b.parquet"])
 
 
 def test_a_folder_of_a_hundred_thousand(folder: Path) -> None:
