@@ -11,20 +11,21 @@ from __future__ import annotations
 import math
 import mmap
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from nlvid_cli.checkpoints.protobuf import Value, WireError, fields, int64s, integers, message, text
+from nlvid_cli.checkpoints.protobuf import Value, WireError, int64s, integers, message, parts_of, text
 from nlvid_cli.errors import ModelFileError, UnsafeFile
 
 MAX_FILE_BYTES = 2**31
 """A message of Protocol Buffers cannot be longer."""
 
 MAX_NODES = 100_000
-"""Operators in a file; the largest network that nlvid knows has 2000."""
+"""Operators in a file, with those of a function at each of its calls; the largest network that nlvid knows has 2000."""
 
 MAX_DEPTH = 8
 """Graphs within graphs."""
@@ -45,6 +46,14 @@ DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc")
 
 ENDLESS = ("Loop", "Scan")
 """Operators that repeat a graph as often as the file wants."""
+
+MAX_AXES = 16
+
+NO_GRAPHS = MAX_DEPTH
+"""The depth at which no graph may follow: a function may use one that it is given as often as it likes."""
+
+Parts = Mapping[int, Sequence[Value]]
+"""The values of a message's fields, by their numbers."""
 
 _TYPED_DATA = {4: 4, 10: 8}  # float_data and double_data, by the size of an element in bytes
 _VARINT_DATA = (5, 7, 11)  # int32_data (also of smaller types), int64_data, uint64_data
@@ -89,13 +98,28 @@ class OnnxModel:
 
 @dataclass
 class _Walk:
-    """What a walk through a file has come by."""
+    """What a walk through a file has come by.
+
+    Attributes:
+        domains: where operators may be from.
+        functions: of the file, by domain and name, with the number of their operators; 0 until all are looked through.
+        nodes: operators so far, with those of functions at each call.
+        shapes: by name of a small constant, which may be used as a shape: how many values that would be.
+        made: operators that make values out of nothing but a shape, and the name of that.
+    """
 
     domains: set[str]
+    functions: dict[tuple[str, str], int]
+    nodes: int = 0
     operators: Counter[str] = field(default_factory=Counter)
     weight_kinds: Counter[str] = field(default_factory=Counter)
     makers: dict[str, str] = field(default_factory=dict)
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # small constants, which may be used as shapes
+    shapes: Counter[str] = field(default_factory=Counter)
+    made: list[tuple[str, str]] = field(default_factory=list)
+
+    def note_shape(self, name: str, lengths: Iterable[int]) -> None:
+        """Names may be there again in functions: the largest one counts."""
+        self.shapes[name] = max(self.shapes[name], math.prod(map(abs, lengths)))
 
 
 def is_onnx_name(name: str) -> bool:
@@ -126,26 +150,27 @@ def read_onnx(path: Path) -> OnnxModel:
 
 
 def _model(data: memoryview) -> OnnxModel:
-    parts: dict[int, list[Value]] = {}
-    for number, value in fields(data):
-        parts.setdefault(number, []).append(value)
-    graphs, functions = parts.get(7, []), [message(value) for value in parts.get(25, [])]
+    parts = parts_of(data, 2, 3)
+    graphs = _messages(parts, 7)
     if len(graphs) != 1:
         raise WireError(f"it holds {len(graphs)} graphs" if graphs else "it holds no graph")
-    walk = _Walk({*DOMAINS, *(_text_of(function, 10) for function in functions)})
-    for function in functions:
-        for node in _messages(function, 7):
-            _node(node, walk, 0)
-        for attribute in _messages(function, 11):  # what a call that does not give it gets
-            _attribute(attribute, "", walk, 0)
-    graph = message(graphs[0])
+    functions = [parts_of(function, 1, 10) for function in _messages(parts, 25)]
+    keys = [(_name(function, 10), _name(function, 1)) for function in functions]
+    walk = _Walk({*DOMAINS, *(domain for domain, _ in keys)}, dict.fromkeys(keys, 0))
+    sizes = [_function(function, walk) for function in functions]
+    for key, size in zip(keys, sizes, strict=True):
+        walk.functions[key] = max(walk.functions[key], size)
+    graph = parts_of(graphs[0])
     stored = _graph(graph, walk, 0)
-    opsets = [_opset(message(value)) for value in parts.get(8, [])]
-    properties = [message(value) for value in parts.get(14, [])]
+    for kind, name in walk.made:  # operators need not stand in the order in which they are computed
+        if walk.shapes[name] > MAX_MADE_VALUES:
+            raise UnsafeFile(f"makes a tensor of {walk.shapes[name]} values out of nothing (operator {kind})")
+    opsets = [_opset(entry) for entry in _messages(parts, 8)]
+    properties = [parts_of(entry, 1, 2) for entry in _messages(parts, 14)]
     return OnnxModel(
         opset=max((version for domain, version in opsets if domain in ("", "ai.onnx")), default=1),
-        producer=" ".join(text(value) for number in (2, 3) for value in parts.get(number, [])[-1:]),
-        metadata={_text_of(entry, 1): _text_of(entry, 2, 2**24) for entry in properties},
+        producer=" ".join(_name(parts, number) for number in (2, 3) if number in parts),
+        metadata={_text(entry, 1): _text(entry, 2, 2**24) for entry in properties},
         inputs=tuple(port for port in map(_port, _messages(graph, 11)) if port.name not in stored),
         outputs=tuple(map(_port, _messages(graph, 12))),
         operators=dict(walk.operators),
@@ -154,96 +179,98 @@ def _model(data: memoryview) -> OnnxModel:
     )
 
 
-def _graph(graph: memoryview, walk: _Walk, depth: int) -> set[str]:
+def _function(function: Parts, walk: _Walk) -> int:
+    """Look through a function of the file; gives the number of its operators."""
+    if _text(function, 10) in DOMAINS:
+        raise UnsafeFile(f"has a function under the name of an operator of the runtime ({_name(function, 1)})")
+    before = walk.nodes
+    for node in _messages(function, 7):
+        _node(node, walk, 0)
+    for attribute in _messages(function, 11):  # what a call that does not give it gets
+        _attribute(attribute, "", walk, NO_GRAPHS)
+    return max(1, walk.nodes - before)
+
+
+def _graph(graph: Parts, walk: _Walk, depth: int) -> set[str]:
     """Look through a graph; gives the names of the weights in it."""
     if depth > MAX_DEPTH:
-        raise UnsafeFile(f"has graphs within graphs deeper than {MAX_DEPTH}")
+        raise UnsafeFile(f"has graphs within graphs deeper than {MAX_DEPTH}, or gives them to a function")
+    if 15 in graph:
+        raise UnsafeFile("has sparse weights, which nlvid does not read; write them as ordinary ones")
     stored: set[str] = set()
-    nodes = []
-    for number, value in fields(graph):
-        if number == 5:
-            name, kind, size_bytes = _tensor(message(value), walk)
-            stored.add(name)
-            walk.weight_kinds[kind] += size_bytes
-        elif number == 15:
-            raise UnsafeFile("has sparse weights, which nlvid does not read; write them as ordinary ones")
-        elif number == 1:
-            nodes.append(message(value))
-    for node in nodes:
+    for tensor in _messages(graph, 5):
+        name, kind, size_bytes = _tensor(tensor, walk)
+        stored.add(name)
+        walk.weight_kinds[kind] += size_bytes
+    for node in _messages(graph, 1):
         _node(node, walk, depth)
     return stored
 
 
 def _node(node: memoryview, walk: _Walk, depth: int) -> None:
-    kind, domain = _text_of(node, 4), _text_of(node, 7)
+    parts = parts_of(node, 4, 7)
+    kind, domain = _name(parts, 4), _name(parts, 7)
     walk.operators[kind] += 1
-    if walk.operators.total() > MAX_NODES:
+    size = walk.functions.get((domain, kind))
+    if size == 0:
+        raise UnsafeFile(f"has a function that calls another one ({kind}); export it with functions written out")
+    walk.nodes += size or 1
+    if walk.nodes > MAX_NODES:
         raise UnsafeFile(f"has more than {MAX_NODES} operators")
     if domain not in walk.domains:
         raise UnsafeFile(f"needs the operator {kind} of {domain!r}, which is in a library; nlvid loads no libraries")
     if domain in DOMAINS and kind in ENDLESS:
         raise UnsafeFile(f"has a loop (operator {kind}); no network that nlvid knows needs one")
-    inputs = [text(value) for number, value in fields(node) if number == 1]
-    outputs = [text(value) for number, value in fields(node) if number == 2]
+    inputs, outputs = ([text(value) for value in parts.get(number, ())] for number in (1, 2))
     walk.makers.update(dict.fromkeys(outputs, kind))
     shape_at = {"ConstantOfShape": 0, "Expand": 1}.get(kind)
     if shape_at is not None and len(inputs) > shape_at:
-        made = math.prod(abs(length) for length in walk.shapes.get(inputs[shape_at], ()))
-        if made > MAX_MADE_VALUES:
-            raise UnsafeFile(f"makes a tensor of {made} values out of nothing (operator {kind})")
-    for attribute in _messages(node, 5):
-        _attribute(attribute, outputs[0] if outputs else "", walk, depth)
+        walk.made.append((kind, inputs[shape_at]))
+    for attribute in _messages(parts, 5):
+        _attribute(attribute, outputs[0] if outputs else "", walk, depth if size is None else NO_GRAPHS)
 
 
 def _attribute(attribute: memoryview, output: str, walk: _Walk, depth: int) -> None:
-    """Look through an attribute; a tensor in it is that of a constant, whose name is the node's ``output``."""
-    for number, value in fields(attribute):
-        if number in (5, 10):
-            _tensor(message(value), walk, output)
-        elif number in (6, 11):
-            _graph(message(value), walk, depth + 1)
-        elif number in (22, 23):
-            raise UnsafeFile("has sparse tensors, which nlvid does not read; write them as ordinary ones")
+    """Look through an attribute; what is in it may be a constant, whose name is the node's ``output``."""
+    parts = parts_of(attribute, 5, 6)
+    if 22 in parts or 23 in parts:
+        raise UnsafeFile("has sparse tensors, which nlvid does not read; write them as ordinary ones")
+    for tensor in (*_messages(parts, 5), *_messages(parts, 10)):
+        _tensor(tensor, walk, output)
+    for graph in (*_messages(parts, 6), *_messages(parts, 11)):
+        _graph(parts_of(graph), walk, depth + 1)
+    if 8 in parts:
+        walk.note_shape(output, _integers(parts, 8, MAX_AXES))
 
 
 def _tensor(tensor: memoryview, walk: _Walk, name: str | None = None) -> tuple[str, str, int]:
     """Name, type and size in bytes of a tensor, whose data must be in the file and as much as its shape says."""
-    dims: list[int] = []
-    code, raw, elements = 0, None, 0
-    own_name = ""
-    for number, value in fields(tensor):
-        if number == 1:
-            dims += integers(value)
-        elif number == 2 and isinstance(value, int):
-            code = value
-        elif number == 8:
-            own_name = text(value)
-        elif number == 9:
-            raw = message(value)
-        elif number == 13 or (number == 14 and value == 1):
-            raise UnsafeFile(_outside(tensor))
-        elif number in _TYPED_DATA or number in _VARINT_DATA:
-            elements += _count(number, value)
+    parts = parts_of(tensor, 2, 8, 9, 14)
+    own_name = _text(parts, 8)
+    if 13 in parts or parts.get(14) == [1]:
+        raise UnsafeFile(_outside(parts))
+    code = _number(parts, 2)
     if code not in TYPES:
         raise WireError(f"the tensor {own_name!r} has elements of type {code}, which nlvid does not know")
     kind, bits = TYPES[code]
-    if len(dims) > 16 or min(dims, default=0) < 0:
-        raise WireError(f"the tensor {own_name!r} has the shape {dims[:17]}")
+    dims = _integers(parts, 1, MAX_AXES + 1)
+    if len(dims) > MAX_AXES or min(dims, default=0) < 0:
+        raise WireError(f"the tensor {own_name!r} has the shape {dims}")
     count = math.prod(dims)
-    there = len(raw) * 8 // bits if raw is not None else elements
-    if (raw is not None and len(raw) != -(-count * bits // 8)) or (
-        raw is None and there < count * bits // max(bits, 8)
-    ):
-        raise WireError(f"the tensor {own_name!r} has the shape {dims}, which is {count} values, but {there} are there")
-    if kind == "int64" and count <= 16:
-        walk.shapes[own_name if name is None else name] = _small(tensor, raw)
-    return own_name, kind, -(-count * bits // 8)
-
-
-def _small(tensor: memoryview, raw: memoryview | None) -> tuple[int, ...]:
+    raw = _message(parts, 9) if 9 in parts else None
     if raw is not None:
-        return int64s(raw)
-    return tuple(entry for number, value in fields(tensor) if number == 7 for entry in integers(value))
+        there, fits = len(raw) * 8 // bits, len(raw) == -(-count * bits // 8)
+    else:
+        there = sum(
+            _count(number, value) for number in (*_TYPED_DATA, *_VARINT_DATA) for value in parts.get(number, ())
+        )
+        fits = there >= count * bits // max(bits, 8)
+    if not fits:
+        raise WireError(f"the tensor {own_name!r} has the shape {dims}, which is {count} values, but {there} are there")
+    if kind == "int64" and count <= MAX_AXES:
+        lengths = int64s(raw) if raw is not None else _integers(parts, 7, count)
+        walk.note_shape(own_name if name is None else name, lengths)
+    return own_name, kind, -(-count * bits // 8)
 
 
 def _count(number: int, value: Value) -> int:
@@ -255,45 +282,65 @@ def _count(number: int, value: Value) -> int:
     return int((np.frombuffer(value, np.uint8) < 0x80).sum())  # the last byte of a number is below 128
 
 
-def _outside(tensor: memoryview) -> str:
-    entries = {_text_of(entry, 1): _text_of(entry, 2) for entry in _messages(tensor, 13)}
+def _outside(tensor: Parts) -> str:
+    entries = [parts_of(entry, 1, 2) for entry in _messages(tensor, 13)]
+    places = {_text(entry, 1): _text(entry, 2) for entry in entries}
     return (
-        f"keeps weights outside itself, in {entries.get('location', 'a file that it does not name')!r}; nlvid opens no "
+        f"keeps weights outside itself, in {places.get('location', 'a file that it does not name')!r}; nlvid opens no "
         "other file because of a file. If you trust it, make one file of it with the package onnx: "
         "onnx.save(onnx.load('model.onnx'), 'one.onnx')"
     )
 
 
 def _port(value_info: memoryview) -> Port:
-    for type_ in _messages(value_info, 2):
-        for tensor in _messages(type_, 1):
-            code = next((value for number, value in fields(tensor) if number == 1), 0)
-            shape = next((_shape(shape) for shape in _messages(tensor, 2)), None)
-            kind = TYPES.get(code, ("unknown", 0))[0] if isinstance(code, int) else "unknown"
-            return Port(_text_of(value_info, 1), kind, shape)
-    return Port(_text_of(value_info, 1), "unknown", None)
+    info = parts_of(value_info, 1, 2)
+    tensor = parts_of(_message(parts_of(_message(info, 2), 1), 1), 1, 2)
+    kind = TYPES.get(_number(tensor, 1), ("unknown", 0))[0]
+    return Port(_name(info, 1), kind, _shape(_message(tensor, 2)) if 2 in tensor else None)
 
 
 def _shape(shape: memoryview) -> tuple[int | None, ...]:
-    lengths: list[int | None] = []
-    for dim in _messages(shape, 1):
-        length = next((entry for number, value in fields(dim) if number == 1 for entry in integers(value)), None)
-        lengths.append(length if length is None or length > 0 else None)  # 0 and -1 are old ways to say "any"
-    if len(lengths) > 16:
-        raise WireError(f"an input or output has {len(lengths)} axes")
-    return tuple(lengths)
+    dims = [parts_of(dim, 1) for dim in _messages(parts_of(shape), 1)]
+    if len(dims) > MAX_AXES:
+        raise WireError(f"an input or output has {len(dims)} axes")
+    lengths = [_integers(dim, 1, 1) for dim in dims]
+    return tuple(found[0] if found and found[0] > 0 else None for found in lengths)  # 0 and -1 are old for "any"
 
 
 def _opset(entry: memoryview) -> tuple[str, int]:
-    version = next((value for number, value in fields(entry) if number == 2), 0)
-    return _text_of(entry, 1), version if isinstance(version, int) else 0
+    parts = parts_of(entry, 1, 2)
+    return _text(parts, 1), _number(parts, 2)
 
 
-def _messages(parent: memoryview, wanted: int) -> Iterator[memoryview]:
+def _messages(parts: Parts, number: int) -> list[memoryview]:
     """The messages in a field that may be there many times."""
-    return (message(value) for number, value in fields(parent) if number == wanted)
+    return [message(value) for value in parts.get(number, ())]
 
 
-def _text_of(parent: memoryview, wanted: int, limit: int = 2**16) -> str:
+def _message(parts: Parts, number: int) -> memoryview:
+    """The message or the bytes in a field; empty where it is not there."""
+    return message(parts[number][0]) if number in parts else memoryview(b"")
+
+
+def _number(parts: Parts, number: int) -> int:
+    """The number in a field; 0 where it is not there, or is none."""
+    value = parts[number][0] if number in parts else 0
+    return value if isinstance(value, int) else 0
+
+
+def _integers(parts: Parts, number: int, most: int) -> list[int]:
+    """The first ``most`` integers of a field."""
+    return list(islice((entry for value in parts.get(number, ()) for entry in integers(value)), most))
+
+
+def _text(parts: Parts, number: int, limit: int = 2**16) -> str:
     """The text in a field; empty where it is not there."""
-    return next((text(value, limit) for number, value in fields(parent) if number == wanted), "")
+    return text(parts[number][0], limit) if number in parts else ""
+
+
+def _name(parts: Parts, number: int) -> str:
+    """The same for a text that messages show, and so a terminal may get."""
+    name = _text(parts, number)
+    if not name.isprintable():
+        raise WireError(f"the name {name[:80]!r} holds control characters")
+    return name

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types. Groups (3 and 4) have not been in use since 2008."""
 
+MAX_FIELDS = 2**17
+"""Fields in one message. Empty ones take two bytes of a file, and a hundred times that to look at."""
+
 Value = int | memoryview
 
 
@@ -23,14 +26,17 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
     """Number and value of each field: an integer, or the bytes of a string, a message or packed numbers.
 
     Raises:
-        WireError: the bytes are no message.
+        WireError: the bytes are no message, or one of more than :data:`MAX_FIELDS` fields.
     """
-    place, end = 0, len(message)
+    place, end, count = 0, len(message), 0
     while place < end:
+        count += 1
+        if count > MAX_FIELDS:
+            raise WireError(f"a part of it has more than {MAX_FIELDS} fields")
         key, place = _varint(message, place)
         number, kind = key >> 3, key & 7
-        if number == 0:
-            raise WireError(f"a field has the number 0 at byte {place}")
+        if not 0 < number < 2**29:  # of a larger one, other programs drop the upper digits
+            raise WireError(f"a field has the number {number} at byte {place}")
         if kind == VARINT:
             value, place = _varint(message, place)
             yield number, value
@@ -48,6 +54,24 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
             place += length
         else:
             raise WireError(f"field {number} at byte {place} has the wire type {kind}, which is none")
+
+
+def parts_of(message: memoryview, *once: int) -> dict[int, list[Value]]:
+    """The values of each field, by its number.
+
+    Args:
+        message: the bytes.
+        once: numbers of fields that must not be there twice: some programs take the first one, and others the last.
+
+    Raises:
+        WireError: the bytes are no message, or one of those fields is there twice.
+    """
+    parts: dict[int, list[Value]] = {}
+    for number, value in fields(message):
+        if number in parts and number in once:
+            raise WireError(f"field {number} is there twice")
+        parts.setdefault(number, []).append(value)
+    return parts
 
 
 def integers(value: Value) -> Iterator[int]:

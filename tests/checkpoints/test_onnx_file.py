@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def test_the_wire_format_by_hand() -> None:
         b"\x0b",
         b"\x0d\x00\x00",
         b"\x00\x01",
+        b"\xa2\x80\x80\x80\x10\x00",
         b"\x12\xff\xff\xff\xff\x0f",
     ],
 )
@@ -124,6 +126,34 @@ def _external_by_default(model: onnx.ModelProto) -> None:
     default.t.external_data.add(key="location", value="secret.bin")
 
 
+def _made_of_integers(model: onnx.ModelProto) -> None:
+    """Runtimes put operators into order by themselves."""
+    model.graph.node.append(helper.make_node("ConstantOfShape", ["s"], ["huge"]))
+    model.graph.node.append(helper.make_node("Constant", [], ["s"], value_ints=[2**20, 2**20]))
+
+
+def _call(name: str, output: str) -> onnx.NodeProto:
+    return helper.make_node(name, ["x"], [output], domain="own")
+
+
+def _functions_in_functions(model: onnx.ModelProto) -> None:
+    _function(model, "One", helper.make_node("Relu", ["x"], ["y"]))
+    _function(model, "Two", _call("One", "z"), _call("One", "y"))
+
+
+def _many_calls(model: onnx.ModelProto) -> None:
+    _function(model, "Long", *[helper.make_node("Relu", ["x"], ["y"]) for _ in range(1000)])
+    model.graph.node.extend(_call("Long", f"y{index}") for index in range(100))
+
+
+def _graph_for_a_function(model: onnx.ModelProto) -> None:
+    """A function may put the one graph that it is given into any number of branches."""
+    _function(model, "F", helper.make_node("Relu", ["x"], ["y"]))
+    call = _call("F", "y")
+    call.attribute.append(helper.make_attribute("body", _inside(helper.make_node("Relu", ["a"], ["b"]), 0)))
+    model.graph.node.append(call)
+
+
 HOSTILE: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
     "a file beside it": (lambda model: _external(model, "w.bin"), "keeps weights outside itself, in 'w.bin'"),
     "a file elsewhere": (lambda model: _external(model, "../../etc/passwd"), "in '../../etc/passwd'; nlvid opens"),
@@ -140,6 +170,10 @@ HOSTILE: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
         "graphs within graphs deeper than 8",
     ),
     "made of a shape": (_made_of_a_shape, "makes a tensor of 1000000000000 values out of nothing"),
+    "made of integers": (_made_of_integers, r"makes a tensor of 1099511627776 values .*\(operator ConstantOfShape\)"),
+    "functions in functions": (_functions_in_functions, r"a function that calls another one \(One\)"),
+    "many calls": (_many_calls, "more than 100000 operators"),
+    "a graph for a function": (_graph_for_a_function, "or gives them to a function"),
     "made of a constant": (_made_of_a_constant, r"makes a tensor of 1099511627776 values .*\(operator Expand\)"),
 }  # fmt: skip
 
@@ -200,6 +234,51 @@ def test_tensors_in_all_the_ways_of_writing_them(tmp_path: Path) -> None:
     model.graph.initializer[-1].dims[:] = [2, 4]
     with pytest.raises(ModelFileError, match="which is 8 values, but 6 are there"):
         read_onnx(write_model(tmp_path / "model.onnx", model))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """One field on the wire, of less than 128 bytes."""
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+def test_what_is_there_twice_is_refused(tmp_path: Path) -> None:
+    """Of two types of operator, nlvid would look at one, and the runtime run the other."""
+    loop = helper.make_node("Loop", ["a", "b"], ["c"]).SerializeToString()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(_field(7, _field(1, _field(4, b"Relu") + loop)))
+    with pytest.raises(ModelFileError, match="field 4 is there twice"):
+        read_onnx(path)
+
+
+def test_a_field_whose_number_others_shorten_is_refused(tmp_path: Path) -> None:
+    """As number 4 + 2**29, which the runtime's own reader takes for 4: the type of the operator."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(_field(7, _field(1, b"\xa2\x80\x80\x80\x10\x04Loop")))
+    with pytest.raises(ModelFileError, match=r"a field has the number 536870916"):
+        read_onnx(path)
+
+
+@pytest.mark.parametrize("place", ["operator", "input", "producer"])
+def test_names_that_would_move_a_terminal(place: str, tmp_path: Path) -> None:
+    model, name = make_model(), "\x1b[31mred"
+    if place == "operator":
+        model.graph.node[0].op_type = name
+    elif place == "input":
+        model.graph.input[0].name = name
+    else:
+        model.producer_name = name
+    with pytest.raises(ModelFileError, match="holds control characters") as caught:
+        read_onnx(write_model(tmp_path / "model.onnx", model))
+    assert "\x1b" not in str(caught.value)
+
+
+def test_many_small_parts_are_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"\x72\x00" * 2_000_000)
+    started = time.process_time()
+    with pytest.raises(ModelFileError, match="more than 131072 fields"):
+        read_onnx(path)
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(
