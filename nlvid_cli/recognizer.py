@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, islice
 from os import PathLike, fspath
 from pathlib import Path
@@ -17,6 +18,7 @@ from nlvid_cli.answer import Answer, Labels
 from nlvid_cli.backends import Array, Backend, BackendName, Precision
 from nlvid_cli.backends.choose import open_backend
 from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.checksums import sha256_of
 from nlvid_cli.checkpoints.fetch import fetch_default
 from nlvid_cli.checkpoints.find import find_model
 from nlvid_cli.checkpoints.manifest import label_names, load_manifest
@@ -35,6 +37,9 @@ log = logging.getLogger(__name__)
 
 Path_ = str | PathLike[str]
 T = TypeVar("T")
+
+SHA256_DIGITS = 16
+"""That are enough to tell models of one name apart."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +65,13 @@ class Recognizer:
     Attributes:
         card: the model's card, with the views that are really used.
         backend: what runs the network.
+        file: the model's ready file; None if it was made of a network in memory.
     """
 
-    def __init__(self, card: Card, backend: Backend) -> None:
+    def __init__(self, card: Card, backend: Backend, file: Path | None = None) -> None:
         self.card = card
         self.backend = backend
+        self.file = file
         self._labels = Labels(card.name, label_names(card))
         self._combination = combination(card.labels)
 
@@ -73,6 +80,11 @@ class Recognizer:
         """How videos are looked at."""
         sampling = self.card.sampling
         return Views(sampling.clips, self.card.preprocess.crops, sampling.frames, sampling.step, sampling.frame_rate)
+
+    @cached_property
+    def model_sha256(self) -> str | None:
+        """The first 16 digits of the sha256 of the model's file, which tells apart models of the same name."""
+        return None if self.file is None else sha256_of(self.file)[:SHA256_DIGITS]
 
     def classify(self, path: Path_, answer: Answer | None = None) -> Prediction:
         """Name the actions in the video at ``path``.
@@ -289,7 +301,7 @@ def load(
     """
     card, file = _find(model, as_name, progress)
     card = card.with_views(clips, crops, step)
-    return Recognizer(card, open_backend(card, file, backend, device, precision))
+    return Recognizer(card, open_backend(card, file, backend, device, precision), file)
 
 
 def list_models() -> tuple[Card, ...]:

@@ -58,7 +58,7 @@ class Job:
         recognizer.check(self.answer)
         if self.engine == "ray" and self.auto_views:
             raise UsageError("--views auto is for --engine local")
-        return Request(recognizer.card.name, recognizer.views, self.auto_views, self.answer)
+        return Request(recognizer.card.name, recognizer.model_sha256, recognizer.views, self.auto_views, self.answer)
 
 
 @dataclass(frozen=True)

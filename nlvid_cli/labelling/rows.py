@@ -2,8 +2,8 @@
 
 A row is what ``nlvid classify --format jsonl`` writes, and::
 
-    {"schema": 1, "video": ..., "file": {...}, "model": ..., "asked": {...}, "answer": {...}, ...the result}
-
+    {"schema": 1, "video": ..., "file": {...}, "model": ..., "model_sha256": ...,
+     "asked": {...}, "answer": {...}, ...the result}
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ class Request:
 
     Attributes:
         model: full name.
+        model_sha256: first digits of the sha256 of its file, see ``Recognizer.model_sha256``.
         views: how each video is to be looked at.
         auto_views: whether clips that change nothing are left out.
         answer: what is told.
     """
 
     model: str
+    model_sha256: str | None
     views: Views
     auto_views: bool
     answer: Answer
@@ -50,7 +52,8 @@ class Request:
 
     def is_answered_by(self, head: Head) -> bool:
         """Whether a row is one of this model and these views."""
-        return head.model == self.model and head.asked == self.asked
+        wanted = (self.model, self.model_sha256, self.asked)
+        return (head.model, head.model_sha256, head.asked) == wanted
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Head:
         video: the path.
         file: state of the file when it was looked at: ``size_bytes``, and ``modified_seconds`` or ``etag``.
         model: full name.
+        model_sha256: first digits of the sha256 of its file.
         asked: the views.
         answer: what was told.
         error: type of the error, None if there is a prediction.
@@ -69,6 +73,7 @@ class Head:
     video: str
     file: dict[str, Any] | None
     model: str
+    model_sha256: str | None
     asked: dict[str, Any]
     answer: dict[str, Any]
     error: str | None
@@ -101,6 +106,7 @@ def row_of(result: Result, file: dict[str, Any] | None, request: Request) -> dic
         "video": values.pop("video"),
         "file": file,
         "model": request.model,
+        "model_sha256": request.model_sha256,
         "asked": request.asked,
         "answer": request.told,
     }
@@ -124,6 +130,7 @@ def parse_line(line: bytes) -> tuple[Head, dict[str, Any]]:
     row = json.loads(line)
     try:
         error = row["error"]["type"] if "error" in row else None
-        return Head(row["video"], row["file"], row["model"], row["asked"], row["answer"], error), row
+        model_sha256 = row.get("model_sha256")  # missing in rows of early versions
+        return Head(row["video"], row["file"], row["model"], model_sha256, row["asked"], row["answer"], error), row
     except (KeyError, TypeError) as problem:
         raise ValueError(f"not a row of nlvid label ({problem})") from None

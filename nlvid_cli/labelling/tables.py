@@ -13,9 +13,9 @@ from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.labelling.ledger import read_rows
 
 COLUMNS = (
-    "video", "label", "index", "score", "unsure", "labels", "model", "device", "precision", "clips", "crops",
-    "duration_seconds", "frame_rate", "variable_frame_rate", "width", "height", "rotation_degrees", "warnings",
-    "size_bytes", "modified_seconds", "error_type", "error_message",
+    "video", "label", "index", "score", "unsure", "labels", "model", "model_sha256", "device", "precision",
+    "clips", "crops", "duration_seconds", "frame_rate", "variable_frame_rate", "width", "height", "rotation_degrees",
+    "warnings", "size_bytes", "modified_seconds", "error_type", "error_message",
 )  # fmt: skip
 """A row per video. ``label``, ``index`` and ``score`` are the best; ``labels`` holds all that were told, as JSON in
 CSV and as a list of structures in Parquet; ``warnings`` likewise."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -14,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 import nlvid_cli
 from nlvid_cli.answer import Answer
+from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.model_file import write_checkpoint
 from nlvid_cli.prediction import Prediction
 from tests.clips import make_clip, png, silence
 from tests.conftest import Run
@@ -189,6 +193,25 @@ def test_tables_dry_run_shards_and_merge(run: Run, model_file: Path, good: list[
     assert "9 of 9 videos labelled" in again.err
     assert (tmp_path / "whole.jsonl").stat().st_mtime_ns > before
     assert {len(row["predictions"]) for row in _rows(tmp_path / "whole.jsonl").values()} == {1}
+
+
+def test_a_model_that_was_trained_again_does_its_videos_again(
+    run: Run, card: Card, random_tensors: dict[str, np.ndarray], good: list[Path], tmp_path: Path
+) -> None:
+    output, model = tmp_path / "labels.jsonl", tmp_path / "mine.safetensors"
+    tables = []
+    for factor in (1, 1.5):
+        write_checkpoint(
+            model, card, {name: (factor * tensor).astype(np.float32) for name, tensor in random_tensors.items()}
+        )
+        outcome = run("label", *good[:2], "-o", output, "-f", "csv", *_options(model))
+        assert "2 of 2 videos labelled" in outcome.err
+        assert {row["model_sha256"] for row in _rows(output).values()} == {
+            hashlib.sha256(model.read_bytes()).hexdigest()[:16]
+        }
+        tables.append(output.with_suffix(".csv").read_text())
+    assert tables[0] != tables[1]
+    assert "2 of 2 videos are in it already" in run("label", *good[:2], "-o", output, *_options(model)).err
 
 
 def test_a_threshold_tells_all_labels_that_reach_it(

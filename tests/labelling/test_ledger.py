@@ -18,7 +18,7 @@ from nlvid_cli.labelling.rows import Request, file_state, line_of, parse_line, r
 from nlvid_cli.prediction import Failure, FailureReason, LabelScore, Prediction, Views
 
 VIEWS = Views(3, 1, 8, 2)
-REQUEST = Request("model", VIEWS, False, Answer())
+REQUEST = Request("model", "0123", VIEWS, False, Answer())
 
 
 def _prediction(video: str, score: float = 0.5) -> Prediction:
@@ -61,7 +61,7 @@ def videos(tmp_path: Path) -> list[str]:
 def test_lines_are_read_as_they_were_written(videos: list[str]) -> None:
     for video in videos:
         for row in (_row(video), _failed(video)):
-            assert list(row)[:6] == ["schema", "video", "file", "model", "asked", "answer"]
+            assert list(row)[:7] == ["schema", "video", "file", "model", "model_sha256", "asked", "answer"]
             head, read = parse_line(line_of(row))
             assert read == json.loads(json.dumps(row))
             assert (head.video, head.file, head.model) == (video, file_state(video), "model")
@@ -74,10 +74,11 @@ def test_what_is_done_is_not_done_again(tmp_path: Path, videos: list[str]) -> No
     _write(output, [_row(videos[0]), _failed(videos[1])])
     assert _to_do(output, videos) == videos[2:]
     assert _to_do(output, videos, retry_failed=True) == videos[1:]
-    assert _to_do(output, videos, Request("other", VIEWS, False, Answer())) == videos
-    assert _to_do(output, videos, Request("model", Views(4, 1, 8, 2), False, Answer())) == videos
-    assert _to_do(output, videos, Request("model", VIEWS, True, Answer())) == videos
-    assert _to_do(output, videos, Request("model", VIEWS, False, Answer(top_k=1))) == videos
+    assert _to_do(output, videos, Request("other", "0123", VIEWS, False, Answer())) == videos
+    assert _to_do(output, videos, Request("model", "4567", VIEWS, False, Answer())) == videos  # trained again
+    assert _to_do(output, videos, Request("model", "0123", Views(4, 1, 8, 2), False, Answer())) == videos
+    assert _to_do(output, videos, Request("model", "0123", VIEWS, True, Answer())) == videos
+    assert _to_do(output, videos, Request("model", "0123", VIEWS, False, Answer(top_k=1))) == videos
 
 
 @pytest.mark.parametrize("change", ["size", "time"])
@@ -108,12 +109,12 @@ def test_a_prediction_stays_where_nothing_can_be_learnt_of_its_file(
     assert [record.getMessage() for record in caplog.records] == [
         f"{output}: 2 videos cannot be reached now; their rows are kept"
     ]
-    assert _to_do(output, videos, Request("model", VIEWS, False, Answer(top_k=1))) == videos
+    assert _to_do(output, videos, Request("model", "0123", VIEWS, False, Answer(top_k=1))) == videos
 
 
 def test_rows_stay_until_they_are_made_again(tmp_path: Path, videos: list[str]) -> None:
     output = tmp_path / "labels.jsonl"
-    other = Request("model", VIEWS, False, Answer(top_k=1))
+    other = Request("model", "0123", VIEWS, False, Answer(top_k=1))
     _write(output, [_row(video) for video in videos])
     ledger = Ledger(output)
     ledger.read()
@@ -147,7 +148,7 @@ def test_a_file_that_was_replaced_is_not_overwritten_at_the_end(tmp_path: Path, 
 
 def test_rows_of_other_models_and_videos_stay(tmp_path: Path, videos: list[str]) -> None:
     output = tmp_path / "labels.jsonl"
-    other = Request("other", VIEWS, False, Answer())
+    other = Request("other", "0123", VIEWS, False, Answer())
     _write(output, [_row(videos[0])])
     _write(output, [_row(videos[0], other)])
     _write(output, [_row(videos[1])])

@@ -37,7 +37,7 @@ def recognizer(model_file: Path) -> Recognizer:
 
 def look(recognizer: Recognizer, video: Path, may_begin: bool = True) -> tuple[str, Request]:
     """The row of a video, through a task and an actor."""
-    request = Request(recognizer.card.name, recognizer.views, False, Answer())
+    request = Request(recognizer.card.name, recognizer.model_sha256, recognizer.views, False, Answer())
     rules = (recognizer.card.sampling, recognizer.card.preprocess)
     row: dict[str, Any] = {"video": json.dumps(str(video)), "file": json.dumps(STATE)}
     decoded = decode_row(row, rules, WorkerLimits(), lambda: may_begin)
