@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
+import numpy as np
+
 from nlvid_cli.backends import Array, Backend
 from nlvid_cli.backends.choose import seconds_per_view
 from nlvid_cli.backends.torch_backend import TorchBackend, outputs_as_written
 from nlvid_cli.checkpoints.architecture import Architecture, InceptionArchitecture
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.card import Card, Preprocess
 from nlvid_cli.errors import VideoError
 from nlvid_cli.verification import Comparison, Reference, compare, make_blocks
 from nlvid_cli.video.clips import Stretch, decode_clips
@@ -45,13 +47,27 @@ class Speed:
         return f"one view takes {told}: {verdict}"
 
 
-def reference_views(card: Card, video: Path | None) -> Array:
-    """Two views to compare, (2, 3, T, crop, crop): made ones, and the middle clip of the video if there is one."""
+def reference_views(card: Card, video: Path | None, whole_pixels: bool) -> Array:
+    """Two views to compare, (2, 3, T, crop, crop): made ones, and the middle clip of the video if there is one.
+
+    Args:
+        card: of the model.
+        video: the video, or None.
+        whole_pixels: whether the graph takes pixels, and so no fractions of them, which the card's resizing may give.
+    """
     shape = (VIEWS, 3, card.sampling.frames, card.preprocess.crop, card.preprocess.crop)
     views = make_blocks(shape, SEED, card.preprocess)
     if video is not None:
         views[1] = clips_of(card, video)[0]
+        if whole_pixels:
+            views[1] = _in_whole_pixels(views[1], card.preprocess)
     return views
+
+
+def _in_whole_pixels(clip: Array, rules: Preprocess) -> Array:
+    mean, std = (np.array(values, np.float32)[:, None, None, None] for values in (rules.mean, rules.std))
+    rounded: Array = (np.clip(np.rint(clip * std + mean), 0, 255) - mean) / std
+    return rounded
 
 
 def clips_of(card: Card, video: Path, clips: int = 1) -> Array:

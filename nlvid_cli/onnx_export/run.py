@@ -147,14 +147,14 @@ def _export(
     graph = build_graph(card, tensors, form)
     if form.precision == "int8":
         graph = _quantised(graph, card, form, calibration, file)
-    references = [with_reference(card, tensors, reference_views(card, video))]
+    references = [with_reference(card, tensors, reference_views(card, video, form.with_preprocess))]
     write_metadata(graph, card, form, _first_view(references[0]), SEED)
     _write(graph, file)
     log.info("comparing it with torch")
     backend = OnnxBackend(card, file, device, "auto")
     if backend.takes_any_size:
         other = other_size(card)
-        references.append(with_reference(other, tensors, reference_views(other, video)))
+        references.append(with_reference(other, tensors, reference_views(other, video, form.with_preprocess)))
     rows = tuple(compare_all(backend, references))
     _require_passed(card, rows)
     return Exported(file, card, form.precision, 0, rows, measure_speed(card, tensors, backend, device))

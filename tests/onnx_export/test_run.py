@@ -15,6 +15,7 @@ import pytest
 import nlvid_cli
 from nlvid_cli.answer import Answer
 from nlvid_cli.checkpoints.card import CARD_KEY, Card, card_from_json
+from nlvid_cli.checkpoints.model_file import open_checkpoint, write_checkpoint
 from nlvid_cli.checkpoints.onnx_file import read_onnx
 from nlvid_cli.errors import ModelFileError, OutputError, ReferenceMismatch, UsageError
 from nlvid_cli.onnx_export import Exported, export_onnx
@@ -132,6 +133,19 @@ def test_pixels_in_the_graph(small_file: Path, clips: Path, tmp_path: Path) -> N
     assert scores_of(out, clips / "long.mp4") == pytest.approx(
         scores_of(small_file, clips / "long.mp4", precision="fp32"), abs=1e-4
     )
+
+
+def test_pixels_in_the_graph_of_a_model_that_resizes_to_fractions(
+    small_card: Card, small_file: Path, clips: Path, tmp_path: Path
+) -> None:
+    """The graph takes whole pixels, and so must the reference: rounding is not a fault of the file."""
+    card = replace(small_card, preprocess=replace(small_card.preprocess, resize="float_bilinear"))
+    write_checkpoint(tmp_path / "small.safetensors", card, open_checkpoint(small_file)[1])
+    exported = export_onnx(
+        tmp_path / "small.safetensors", tmp_path / "pixels.onnx", with_preprocess=True, static=True,
+        video=clips / "long.mp4", device="cpu",
+    )  # fmt: skip
+    assert all(row.relative_difference < 1e-5 for row in exported.comparisons)
 
 
 def test_half_precision(small_file: Path, exported: Exported, clips: Path, tmp_path: Path) -> None:
