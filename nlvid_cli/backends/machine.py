@@ -10,15 +10,16 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from nlvid_cli.processors import usable_processors
+
 RUNTIMES = {"torch": ("torch",), "onnx": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")}
 """By backend: the packages that it may come from."""
 
 
 def describe_machine() -> list[str]:
     """Processor, processors that may be used, threads asked for, GPUs."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = os.environ.get("OMP_NUM_THREADS", "")
-    return [platform.machine(), _processor(), str(allowed), threads, *gpu_names()]
+    return [platform.machine(), _processor(), str(usable_processors()), threads, *gpu_names()]
 
 
 def runtime_version(backend: str) -> str | None:

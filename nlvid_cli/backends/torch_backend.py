@@ -15,6 +15,7 @@ from nlvid_cli.errors import DeviceError
 from nlvid_cli.network import build_network, load_weights
 from nlvid_cli.network.head import SCORES, mean_logits
 from nlvid_cli.network.inference import inference_form
+from nlvid_cli.processors import limit_torch_threads
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class TorchBackend:
 
     def __init__(self, card: Card, tensors: Mapping[str, Array], device: str, precision: Precision) -> None:
         self._device = choose_device(device)
+        limit_torch_threads()
         self.device = str(self._device)
         self.precision = choose_precision(self._device, precision)
         network = build_network(card)
@@ -139,6 +141,7 @@ def cpu_has_bf16_units() -> bool:
 def describe_devices() -> dict[str, str]:
     """The devices of this machine by their names for ``--device``, and what ``auto`` computes in on each."""
     cpu = torch.device("cpu")
+    limit_torch_threads()
     devices = {"cpu": f"{torch.get_num_threads()} threads, {choose_precision(cpu, 'auto')}"}
     for index in range(torch.cuda.device_count()):
         device = torch.device("cuda", index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from nlvid_cli.checkpoints.card import Preprocess
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.pipeline.stages import Stages
+from nlvid_cli.processors import usable_processors
 from nlvid_cli.video.clips import ClipFacts, Stretch
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.preprocess import preprocess
@@ -92,7 +92,7 @@ class BatchMaker:
         self._refuse = refuse
         self._stages = stages
         self._waiting: list[DecodedVideo] = []
-        self._pool = ThreadPoolExecutor(min(MAX_PREPARERS, os.cpu_count() or 1))
+        self._pool = ThreadPoolExecutor(min(MAX_PREPARERS, usable_processors()))
 
     def close(self) -> None:
         """End the threads."""

@@ -13,7 +13,6 @@ frames wait for their bytes of the budget; and only one batch per device is made
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,6 +31,7 @@ from nlvid_cli.pipeline.shared import MemoryBudget
 from nlvid_cli.pipeline.stages import Stages
 from nlvid_cli.pipeline.worker import DecodeWorker, WorkerLimits
 from nlvid_cli.prediction import Failure, FailureReason
+from nlvid_cli.processors import usable_processors
 from nlvid_cli.video.clips import ClipFacts, Stretch
 
 ENFORCE_SECONDS = 0.1
@@ -66,9 +66,7 @@ class Limits:
     @property
     def worker_count(self) -> int:
         """Number of processes that decode."""
-        return (
-            self.workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()) or 1
-        )
+        return self.workers or usable_processors()
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.evaluation import Evaluation
+from nlvid_cli.processors import limit_torch_threads, usable_processors
 from nlvid_cli.training.augment import sided_classes
 from nlvid_cli.training.division import Division
 from nlvid_cli.training.loader import ClipDataset, decoded_side
@@ -179,6 +180,7 @@ def _without_flip_if_sided(recipe: Recipe, data: DataSet, observer: Observer) ->
 
 def _accelerator(device: str, recipe: Recipe) -> Accelerator:
     chosen = choose_device(device)
+    limit_torch_threads()
     if chosen.type == "cuda" and "LOCAL_RANK" not in os.environ:
         import torch
 
@@ -265,7 +267,7 @@ def _dataset(
 ) -> ClipDataset:
     """The training clips; where the videos fit into memory, one process of each machine decodes them now."""
     side = decoded_side(trainee.card, recipe)
-    budget, threads = machine.memory_mib * 2**20, _processors()
+    budget, threads = machine.memory_mib * 2**20, usable_processors()
 
     def remember(fill: bool) -> ClipDataset:
         memory = remember_frames(data, trainee.card, side, output, budget, threads, fill)
@@ -283,11 +285,7 @@ def _workers(machine: Machine, accelerator: Accelerator, dataset: ClipDataset) -
         return machine.workers
     if accelerator.device.type == "cpu" and dataset.memory.path is not None:
         return 0
-    return max(1, min(16, _processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(16, usable_processors() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def _result(

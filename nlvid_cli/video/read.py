@@ -14,7 +14,6 @@ where the pictures are what a player shows, errors and all.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from nlvid_cli.errors import UnreadableVideo
+from nlvid_cli.processors import usable_processors
 from nlvid_cli.video.container import open_video
 from nlvid_cli.video.decode import (
     SeekingFailedError,
@@ -94,7 +94,7 @@ def read_frames(
     sink = _Sink(info, frame_numbers, pictures, resize)
     warnings: tuple[str, ...] = ()
     try:
-        _read_stretches(sink, threads or _processors())
+        _read_stretches(sink, threads or usable_processors())
     except SeekingFailedError:
         warnings = _read_from_start(sink)
     return FramesRead(sink.pictures.reshape(*frame_numbers.shape, *sink.pictures.shape[1:]), warnings)
@@ -206,9 +206,3 @@ def _warnings(stand_ins: int, wanted: int, damaged: int) -> tuple[str, ...]:
             f"{stand_ins} of the {wanted} frames looked at cannot be decoded; the nearest one that can stands in"
         )
     return tuple(warnings)
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
