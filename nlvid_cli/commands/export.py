@@ -95,7 +95,7 @@ def _told(exported: Exported) -> list[str]:
         f"{exported.path}: {exported.size_bytes / 1e6:.1f} MB, {exported.precision}",
         f"outputs differ from torch's by {worst.relative_difference:.1e} of the largest logit at most; the five best "
         f"labels are the same in {same} of {len(exported.comparisons)} comparisons ({sizes})",
-        exported.speed.sentence(),
+        *([] if exported.speed is None else [exported.speed.sentence()]),
     ]
 
 
@@ -110,5 +110,5 @@ def _record(exported: Exported) -> dict[str, Any]:
         "precision": exported.precision,
         "size_bytes": exported.size_bytes,
         "comparisons": rows,
-        "speed": asdict(exported.speed),
+        "speed": None if exported.speed is None else asdict(exported.speed),
     }

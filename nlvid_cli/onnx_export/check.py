@@ -8,9 +8,11 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from nlvid_cli.backends import Array, Backend
 from nlvid_cli.backends.choose import seconds_per_view
+from nlvid_cli.backends.providers import GPU
 from nlvid_cli.backends.torch_backend import TorchBackend, outputs_as_written
 from nlvid_cli.checkpoints.architecture import Architecture, InceptionArchitecture
 from nlvid_cli.checkpoints.card import Card, Preprocess
@@ -121,9 +123,26 @@ def compare_all(backend: Backend, references: list[Reference]) -> Iterator[Compa
 
 
 def measure_speed(card: Card, tensors: Mapping[str, Array], backend: Backend, device: str) -> Speed:
-    """Time one view by torch, in the precision that it chooses by itself, and by the exported file."""
-    backends = {"torch": TorchBackend(card, tensors, device, "auto"), "onnx": backend}
+    """Time one view by torch, in the precision that it chooses by itself, and by the exported file.
+
+    Args:
+        card: of the model.
+        tensors: its weights.
+        backend: that has the file.
+        device: as it was asked for, by ONNX Runtime's names.
+    """
+    backends = {"torch": TorchBackend(card, tensors, torch_device(device), "auto"), "onnx": backend}
     return Speed(
         {name: seconds_per_view(each, card) for name, each in backends.items()},
         {name: f"{each.precision} on {each.device}" for name, each in backends.items()},
     )
+
+
+def torch_device(device: str) -> str:
+    """The name in torch of the hardware that a device of ONNX Runtime runs on; ``auto`` stays what it is."""
+    name, _, index = device.partition(":")
+    if name in GPU:
+        return f"cuda:{index or 0}"
+    if name in ("coreml", "mps"):
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    return "cpu" if name == "openvino" else device

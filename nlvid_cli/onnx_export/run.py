@@ -21,7 +21,7 @@ from nlvid_cli.checkpoints.manifest import find_card, is_known
 from nlvid_cli.checkpoints.model_file import open_checkpoint
 from nlvid_cli.checkpoints.onnx_file import is_onnx_name
 from nlvid_cli.checkpoints.progress import Progress
-from nlvid_cli.errors import OutputError, ReferenceMismatch, UsageError, VideoError
+from nlvid_cli.errors import NlvidError, OutputError, ReferenceMismatch, UsageError, VideoError
 
 if TYPE_CHECKING:
     import onnx
@@ -52,7 +52,7 @@ class Exported:
         precision: ``fp32``, ``fp16`` or ``int8``.
         size_bytes: of the file.
         comparisons: with the network as it is written, at each size and batch.
-        speed: of one view here, by torch and by the file.
+        speed: of one view here, by torch and by the file; None where it could not be measured.
     """
 
     path: Path
@@ -60,7 +60,7 @@ class Exported:
     precision: str
     size_bytes: int
     comparisons: tuple[Comparison, ...]
-    speed: Speed
+    speed: Speed | None
 
 
 def export_onnx(
@@ -157,7 +157,12 @@ def _export(
         references.append(with_reference(other, tensors, reference_views(other, video, form.with_preprocess)))
     rows = tuple(compare_all(backend, references))
     _require_passed(card, rows)
-    return Exported(file, card, form.precision, 0, rows, measure_speed(card, tensors, backend, device))
+    try:
+        speed = measure_speed(card, tensors, backend, device)
+    except (NlvidError, RuntimeError, MemoryError) as error:  # the file is good all the same
+        log.warning("it could not be timed here: %s", error)
+        speed = None
+    return Exported(file, card, form.precision, 0, rows, speed)
 
 
 def _quantised(graph: onnx.ModelProto, card: Card, form: Form, calibration: list[Path], file: Path) -> onnx.ModelProto:

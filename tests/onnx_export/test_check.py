@@ -9,7 +9,7 @@ import pytest
 from nlvid_cli.checkpoints.architecture import ResNetArchitecture
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.manifest import find_card, load_manifest
-from nlvid_cli.onnx_export.check import other_size
+from nlvid_cli.onnx_export.check import other_size, torch_device
 
 
 @pytest.mark.parametrize("card", load_manifest().models, ids=lambda card: card.name)
@@ -30,6 +30,20 @@ def test_groups_of_frames_divide_the_other_clip_too(card: Card) -> None:
         if window is not None:
             frames = (frames + 2 * window.padding[0] - window.kernel[0]) // window.stride[0] + 1
     assert frames % architecture.nonlocal_blocks.group_frames == 0
+
+
+@pytest.mark.parametrize(
+    ("device", "by_torch"),
+    [("tensorrt", "cuda:0"), ("cuda:1", "cuda:1"), ("openvino", "cpu"), ("cpu", "cpu"), ("auto", "auto")],
+)
+def test_torch_is_timed_on_the_same_hardware(device: str, by_torch: str) -> None:
+    assert torch_device(device) == by_torch
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_torch_is_timed_on_a_mac_too(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: there)
+    assert [torch_device(name) for name in ("coreml", "mps")] == ["mps" if there else "cpu"] * 2
 
 
 def test_groups_in_the_inception_network() -> None:

@@ -17,8 +17,8 @@ from nlvid_cli.answer import Answer
 from nlvid_cli.checkpoints.card import CARD_KEY, Card, card_from_json
 from nlvid_cli.checkpoints.model_file import open_checkpoint, write_checkpoint
 from nlvid_cli.checkpoints.onnx_file import read_onnx
-from nlvid_cli.errors import ModelFileError, OutputError, ReferenceMismatch, UsageError
-from nlvid_cli.onnx_export import Exported, export_onnx
+from nlvid_cli.errors import DeviceError, ModelFileError, OutputError, ReferenceMismatch, UsageError
+from nlvid_cli.onnx_export import Exported, check, export_onnx
 from nlvid_cli.onnx_export import run as module
 from nlvid_cli.onnx_export.check import Speed
 from tests.clips import make_clip
@@ -42,6 +42,7 @@ def test_the_check_is_told(exported: Exported, small_card: Card) -> None:
     assert all(row.passed and row.same_top5 and row.tolerance == 1e-4 for row in exported.comparisons)
     assert exported.card == small_card
     assert exported.size_bytes == exported.path.stat().st_size
+    assert exported.speed is not None
     assert exported.speed.seconds.keys() == {"torch", "onnx"}
 
 
@@ -199,6 +200,20 @@ def test_a_file_that_differs_is_not_left(small_file: Path, tmp_path: Path, monke
         export_onnx(small_file, before, static=True, device="cpu")
     assert before.read_bytes() == b"what was there"
     assert list(tmp_path.iterdir()) == [before]
+
+
+def test_a_good_file_that_cannot_be_timed_is_kept(
+    small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    def fail(*_: object) -> Speed:
+        raise DeviceError("device 'cuda:0' is not available here")
+
+    monkeypatch.setattr(check, "measure_speed", fail)
+    outcome = run("export", "-m", small_file, "-o", tmp_path / "m.onnx", "--static", "--json")
+    assert outcome.status == 0
+    assert "it could not be timed here: device 'cuda:0' is not available here" in outcome.err
+    assert json.loads(outcome.out)["speed"] is None
+    assert (tmp_path / "m.onnx").is_file()
 
 
 @pytest.mark.parametrize(
