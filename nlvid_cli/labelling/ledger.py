@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -34,12 +34,16 @@ ASKED_AT_ONCE = 16
 ROW_START = b'{"schema": '
 
 SYNC_SECONDS = 5.0
-"""After this time at most, rows are not only with the operating system but on the disk."""
+"""From one time that rows are brought to the disk to the next, at the first row after it and at the end."""
 
 
 @contextmanager
-def locked(output: Path) -> Iterator[None]:
+def locked(output: Path, to_write: bool = True) -> Iterator[None]:
     """Be the only one to write ``output``.
+
+    Args:
+        output: the file.
+        to_write: whether it will be written; else it needs no lock where none can be made.
 
     Raises:
         OutputError: another process writes it, or the folder cannot be written.
@@ -55,9 +59,13 @@ def locked(output: Path) -> Iterator[None]:
             f"{output}: another nlvid is writing it{_holder(beside)}; wait for it, or choose another --output"
         ) from None
     except OSError as error:
-        raise OutputError(f"{output}: cannot write there ({error.strerror})") from None
+        if to_write:
+            raise OutputError(f"{output}: cannot write there ({error.strerror})") from None
+        log.debug("%s: no lock can be made beside it (%s)", output, error.strerror)
     try:
-        beside.write_text(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%F %T %Z')}")
+        if lock.is_locked:
+            with suppress(OSError):  # a full disk; what is told of the holder is a courtesy
+                beside.write_text(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%F %T %Z')}")
         yield
     finally:
         lock.release()

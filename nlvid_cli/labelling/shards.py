@@ -54,14 +54,14 @@ def shard_files(output: Path) -> list[Path]:
     """Files that shards of ``output`` have written, in their order.
 
     Raises:
-        UsageError: there is none, or they are of different counts.
+        UsageError: there is none, they are of different counts, or the folder cannot be looked into.
     """
     pattern = re.compile(re.escape(output.stem) + r"\.(\d+)-of-(\d+)" + re.escape(output.suffix))
-    found = sorted(
-        (int(match[2]), int(match[1]), path)
-        for path in output.parent.iterdir()
-        if (match := pattern.fullmatch(path.name))
-    )
+    try:
+        beside = list(output.parent.iterdir())
+    except OSError as error:
+        raise UsageError(f"{output}: cannot look for shards beside it ({error.strerror})") from None
+    found = sorted((int(match[2]), int(match[1]), path) for path in beside if (match := pattern.fullmatch(path.name)))
     counts = sorted({count for count, _, _ in found})
     if len(counts) != 1:
         what = f"shards of different counts ({', '.join(map(str, counts))})" if counts else "no shards"
@@ -86,12 +86,13 @@ def merge(files: Iterable[Path], output: Path) -> tuple[int, int]:
     """
     with ExitStack() as stack:
         stack.enter_context(locked(output))
-        files = [file for file in files if file != output]
-        for file in files:
+        shards = {os.path.realpath(file): file for file in files}  # each once, however it is named
+        shards.pop(os.path.realpath(output), None)
+        for file in shards.values():
             if not file.is_file():
                 raise OutputError(f"{file}: no such file")
-            stack.enter_context(locked(file))
-        ledgers = [_read(file) for file in ([output] if output.exists() else []) + files]
+            stack.enter_context(locked(file, to_write=False))
+        ledgers = [_read(file) for file in ([output] if output.exists() else []) + list(shards.values())]
         chosen = _choose(ledgers)
         part = output.with_name(f".{output.name}.merged")
         try:

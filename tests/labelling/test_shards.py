@@ -89,6 +89,25 @@ def test_shards_that_are_being_written_are_not_merged(tmp_path: Path) -> None:
     assert not output.exists()
 
 
+def test_shards_are_merged_once_however_they_are_named(tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    shard = Shard(1, 1).output(output)
+    _write(shard, [_row("a")])
+    _write(output, [_row("b")])
+    (tmp_path / "link").symlink_to(tmp_path)
+    again = [tmp_path / "link" / path.name for path in (shard, output)]
+    assert merge([shard, *again, output], output) == (2, 0)
+
+
+def test_shards_are_read_where_no_lock_can_be_made(tmp_path: Path) -> None:
+    shard = tmp_path / "labels.1-of-1.jsonl"
+    _write(shard, [_row("a")])
+    (tmp_path / f".{shard.name}.lock").mkdir()  # as little as in a folder that is read-only; root may write in these
+    assert merge([shard], tmp_path / "labels.jsonl") == (1, 0)
+    with pytest.raises(OutputError, match="cannot write there"):
+        merge([], shard)
+
+
 def test_nothing_to_merge(tmp_path: Path) -> None:
     output = tmp_path / "labels.jsonl"
     with pytest.raises(UsageError, match="there are no shards beside it"):
@@ -99,3 +118,5 @@ def test_nothing_to_merge(tmp_path: Path) -> None:
         shard_files(output)
     with pytest.raises(OutputError, match="no such file"):
         merge([tmp_path / "none.jsonl"], output)
+    with pytest.raises(UsageError, match="cannot look for shards beside it"):
+        shard_files(tmp_path / "none" / "labels.jsonl")
