@@ -84,6 +84,8 @@ def label(
     part = Shard.parse(shard) if shard else None
     outputs = Outputs.named(output, format_, part)
     if merging:
+        if only_say or part or overwrite:
+            raise UsageError("--merge goes with none of --dry-run, --shard and --overwrite; leave these out")
         merge([Path(name) for name in videos or []], outputs)
         return
     if not videos:
@@ -93,6 +95,7 @@ def label(
     limits = Limits(WorkerLimits(timeout, int(worker_memory * GIB)), workers, int(memory * GIB))
     job = Job(loading, gpus, answer, views == "auto", limits, engine, ray_address, retry_failed, overwrite)
     paths = [path for path in find_videos(videos) if part is None or part.holds(path)]
+    outputs.check([*videos, *paths])
     if only_say:
         dry_run(job, paths, outputs)
     elif run(job, paths, outputs):

@@ -32,11 +32,13 @@ ShardName = Annotated[
 ]
 Merge = Annotated[bool, typer.Option("--merge", help="Make one file of those of shards, or of the files named.")]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes that decode. Default: one per processor.")
+    int | None, typer.Option("--workers", min=1, max=4096, help="Processes that decode. Default: one per processor.")
 ]
-Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds for decoding one video.")]
-WorkerMemory = Annotated[float, typer.Option("--worker-memory", min=0.1, help="GiB for each process that decodes.")]
-Memory = Annotated[float, typer.Option("--memory", min=0.01, help="GiB of decoded frames that may wait.")]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.1, max=1e6, help="Seconds for decoding one video.")]
+WorkerMemory = Annotated[
+    float, typer.Option("--worker-memory", min=0.1, max=1e5, help="GiB for each process that decodes.")
+]
+Memory = Annotated[float, typer.Option("--memory", min=0.01, max=1e5, help="GiB of decoded frames that may wait.")]
 Gpus = Annotated[int | None, typer.Option("--gpus", min=1, help="Use so many GPUs.")]
 EngineName = Annotated[
     Literal["local", "ray"], typer.Option("--engine", help="This machine, or a Ray cluster (extra ray).")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,19 +76,62 @@ class Outputs:
 
     @classmethod
     def named(cls, output: Path, format_: str | None, part: shards.Shard | None) -> Outputs:
-        """From ``--output``, ``--format`` and ``--shard``: ``labels.csv`` is made of ``labels.jsonl`` beside it."""
+        """From ``--output``, ``--format`` and ``--shard``: ``labels.csv`` is made of ``labels.jsonl`` beside it.
+
+        Raises:
+            UsageError: they do not fit each other, or something else than a file is there.
+        """
+        if output == Path("-"):
+            raise UsageError("--output is a file that rows are added to, not -; `nlvid classify -f jsonl` prints them")
         suffix = output.suffix.lower()[1:]
+        wanted = format_ or suffix
+        if suffix in TABLES and wanted != suffix:
+            raise UsageError(f"--format {wanted} does not fit {output}; leave --format out, or choose another --output")
         rows = output.with_suffix(".jsonl") if suffix in TABLES else output
         rows = rows if part is None else part.output(rows)
-        wanted = format_ or suffix
         if wanted == "parquet":
             import_parquet()
-        return cls(rows, (wanted, rows.with_suffix(f".{wanted}")) if wanted in TABLES else None)
+        return cls(_file(rows), (wanted, _file(rows.with_suffix(f".{wanted}"))) if wanted in TABLES else None)
+
+    def check(self, inputs: Iterable[str]) -> None:
+        """Refuse to write over an input.
+
+        Args:
+            inputs: names as the user gave them, and paths.
+
+        Raises:
+            UsageError: the rows or the table would be written over one of them.
+        """
+        outputs = [self.rows] if self.table is None else [self.rows, self.table[1]]
+        there = {number: path for path in outputs if (number := _file_number(path)) is not None}
+        if not there:
+            return
+        for name in inputs:
+            is_list = name.startswith("@") and not os.path.exists(name)
+            number = _file_number(name[1:] if is_list else name)
+            if number in there:
+                raise UsageError(f"{there[number]}: is an input, and would be written over; choose another --output")
 
     def make_table(self) -> None:
         """Bring the table up to date with the rows."""
         if self.table is not None:
             make_table(self.rows, *self.table)
+
+
+def _file(path: Path) -> Path:
+    """Where a link leads, so that the link is not replaced by a file."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise UsageError(f"{path}: is {what}; --output is a file that rows are added to, for example labels.jsonl")
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _file_number(path: str | Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def run(job: Job, paths: list[str], outputs: Outputs) -> int:
