@@ -1,4 +1,4 @@
-"""Ctrl-C that cannot get lost, and Ctrl-C that lets what is begun be finished.
+"""Ctrl-C that cannot get lost, Ctrl-C that lets what is begun be finished, and SIGTERM that is like Ctrl-C.
 
 Python raises KeyboardInterrupt wherever the main thread happens to be. Where that is a callback that C code has made,
 the exception may be dropped there, and a long run would go on as if nothing had been said.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -41,6 +42,22 @@ class Interrupts:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._seen = True
         signal.default_int_handler(number, frame)
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """While it is entered, SIGTERM is a KeyboardInterrupt too, so that what is half done is cleaned away.
+
+    Outside the main thread it does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 class GentleInterrupt:

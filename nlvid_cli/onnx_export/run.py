@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
@@ -106,19 +107,23 @@ def export_onnx(
 
     card, weights = find_model(model, as_name, progress, log.info)
     target = Path(output) if output is not None else _place_in_cache(card, weights)
-    tensors = open_checkpoint(weights)[1]
     form = Form(precision, static, with_preprocess)
     calibration = [Path(path) for path in calibrate]
-    shown = _first_usable(card, calibration if video is None else [Path(video)])
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
+        if output is None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()  # whether it can be written shows now, and not after minutes
+        tensors = open_checkpoint(weights)[1]
+        shown = _first_usable(card, calibration if video is None else [Path(video)])
         result = _export(card, tensors, form, calibration, shown, temporary, device)
         size_bytes = temporary.stat().st_size
         os.replace(temporary, target)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error})") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     return replace(result, path=target, size_bytes=size_bytes)
 
 
@@ -262,6 +267,8 @@ def _require_sense(precision: str, calibrate: Sequence[Path_], output: Path_ | N
         raise UsageError("the cache keeps a model's fp32 file of free size, which --backend uses; name another with -o")
     if output is not None and not is_onnx_name(os.fspath(output)):
         raise UsageError(f"{os.fspath(output)}: the new file is an ONNX file; let its name end in .onnx")
+    if output is not None and os.path.isdir(output):
+        raise OutputError(f"{os.fspath(output)}: a folder; name a file in it")
     folder = None if output is None else Path(output).absolute().parent
     if folder is not None and not folder.is_dir():
         raise OutputError(f"{folder}: no such folder")
@@ -270,6 +277,4 @@ def _require_sense(precision: str, calibrate: Sequence[Path_], output: Path_ | N
 def _place_in_cache(card: Card, weights: Path) -> Path:
     if not is_known(card.name) or weights != cached_path(find_card(card.name)):
         raise UsageError(f"{weights}: only a named model has a place in the cache; name the new file with -o")
-    place = slot_of(find_card(card.name)).onnx
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return place
+    return slot_of(find_card(card.name)).onnx

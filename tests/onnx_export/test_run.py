@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -225,16 +226,49 @@ def test_a_good_file_that_cannot_be_timed_is_kept(
         ({"output": None}, UsageError, "only a named model has a place in the cache"),
         ({"output": None, "static": True}, UsageError, "the cache keeps a model's fp32 file of free size"),
         ({"output": "no/such/folder/model.onnx"}, OutputError, "no such folder"),
+        ({"output": f"{'long' * 80}.onnx"}, OutputError, r"onnx: cannot be written \(File name too long\)"),
         ({"model": "missing.safetensors"}, ModelFileError, "no such model file"),
     ],
 )
 def test_what_cannot_be_exported(
-    options: dict[str, object], error: type[Exception], message: str, small_file: Path, tmp_path: Path
-) -> None:
+    options: dict[str, object], error: type[Exception], message: str, small_file: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(module, "_export", lambda *_: pytest.fail("it was exported first"))
     arguments = {"model": small_file, "output": tmp_path / "model.onnx", **options}
     with pytest.raises(error, match=message):
         export_onnx(**arguments)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_no_file_to_write(small_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder.onnx").mkdir()
+    with pytest.raises(OutputError, match=r"folder\.onnx: a folder; name a file in it"):
+        export_onnx(small_file, tmp_path / "folder.onnx")
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("NLVID_CACHE", str(tmp_path / "file" / "cache"))
+    outcome = run("export", "--model", "tiny")
+    assert outcome.status == 1
+    assert f"error: {tmp_path}/file/cache/models/" in outcome.err
+    assert "cannot be written (Not a directory)" in outcome.err
+
+
+def test_sigterm_ends_an_export_like_ctrl_c(
+    small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    def terminated(*_: object) -> Exported:
+        assert len(list(tmp_path.iterdir())) == 1
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("it went on")
+
+    monkeypatch.setattr(module, "_export", terminated)
+    before = signal.getsignal(signal.SIGTERM)
+    assert run("export", "-m", small_file, "-o", tmp_path / "m.onnx").status == 130
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_missing_packages_are_named(small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
