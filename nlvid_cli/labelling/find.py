@@ -31,7 +31,7 @@ def find_videos(names: Iterable[str]) -> list[str]:
     A folder stands for the videos in it and below it, in the order of their names: the files that are called like
     videos, and those without a telling name that begin like one. ``*``, ``?`` and ``[...]`` in a name that is not there
     itself are patterns, ``**`` goes into folders; ``@list.txt`` stands for the paths in that file, one a line; a CSV,
-    TSV or Parquet file, also one that matches a pattern, for those in its column of paths; ``-`` for the paths on
+    TSV or Parquet file, also one that matches a pattern for such files, for those in its column of paths; ``-`` for the paths on
     stdin. Paths in lists and tables are relative to the current folder, or else to the list's own. However a folder is
     spelled (``v``, ``./v``, ``v//``), its videos have the same paths.
 
@@ -72,7 +72,7 @@ def _expand(name: str) -> Iterator[str]:
 
 def _file(name: str) -> Iterator[str]:
     """A file itself, or those that it names if it is a table."""
-    if name.lower().endswith(TABLE_SUFFIXES):
+    if _is_table(name):
         from nlvid_cli.labelling.path_column import read_paths
 
         yield from _near(Path(name), read_paths(Path(name)))
@@ -80,11 +80,15 @@ def _file(name: str) -> Iterator[str]:
         yield name
 
 
+def _is_table(name: str) -> bool:
+    return name.lower().endswith(TABLE_SUFFIXES)
+
+
 def _matching(pattern: str) -> list[str]:
     paths = sorted(glob.glob(pattern, recursive=True))
     if not paths:
         raise UsageError(f"nothing matches {pattern}")
-    return [path for path in paths if not os.path.isdir(path)]
+    return [path for path in paths if not os.path.isdir(path) and (_is_table(pattern) or not _is_table(path))]
 
 
 def _listed(file: Path) -> Iterator[str]:

@@ -103,6 +103,9 @@ def test_patterns_of_tables() -> None:
         Path(f"{name}.csv").write_text(f"path,label\n{name}/a.mp4,x\n")
     assert find_videos(["t*.csv"]) == ["t1/a.mp4", "t2/a.mp4"]
     assert find_videos(["[t].csv"]) == ["[t]/a.mp4"]
+    _touch("v/a.mp4")
+    Path("v/labels.csv").write_text("label;split\nx;train\n")
+    assert find_videos(["v/*"]) == ["v/a.mp4"]  # a pattern of videos
     with pytest.raises(UsageError, match=r"nothing matches u\*\.csv"):
         find_videos(["u*.csv"])
 
