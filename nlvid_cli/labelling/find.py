@@ -29,11 +29,11 @@ def find_videos(names: Iterable[str]) -> list[str]:
     """Paths of the videos that ``names`` stand for, in their order, each once.
 
     A folder stands for the videos in it and below it, in the order of their names: the files that are called like
-    videos, and those without a telling name that begin like one. ``*``, ``?`` and ``[...]`` in a name that is not there
-    itself are patterns, ``**`` goes into folders; ``@list.txt`` stands for the paths in that file, one a line; a CSV,
-    TSV or Parquet file, also one that matches a pattern for such files, for those in its column of paths; ``-`` for the paths on
-    stdin. Paths in lists and tables are relative to the current folder, or else to the list's own. However a folder is
-    spelled (``v``, ``./v``, ``v//``), its videos have the same paths.
+    videos, and those without a telling name that begin like one. ``*``, ``?`` and ``[...]`` in a name that is not
+    there itself are patterns, ``**`` goes into folders; ``@list.txt`` stands for the paths in that file, one a
+    line; a CSV, TSV or Parquet file, also one that matches a pattern for such files, for those in its column of
+    paths; ``-`` for the paths on stdin. Paths in lists and tables are relative to the current folder, or else to
+    the list's own. However a folder is spelled (``v``, ``./v``, ``v//``), its videos have the same paths.
 
     Raises:
         UsageError: if a list cannot be read, a pattern matches nothing, or nothing is left.
