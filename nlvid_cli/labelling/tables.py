@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from nlvid_cli.csv_lines import csv_writer
 from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.labelling.ledger import read_rows
 
@@ -26,8 +26,7 @@ ROWS_AT_ONCE = 10_000
 def write_csv(rows: Iterable[dict[str, Any]], path: Path) -> None:
     """One row per video, after RFC 4180, in UTF-8."""
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-        table = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
-        table.writeheader()
+        table = csv_writer(stream, COLUMNS)
         for row in rows:
             flat = _flat(row)
             texts = {key: json.dumps(value) for key, value in flat.items() if isinstance(value, list)}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from typing import TextIO
 
+from nlvid_cli.csv_lines import csv_writer
 from nlvid_cli.prediction import LabelScore, Prediction, Result
 
 COLUMNS = (
@@ -20,8 +20,7 @@ class CsvRenderer:
     def __init__(self, stream: TextIO, timeline: bool) -> None:
         self._stream = stream
         self._timeline = timeline
-        self._rows = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
-        self._rows.writeheader()
+        self._rows = csv_writer(stream, COLUMNS)
 
     def add(self, result: Result, elapsed_seconds: float) -> None:
         """Write the rows of one video."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol, TextIO
 
+from nlvid_cli.csv_lines import csv_writer
 from nlvid_cli.errors import UsageError
 from nlvid_cli.evaluation import ScoredVideo
 from nlvid_cli.prediction import SCHEMA, Failure
@@ -33,8 +33,7 @@ class CsvPredictions:
     def __init__(self, stream: TextIO, labels: Sequence[str]) -> None:
         self._stream = stream
         self._labels = labels
-        self._rows = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
-        self._rows.writeheader()
+        self._rows = csv_writer(stream, COLUMNS)
 
     def add(self, result: ScoredVideo | Failure) -> None:
         """Write the rows of one video."""

@@ -38,6 +38,17 @@ def test_csv(rows: Path, tmp_path: Path) -> None:
     assert (bad["video"], bad["label"], bad["error_type"]) == (ODD, "", "UnreadableVideo")
 
 
+def test_a_name_with_a_line_end_is_one_record(tmp_path: Path) -> None:
+    names = ["a\rb.mp4", "c\nd.mp4", "e\r\n"]
+    output, table = tmp_path / "labels.jsonl", tmp_path / "labels.csv"
+    _write(output, [_row(name) for name in names])
+    make_table(output, "csv", table)
+    with table.open(encoding="utf-8", newline="") as stream:
+        assert [row["video"] for row in csv.DictReader(stream)] == names
+    assert table.read_bytes().count(b"\r\n") == 1
+    assert b'\n"a\rb.mp4",' in table.read_bytes()
+
+
 def test_parquet(rows: Path, tmp_path: Path) -> None:
     make_table(rows, "parquet", tmp_path / "labels.parquet")
     good, bad = parquet.read_table(tmp_path / "labels.parquet").to_pylist()
