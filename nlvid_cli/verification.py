@@ -208,7 +208,7 @@ def find_references(card: Card, tensors: Mapping[str, Array], against: Path | No
 def _references_of_onnx(card: Card, path: Path, against: Path | None) -> tuple[Reference, ...]:
     stored = weights_folder() / "references" / f"{card.name}.npz"
     model = read_onnx(path)
-    if against is not None or (stored.is_file() and _takes_anything(interface_of(model, card.labels.count, str(path)))):
+    if against is not None or (stored.is_file() and _takes_anything(interface_of(model, card, str(path)))):
         return read_references(against or stored, card, against.name if against else "original implementation")
     inside = model.metadata.get(REFERENCE_KEY)
     if inside is None:

@@ -57,7 +57,7 @@ class OnnxBackend:
 
     def __init__(self, card: Card, path: Path, device: str, precision: Precision) -> None:
         self._card, self._where = card, str(path)
-        self._interface = interface_of(read_onnx(path), card.labels.count, self._where)
+        self._interface = interface_of(read_onnx(path), card, self._where)
         self.precision = self._interface.precision
         if precision not in ("auto", self.precision):
             raise DeviceError(

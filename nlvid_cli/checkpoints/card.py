@@ -7,6 +7,7 @@ and wrong types are errors that name the place. No torch here: the ONNX backend 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -24,6 +25,13 @@ Sha256Prefix = Annotated[str, Field(pattern=r"^[0-9a-f]{8,63}$")]
 Sha1 = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 """Without control characters: cards come out of files from outside, and their texts go to terminals."""
+MAX_VIEW_VALUES = 2**28
+"""Numbers in one view, or in one run of a file that fixes the number of views: ten times those of the largest published
+network."""
+
+MAX_CLIPS = 1000
+"""Clips of a video by a card; the published protocols take 10 at most."""
+
 FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 
 
@@ -225,20 +233,14 @@ def card_from_dict(data: dict[str, Any], where: str) -> Card:
         where: file that the data came from, for messages.
 
     Raises:
-        ModelFileError: naming every field that is missing, unknown or wrong.
+        ModelFileError: naming every field that is missing, unknown or wrong, or more than nlvid feeds to a network.
     """
-    try:
-        return _adapter().validate_python(data)
-    except ValidationError as error:
-        raise ModelFileError(f"{where}: the model card is not valid: {_faults(error)}") from None
+    return _checked(lambda: _adapter().validate_python(data), where)
 
 
 def card_from_json(text: str, where: str) -> Card:
     """Like :func:`card_from_dict`, from the JSON of :func:`card_to_json`."""
-    try:
-        return _adapter().validate_json(text)
-    except ValidationError as error:
-        raise ModelFileError(f"{where}: the model card is not valid: {_faults(error)}") from None
+    return _checked(lambda: _adapter().validate_json(text), where)
 
 
 def card_to_json(card: Card) -> str:
@@ -246,7 +248,26 @@ def card_to_json(card: Card) -> str:
     return _adapter().dump_json(card).decode()
 
 
+def _checked(read: Callable[[], Card], where: str) -> Card:
+    try:
+        card = read()
+    except ValidationError as error:
+        raise ModelFileError(f"{where}: the model card is not valid: {_faults(error)}") from None
+    frames, clips, side = (
+        card.sampling.frames,
+        card.sampling.clips,
+        max(card.preprocess.crop, card.preprocess.short_side),
+    )
+    if frames * side * side * 3 > MAX_VIEW_VALUES or clips > MAX_CLIPS:
+        raise ModelFileError(
+            f"{where}: the model card is not valid: {clips} clips of {frames} frames of {side} x {side} pixels are "
+            "more than nlvid feeds to a network"
+        )
+    return card
+
+
 def _faults(error: ValidationError) -> str:
-    return "; ".join(
+    faults = "; ".join(
         f"{'.'.join(map(str, fault['loc'])) or 'card'}: {fault['msg'].lower()}" for fault in error.errors()
     )
+    return "".join(character if character.isprintable() else "\ufffd" for character in faults)  # it repeats keys

@@ -6,11 +6,12 @@ metadata. Of somebody else's, the shapes and the last operator tell what goes in
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from nlvid_cli.checkpoints.card import CARD_KEY, Card, card_from_json
+from nlvid_cli.checkpoints.card import CARD_KEY, MAX_VIEW_VALUES, Card, card_from_json
 from nlvid_cli.checkpoints.onnx_file import OnnxModel, Port, read_onnx
 from nlvid_cli.errors import CheckpointMismatch, ModelFileError
 
@@ -28,9 +29,6 @@ PRECISION_KEY = "nlvid_precision"
 
 REFERENCE_KEY = "nlvid_reference"
 """Key of inputs and outputs to test the file with, see :mod:`nlvid_cli.verification`."""
-
-MAX_VIEW_VALUES = 2**28
-"""Numbers in one view that a file may ask for: 64 times those of the largest published network."""
 
 FLOATS = {"float32": "fp32", "float16": "fp16"}
 
@@ -84,7 +82,7 @@ class OnnxFacts:
 def facts_of(path: Path, card: Card) -> OnnxFacts:
     """What to tell of an ONNX file; errors as for :func:`interface_of`."""
     model = read_onnx(path)
-    interface = interface_of(model, card.labels.count, str(path))
+    interface = interface_of(model, card, str(path))
     operators = sorted(model.operators.items(), key=lambda entry: -entry[1])
     (port,) = model.inputs
     outputs = tuple(map(_described, model.outputs))
@@ -101,12 +99,12 @@ def card_in(model: OnnxModel, where: str) -> Card | None:
     return None if text is None else card_from_json(text, where)
 
 
-def interface_of(model: OnnxModel, classes: int, where: str) -> Interface:
+def interface_of(model: OnnxModel, card: Card, where: str) -> Interface:
     """How to run a model for videos.
 
     Args:
         model: as :func:`read_onnx` gives it.
-        classes: number of labels that are expected.
+        card: of the model: how many labels are expected, and which sizes where the file leaves them free.
         where: the file, for messages.
 
     Raises:
@@ -116,9 +114,12 @@ def interface_of(model: OnnxModel, classes: int, where: str) -> Interface:
     port = _video_port(model, where)
     shape = port.shape or (None,) * 5
     batch, (frames, height, width) = shape[0], shape[1:4] if port.kind == "uint8" else shape[2:]
-    if (frames or 1) * (height or 1) * (width or 1) * 3 > MAX_VIEW_VALUES:
-        raise ModelFileError(f"{where}: takes clips of {frames} x {height} x {width}, which is more than nlvid feeds")
-    scores, logits = _outputs(model, classes, where)
+    crop = card.preprocess.crop
+    sizes = (batch or 1, frames or card.sampling.frames, height or crop, width or crop)
+    if math.prod(sizes) * 3 > MAX_VIEW_VALUES:
+        told = f"{' x '.join(map(str, sizes))} (views x frames x height x width)"
+        raise ModelFileError(f"{where}: takes clips of {told}, which is more than nlvid feeds")
+    scores, logits = _outputs(model, card.labels.count, where)
     precision = model.metadata.get(PRECISION_KEY) or _precision(model)
     return Interface(port.name, port.kind, batch, frames, (height, width), scores, logits, precision)
 
@@ -129,7 +130,7 @@ def fit_card(card: Card, path: Path) -> Card:
     Raises:
         ModelError: as for :func:`read_onnx` and :func:`interface_of`, or the file takes clips that are no squares.
     """
-    interface = interface_of(read_onnx(path), card.labels.count, str(path))
+    interface = interface_of(read_onnx(path), card, str(path))
     height, width = interface.size
     if height != width:
         raise ModelFileError(f"{path}: takes frames of {width} x {height} pixels; nlvid cuts squares out of videos")

@@ -43,6 +43,29 @@ def test_every_fault_names_its_place(change, message):
         card_from_json(json.dumps(data), "a.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("sampling", {"frames": 10**6}),
+        ("sampling", {"clips": 10**6}),
+        ("preprocess", {"crop": 10**5}),
+        ("preprocess", {"short_side": 10**5}),
+    ],
+)
+def test_sizes_that_no_memory_holds_are_refused(part, change):
+    data = json.loads(card_to_json(find_card("i3d")))
+    data[part] |= change
+    with pytest.raises(
+        ModelFileError, match=r"a\.safetensors: the model card .* are more than nlvid feeds to a network"
+    ):
+        card_from_json(json.dumps(data), "a.safetensors")
+
+
+def test_a_fault_shows_no_control_characters_of_a_key():
+    with pytest.raises(ModelFileError, match="\ufffd\\[31mred: unexpected"):
+        card_from_json(json.dumps({"\x1b[31mred": 1}), "a.safetensors")
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"'])
 def test_what_is_no_card_at_all_is_an_error(text):
     with pytest.raises(ModelFileError, match="the model card is not valid"):

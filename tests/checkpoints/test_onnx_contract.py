@@ -17,7 +17,7 @@ from tests.onnx_models import make_model, write_model
 
 def test_a_fixed_size_becomes_that_of_the_card(card: Card, tmp_path: Path) -> None:
     path = write_model(tmp_path / "theirs.onnx", make_model(shape=(1, 3, 32, 224, 224)))
-    interface = interface_of(read_onnx(path), 5, "theirs.onnx")
+    interface = interface_of(read_onnx(path), card, "theirs.onnx")
     assert (interface.input, interface.batch, interface.frames, interface.size) == ("video", 1, 32, (224, 224))
     fitted = fit_card(card, path)
     assert (fitted.sampling.frames, fitted.preprocess.crop, fitted.preprocess.short_side) == (32, 224, 224)
@@ -29,9 +29,9 @@ def test_a_fixed_size_becomes_that_of_the_card(card: Card, tmp_path: Path) -> No
     ("last", "scores", "logits"), [(None, None, "out"), ("Softmax", "out", None), ("Sigmoid", "out", None)]
 )
 def test_the_last_operator_tells_scores_from_logits(
-    last: str | None, scores: str | None, logits: str | None, tmp_path: Path
+    last: str | None, scores: str | None, logits: str | None, card: Card, tmp_path: Path
 ) -> None:
-    interface = interface_of(read_onnx(write_model(tmp_path / "m.onnx", make_model(last=last))), 5, "m.onnx")
+    interface = interface_of(read_onnx(write_model(tmp_path / "m.onnx", make_model(last=last))), card, "m.onnx")
     assert (interface.scores, interface.logits, interface.precision) == (scores, logits, "fp32")
 
 
@@ -65,14 +65,16 @@ def _two_outputs() -> onnx.ModelProto:
         (make_model(kind=TensorProto.UINT8, shape=(1, 3, 16, 112, 112)), ModelFileError, r"are \(N, T, H, W, 3\)"),
         (make_model(kind=TensorProto.INT32), ModelFileError, "is of int32; nlvid gives float32, float16 or uint8"),
         (make_model(shape=("n", 3, 10**5, 10**5, 10**5)), ModelFileError, "which is more than nlvid feeds"),
+        (make_model(shape=(10**9, 3, "t", "h", "w")), ModelFileError, r"1000000000 x 8 x 64 x 64 \(views x"),
+        (make_model(shape=("n", 3, 10**6, "h", "w")), ModelFileError, "1 x 1000000 x 64 x 64"),
         (make_model(classes=400), CheckpointMismatch, r"shape \(any, 400\), and the model has 5 labels"),
     ],
 )  # fmt: skip
 def test_files_that_no_video_fits_into(
-    model: onnx.ModelProto, error: type[Exception], message: str, tmp_path: Path
+    model: onnx.ModelProto, error: type[Exception], message: str, card: Card, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=message):
-        interface_of(read_onnx(write_model(tmp_path / "m.onnx", model)), 5, "m.onnx")
+        interface_of(read_onnx(write_model(tmp_path / "m.onnx", model)), card, "m.onnx")
 
 
 def test_frames_that_are_no_squares(card: Card, tmp_path: Path) -> None:
