@@ -330,6 +330,24 @@ def test_killed_three_times_and_resumed(model_file: Path, good: list[Path], tmp_
     _check_kills(good, model_file, tmp_path, kills=3, videos=30)
 
 
+def test_killed_while_rows_are_made_again(model_file: Path, good: list[Path], tmp_path: Path) -> None:
+    folder, output = _folder(tmp_path / "videos", good, 30), tmp_path / "labels.jsonl"
+    _start(folder, output, model_file).communicate(timeout=120)
+    before = _rows(output)
+    assert len(before) == 30
+    process = _start(folder, output, model_file, "--top-k", "1")
+    _wait_for_rows(output, 33)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    lines = output.read_bytes().splitlines(keepends=True)
+    assert len(lines) < 60
+    assert [json.loads(line) for line in lines[:30]] == list(before.values())
+    _start(folder, output, model_file, "--top-k", "1").communicate(timeout=120)
+    rows = _rows(output)
+    assert rows.keys() == before.keys()
+    assert {row["answer"]["top_k"] for row in rows.values()} == {1}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_killed_thirty_times_and_resumed(model_file: Path, good: list[Path], tmp_path: Path) -> None:
