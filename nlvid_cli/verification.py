@@ -49,6 +49,12 @@ TOLERANCES = {"fp32": FP32_TOLERANCE, "bf16": LOW_TOLERANCE, "fp16": LOW_TOLERAN
 MAX_VALUES = 2**28
 """Numbers in a reference's input; more would be a mistake or an attack."""
 
+MAX_VALUES_INSIDE = 2**26
+"""The same for a reference inside a file, which is one view."""
+
+BLOCK_VALUES = 4 * 16 * 16
+"""Pixels of a block of :func:`make_blocks`."""
+
 MAX_FILE_BYTES = 2**28
 """Of a file of references, unpacked."""
 
@@ -214,17 +220,30 @@ def _references_of_onnx(card: Card, path: Path, against: Path | None) -> tuple[R
     if inside is None:
         raise UsageError(f"{path}: has no reference inside; give one with --against FILE.npz")
     try:
-        data = json.loads(inside)
-        shape = tuple(int(length) for length in data["shape"])
-        outputs = [
-            np.array(data[name], np.float32).reshape(shape[0], card.labels.count) for name in ("logits", "scores")
-        ]
-        if len(shape) != 5 or shape[1] != 3 or not 0 < math.prod(shape) <= MAX_VALUES:
-            raise ValueError(f"its shape is {shape}")
-        clips = make_blocks(shape, int(data["seed"]), card.preprocess)
-    except (ValueError, KeyError, TypeError) as error:
+        return (_reference_inside(inside, card),)
+    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         raise UsageError(f"{path}: the reference inside is not valid ({error}); give one with --against") from None
-    return (Reference("network as written, fp32, of the export", clips, *outputs),)
+
+
+def _reference_inside(text: str, card: Card) -> Reference:
+    """The reference in the metadata of an ONNX file, where anything may stand."""
+    data = json.loads(text)
+    shape = tuple(int(length) for length in data["shape"])
+    if len(shape) != 5 or shape[1] != 3 or min(shape) < 1:
+        raise ValueError(f"its shape is {shape[:6]}")
+    if math.prod(_blocks(shape)) * BLOCK_VALUES > MAX_VALUES_INSIDE:
+        raise ValueError(f"its input has the shape {shape}; at most {MAX_VALUES_INSIDE} values are used")
+    expected = (shape[0], card.labels.count)
+    logits, scores = (np.array(data[name], np.float32).reshape(expected) for name in ("logits", "scores"))
+    _require_logits(logits)
+    clips = make_blocks(shape, int(data["seed"]), card.preprocess)
+    return Reference("network as written, fp32, of the export", clips, logits, scores)
+
+
+def _require_logits(logits: Array) -> None:
+    """Differences are told in units of the largest logit."""
+    if not np.isfinite(logits).all() or not logits.any():
+        raise ValueError("its logits are zero, or no numbers")
 
 
 def _takes_anything(interface: Interface) -> bool:
@@ -239,12 +258,17 @@ def make_blocks(shape: tuple[int, ...], seed: int, rules: Preprocess) -> Array:
     A block is 16 x 16 pixels and 4 frames; RandomState(seed).randint(0, 256) draws (N, T/4, H/16, W/16, 3) colours,
     each length rounded up. Blocks are more like a picture than noise of single pixels, which convolutions average out.
     """
-    views, _, frames, height, width = shape
-    blocks = (views, -(-frames // 4), -(-height // 16), -(-width // 16), 3)
-    colours = np.random.RandomState(seed).randint(0, 256, blocks).astype(np.float32)
+    _, _, frames, height, width = shape
+    colours = np.random.RandomState(seed).randint(0, 256, _blocks(shape)).astype(np.float32)
     pixels = colours.repeat(4, axis=1).repeat(16, axis=2).repeat(16, axis=3)[:, :frames, :height, :width]
     normalised = (pixels - np.array(rules.mean, np.float32)) / np.array(rules.std, np.float32)
     return np.ascontiguousarray(normalised.transpose(0, 4, 1, 2, 3))  # (N, T, H, W, 3) -> (N, 3, T, H, W)
+
+
+def _blocks(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the colours of :func:`make_blocks`: (N, T/4, H/16, W/16, 3), each length rounded up."""
+    views, _, frames, height, width = shape
+    return (views, -(-frames // 4), -(-height // 16), -(-width // 16), 3)
 
 
 def make_clips(shape: tuple[int, ...], seed: int, axes: str = DEFAULT_AXES, scale: float = 1.0) -> Array:
@@ -294,5 +318,9 @@ def _reference(
     for array in (logits, logits if scores is None else scores):
         if array.shape != expected:
             raise UsageError(f"{where}: is {array.shape}, but {card.name} gives {expected}")
+    try:
+        _require_logits(logits)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{where}: {error}") from None
     scale = float(values.get(f"scale_{tag}", np.array(1.0)))
     return Reference(origin, make_clips(shape, seed, axes, scale), logits, scores)

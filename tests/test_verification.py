@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from nlvid_cli.backends import Outputs
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.manifest import find_card, weights_folder
 from nlvid_cli.checkpoints.model_file import write_checkpoint
+from nlvid_cli.checkpoints.onnx_contract import REFERENCE_KEY
 from nlvid_cli.errors import UsageError
-from nlvid_cli.verification import Reference, compare, make_clips, read_references, verify
+from nlvid_cli.verification import Reference, compare, make_clips, read_references, verify, verify_onnx
 from tests.conftest import Run
+from tests.onnx_models import make_model, write_model
 
 Tensors = dict[str, np.ndarray]
 TAG = "1x3x8x64x64"
@@ -105,6 +108,7 @@ def test_right_logits_with_wrong_scores_do_not_pass() -> None:
         ({"logits_999x3x9999x9999x9999": np.zeros((1, 5))}, "values; at most"),
         ({f"logits_{TAG}": np.zeros((1, 6))}, r"is \(1, 6\), but i3d-inception-8x2.test-made gives \(1, 5\)"),
         ({f"scores_{TAG}": np.zeros((2, 5))}, r"is \(2, 5\), but"),
+        ({f"logits_{TAG}": np.zeros((1, 5))}, "its logits are zero, or no numbers"),
         ({f"logits_{TAG}": np.array([{}], dtype=object)}, "not a file of references"),
     ],
 )
@@ -114,6 +118,35 @@ def test_files_that_are_no_references(
     path = _write(tmp_path / "bad.npz", card, random_tensors, **changes)
     with pytest.raises(UsageError, match=message):
         read_references(path, card, "test")
+
+
+def _inside(**changes: object) -> str:
+    good = {"seed": 1, "shape": [1, 3, 8, 16, 16], "logits": [1.0] * 5, "scores": [0.2] * 5}
+    return json.dumps(good | changes)
+
+
+@pytest.mark.parametrize(
+    ("inside", "message"),
+    [
+        ("[" * 100_000, "recursion"),
+        ("{}", "'shape'"),
+        (_inside(shape=[]), r"its shape is \(\)"),
+        (_inside(shape=3), "not iterable"),
+        (_inside(shape=[1, 3, float("inf"), 16, 16]), "infinity"),
+        (_inside(shape=[1, 3, 2**26, 1, 1]), "at most 67108864 values are used"),
+        (_inside(shape=[1, 3, -8, 16, 16]), "its shape is"),
+        (_inside(logits=[0.0] * 5), "its logits are zero"),
+        (_inside(logits=[1.0]), "reshape"),
+        (_inside(seed=-1), "Seed must be"),
+        (_inside(seed=float("inf")), "infinity"),
+    ],
+)
+def test_references_in_files_that_mean_harm(inside: str, message: str, card: Card, tmp_path: Path) -> None:
+    model = make_model()
+    helper.set_model_props(model, {REFERENCE_KEY: inside})
+    path = write_model(tmp_path / "m.onnx", model)
+    with pytest.raises(UsageError, match=f"the reference inside is not valid .*{message}"):
+        verify_onnx(card, path, "cpu")
 
 
 def test_other_files_are_no_references_either(card: Card, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ PRECISION_KEY = "nlvid_precision"
 REFERENCE_KEY = "nlvid_reference"
 """Key of inputs and outputs to test the file with, see :mod:`nlvid_cli.verification`."""
 
+PRECISIONS = ("fp32", "fp16", "int8")
+
 FLOATS = {"float32": "fp32", "float16": "fp16"}
 
 
@@ -121,6 +123,10 @@ def interface_of(model: OnnxModel, card: Card, where: str) -> Interface:
         raise ModelFileError(f"{where}: takes clips of {told}, which is more than nlvid feeds")
     scores, logits = _outputs(model, card.labels.count, where)
     precision = model.metadata.get(PRECISION_KEY) or _precision(model)
+    if precision not in PRECISIONS:
+        raise ModelFileError(
+            f"{where}: says that it computes in {precision[:20]!r}, and not in {', '.join(PRECISIONS)}"
+        )
     return Interface(port.name, port.kind, batch, frames, (height, width), scores, logits, precision)
 
 

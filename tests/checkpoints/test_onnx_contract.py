@@ -54,6 +54,12 @@ def _two_outputs() -> onnx.ModelProto:
     return model
 
 
+def _in_precision(name: str) -> onnx.ModelProto:
+    model = make_model()
+    helper.set_model_props(model, {"nlvid_precision": name})
+    return model
+
+
 @pytest.mark.parametrize(
     ("model", "error", "message"),
     [
@@ -67,6 +73,7 @@ def _two_outputs() -> onnx.ModelProto:
         (make_model(shape=("n", 3, 10**5, 10**5, 10**5)), ModelFileError, "which is more than nlvid feeds"),
         (make_model(shape=(10**9, 3, "t", "h", "w")), ModelFileError, r"1000000000 x 8 x 64 x 64 \(views x"),
         (make_model(shape=("n", 3, 10**6, "h", "w")), ModelFileError, "1 x 1000000 x 64 x 64"),
+        (_in_precision("\x1b[31mfp4"), ModelFileError, r"computes in '\\x1b\[31mfp4', and not in fp32, fp16, int8"),
         (make_model(classes=400), CheckpointMismatch, r"shape \(any, 400\), and the model has 5 labels"),
     ],
 )  # fmt: skip
