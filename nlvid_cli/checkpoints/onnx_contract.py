@@ -32,6 +32,11 @@ REFERENCE_KEY = "nlvid_reference"
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
+SAME_VALUES = (
+    "Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear",
+)  # fmt: skip
+"""Operators that give their first input another type or shape."""
+
 FLOATS = {"float32": "fp32", "float16": "fp16"}
 
 
@@ -185,8 +190,17 @@ def _outputs(model: OnnxModel, classes: int, where: str) -> tuple[str | None, st
         )
     port = model.outputs[0]
     _require_classes([port], classes, where)
-    made_by = model.makers.get(port.name)
-    return (port.name, None) if made_by in ("Softmax", "Sigmoid") else (None, port.name)
+    return (port.name, None) if _maker(model, port.name) in ("Softmax", "Sigmoid") else (None, port.name)
+
+
+def _maker(model: OnnxModel, name: str) -> str:
+    """The operator that computed a value, before others gave it another form."""
+    kind = ""
+    for _ in model.makers:  # a chain is no longer than this, and a damaged file may have a circle
+        kind, name = model.makers.get(name, ("", ""))
+        if kind not in SAME_VALUES:
+            break
+    return kind
 
 
 def _require_classes(ports: list[Port], classes: int, where: str) -> None:

@@ -82,7 +82,7 @@ class OnnxModel:
         inputs: those that must be given.
         outputs: of the graph.
         operators: how often each operator is in it.
-        makers: by name of a value, the operator whose output it is.
+        makers: by name of a value, the operator whose output it is, and the name of the first value that this takes.
         weight_kinds: bytes of weights, by the type of their elements.
     """
 
@@ -92,7 +92,7 @@ class OnnxModel:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     operators: Mapping[str, int]
-    makers: Mapping[str, str]
+    makers: Mapping[str, tuple[str, str]]
     weight_kinds: Mapping[str, int]
 
 
@@ -113,7 +113,7 @@ class _Walk:
     nodes: int = 0
     operators: Counter[str] = field(default_factory=Counter)
     weight_kinds: Counter[str] = field(default_factory=Counter)
-    makers: dict[str, str] = field(default_factory=dict)
+    makers: dict[str, tuple[str, str]] = field(default_factory=dict)
     shapes: Counter[str] = field(default_factory=Counter)
     made: list[tuple[str, str]] = field(default_factory=list)
 
@@ -222,7 +222,7 @@ def _node(node: memoryview, walk: _Walk, depth: int) -> None:
     if domain in DOMAINS and kind in ENDLESS:
         raise UnsafeFile(f"has a loop (operator {kind}); no network that nlvid knows needs one")
     inputs, outputs = ([text(value) for value in parts.get(number, ())] for number in (1, 2))
-    walk.makers.update(dict.fromkeys(outputs, kind))
+    walk.makers.update(dict.fromkeys(outputs, (kind, inputs[0] if inputs else "")))
     shape_at = {"ConstantOfShape": 0, "Expand": 1}.get(kind)
     if shape_at is not None and len(inputs) > shape_at:
         walk.made.append((kind, inputs[shape_at]))

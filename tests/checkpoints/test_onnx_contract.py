@@ -35,6 +35,26 @@ def test_the_last_operator_tells_scores_from_logits(
     assert (interface.scores, interface.logits, interface.precision) == (scores, logits, "fp32")
 
 
+@pytest.mark.parametrize("last", ["Softmax", "Sigmoid", "Relu"])
+def test_what_follows_the_last_operator_and_computes_nothing_is_looked_through(
+    last: str, card: Card, tmp_path: Path
+) -> None:
+    """Scores would else be taken for logits, and softmax taken of them again."""
+    model = make_model(output="made", last=last)
+    model.graph.node.append(helper.make_node("Cast", ["made"], ["cast"], to=TensorProto.FLOAT))
+    model.graph.node.append(helper.make_node("Flatten", ["cast"], ["out"]))
+    model.graph.output[0].name = "out"
+    interface = interface_of(read_onnx(write_model(tmp_path / "m.onnx", model)), card, "m.onnx")
+    assert (interface.scores, interface.logits) == ((None, "out") if last == "Relu" else ("out", None))
+
+
+def test_operators_in_a_circle_end_too(card: Card, tmp_path: Path) -> None:
+    model = make_model(output="made")
+    model.graph.node.append(helper.make_node("Identity", ["out"], ["out"]))
+    model.graph.output[0].name = "out"
+    assert interface_of(read_onnx(write_model(tmp_path / "m.onnx", model)), card, "m.onnx").logits == "out"
+
+
 def test_facts(card: Card, tmp_path: Path) -> None:
     facts = facts_of(write_model(tmp_path / "m.onnx", make_model(last="Softmax")), card)
     assert facts.input == "video, float32 (any, 3, any, any, any)"

@@ -54,7 +54,7 @@ def test_what_a_file_says_of_itself(tmp_path: Path) -> None:
     assert found.inputs == (Port("video", "float32", (None, 3, None, None, None)),)
     assert found.outputs == (Port("out", "float32", (None, 5)),)
     assert found.operators == {"ReduceMean": 1, "MatMul": 1, "Softmax": 1}
-    assert found.makers["out"] == "Softmax"
+    assert found.makers["out"] == ("Softmax", "logits_")
     assert found.weight_kinds == {"int64": 24, "float32": 60}
 
 
