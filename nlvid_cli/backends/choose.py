@@ -24,7 +24,7 @@ from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.manifest import find_card, is_known
 from nlvid_cli.checkpoints.onnx_contract import card_in
 from nlvid_cli.checkpoints.onnx_file import is_onnx_name, read_onnx
-from nlvid_cli.errors import DeviceError, ModelError, UsageError
+from nlvid_cli.errors import DeviceError, InputShapeError, ModelError, NlvidError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -109,22 +109,31 @@ def _faster(card: Card, files: dict[str, Path], device: str, precision: Precisio
     memory = _memory_of(card, device, precision)
     remembered = _recall(memory)
     if remembered is not None:
-        return _open(remembered, card, files[remembered], device, precision)
+        try:
+            return _open(remembered, card, files[remembered], device, precision)
+        except (ModelError, DeviceError) as error:
+            log.warning("%s; trying again which backend to take", error)
     log.info("trying which backend is faster here for %s; this is remembered (--backend pins one)", card.name)
     backends: dict[str, Backend] = {}
-    refusals: list[DeviceError] = []
+    seconds: dict[str, float] = {}
+    failures: list[NlvidError] = []
     for name, path in files.items():
         try:
             backends[name] = _open(name, card, path, device, precision)
-        except DeviceError as error:  # a device or a precision that only the other one has
-            refusals.append(error)
-    if not backends:
-        raise refusals[0]
-    seconds = {name: seconds_per_view(backend, card) for name, backend in backends.items()}
+            seconds[name] = seconds_per_view(backends[name], card)
+        except DeviceError as error:  # a device or a precision that only the other one has, or too little memory
+            log.info("%s: %s", name, error)
+            failures.append(error)
+        except (ModelError, InputShapeError) as error:
+            log.warning("%s; going on without it", error)
+            failures.append(error)
+    if not seconds:
+        raise failures[0]
     chosen = min(seconds, key=lambda name: seconds[name])
     told = ", ".join(f"{name} {s:.2f} s in {backends[name].precision}" for name, s in seconds.items())
     log.info("%s per view: taking %s", told, chosen)
-    _remember(memory, chosen, seconds)
+    if all(isinstance(failure, DeviceError) for failure in failures):  # a damaged file may be made again
+        _remember(memory, chosen, seconds)
     return backends[chosen]
 
 
@@ -154,7 +163,7 @@ def _recall(memory: Path) -> str | None:
         chosen = json.loads(memory.read_text(encoding="utf-8"))["chosen"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return chosen if chosen in BACKENDS else None
+    return chosen if isinstance(chosen, str) and chosen in BACKENDS else None
 
 
 def _remember(memory: Path, chosen: str, seconds: dict[str, float]) -> None:

@@ -17,7 +17,7 @@ from nlvid_cli.backends.machine import describe_machine, runtime_version
 from nlvid_cli.checkpoints.cache import cached_path, exported_path, slot_of
 from nlvid_cli.checkpoints.card import CARD_KEY, Card, card_to_json
 from nlvid_cli.checkpoints.manifest import find_card
-from nlvid_cli.errors import DeviceError, UsageError
+from nlvid_cli.errors import DeviceError, InputShapeError, ModelFileError, NlvidError, UsageError
 from tests.conftest import Run
 from tests.onnx_models import make_model, write_model
 
@@ -108,7 +108,47 @@ def test_the_faster_one_is_taken_and_remembered(
     assert json.loads(memory.read_text()) == {"chosen": faster, "seconds_per_view": {"torch": torch, "onnx": onnx}}
 
 
-@pytest.mark.parametrize("change", ["machine", "version", "precision", "damage"])
+@pytest.mark.parametrize("error", [ModelFileError, InputShapeError, DeviceError])
+@pytest.mark.parametrize("when", ["opening", "timing"])
+def test_the_other_one_is_taken_where_the_exported_file_does_not_run(
+    when: str, error: type[NlvidError], known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.INFO)
+    _export(known)
+
+    def fail(*_: object) -> FakeBackend:
+        raise error("exported.onnx: does not run here")
+
+    if when == "opening":
+        monkeypatch.setitem(choose.BACKENDS, "onnx", fail)
+        _times(monkeypatch, torch=9.0)
+    else:
+        monkeypatch.setattr(choose, "seconds_per_view", lambda backend, _: 9.0 if backend.name == "torch" else fail())
+    assert _open(known) == "torch"
+    assert "exported.onnx: does not run here" in caplog.text
+    # what a new export may mend is not remembered
+    assert len(list(slot_of(known).ready.parent.glob("*-faster-*.json"))) == (error is DeviceError)
+
+
+def test_what_was_faster_and_runs_no_more_is_not_insisted_on(
+    known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _export(known)
+    _times(monkeypatch, torch=2.0, onnx=1.0)
+    assert _open(known) == "onnx"
+
+    def fail(*_: object) -> FakeBackend:
+        raise ModelFileError("exported.onnx: does not run here")
+
+    monkeypatch.setitem(choose.BACKENDS, "onnx", fail)
+    assert _open(known) == "torch"
+    monkeypatch.setitem(choose.BACKENDS, "torch", fail)
+    with pytest.raises(ModelFileError, match="does not run here"):
+        _open(known)
+
+
+@pytest.mark.parametrize("change", ["machine", "version", "precision", "damage", "list"])
 def test_what_changes_the_answer_is_tried_again(
     change: str, known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +161,8 @@ def test_what_changes_the_answer_is_tried_again(
         monkeypatch.setattr(choose, "runtime_version", lambda name: f"{name} 99")
     elif change == "damage":
         next(slot_of(known).ready.parent.glob("*-faster-*.json")).write_text("{")
+    elif change == "list":
+        next(slot_of(known).ready.parent.glob("*-faster-*.json")).write_text('{"chosen": ["torch"]}')
     _times(monkeypatch, torch=3.0, onnx=2.0)
     assert _open(known, precision="fp32" if change == "precision" else "auto") == "onnx"
 
