@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -33,7 +34,12 @@ ERRORS: tuple[type[Exception], ...] = (
 )
 """What ONNX Runtime raises; its own errors have no parent in common."""
 
-OUT_OF_MEMORY = ("out of memory", "failed to allocate memory", "alloc_failed", "bad_alloc", "bad allocation")
+OUT_OF_MEMORY = (
+    "out of memory", "failed to allocate memory", "alloc_failed", "allocation_failed", "bad_alloc", "bad allocation",
+)  # fmt: skip
+
+BRIEF = 300
+"""Letters that are told of an error; the reason stands at its end."""
 
 FATAL = 4
 """ONNX Runtime's level of log messages at which it says nothing; what matters is said by nlvid."""
@@ -141,8 +147,10 @@ class OnnxBackend:
                 f"{self._where}: ONNX Runtime cannot compute clips of shape {batch.shape[1:]} with it ({_brief(error)})"
             ) from None
         if len(batch) == 1 or self._interface.batch is not None:
+            views = "1 view" if len(batch) == 1 else f"{len(batch)} views"
+            advice = "take a smaller model" if self.device == "cpu" else "use --device cpu"
             raise DeviceError(
-                f"{self.device}: not enough memory for {len(batch)} view of shape {batch.shape[1:]}; use --device cpu"
+                f"{self.device}: not enough memory for {views} of shape {batch.shape[1:]}; {advice}"
             ) from None
         self.views_per_batch = len(batch) // 2
         log.warning("%s ran out of memory; going on with %d views at a time", self.device, len(batch) // 2)
@@ -220,13 +228,23 @@ def _session(path: Path, place: Place) -> onnxruntime.InferenceSession:
     # Waiting threads sleep: the next video is decoded meanwhile.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if place.device == "cpu":
-        return onnxruntime.InferenceSession(os.fspath(path), options, [place.provider])
+        return onnxruntime.InferenceSession(_for_runtime(path), options, [place.provider])
     cache = _room_for_compiled(path) if place.compiles else None
     with redirect_stdout(StringIO()):  # it prints, and stdout is for results
         if place.device in GPU:
             onnxruntime.preload_dlls()  # CUDA's libraries, where pip put them for torch
         providers = [(place.provider, place.options(cache)), "CPUExecutionProvider"]
-        return onnxruntime.InferenceSession(os.fspath(path), options, providers, enable_fallback=0)
+        return onnxruntime.InferenceSession(_for_runtime(path), options, providers, enable_fallback=0)
+
+
+def _for_runtime(path: Path) -> str | bytes:
+    """The name of a file, or its content, which takes as much memory more, where the name is not UTF-8."""
+    name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return path.read_bytes()
+    return name
 
 
 def _room_for_compiled(path: Path) -> Path | None:
@@ -253,6 +271,8 @@ def threads() -> int:
 
 
 def _brief(error: Exception) -> str:
-    """The last line of what ONNX Runtime says, without the places in its source."""
+    """The last line of what ONNX Runtime says, without the places in its source; it may repeat names of the file."""
     line = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-    return line.rpartition(" : ")[2][:300]
+    line = re.sub(r"/onnxruntime_src/.*?\) ", "", line.rpartition(" : ")[2])
+    line = "".join(character if character.isprintable() else "\ufffd" for character in line)
+    return line if len(line) <= BRIEF else f"...{line[-BRIEF:]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from nlvid_cli.backends import BACKENDS, Outputs, onnx_backend, providers
-from nlvid_cli.backends.onnx_backend import OnnxBackend, as_input, threads
+from nlvid_cli.backends.onnx_backend import OnnxBackend, _brief, as_input, threads
 from nlvid_cli.backends.providers import Place, places
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.errors import DeviceError, InputShapeError, ModelFileError, UnsafeFile
@@ -101,7 +102,9 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
     assert backend.views_per_batch == 1
     assert "cpu ran out of memory; going on with 1 views at a time" in caplog.text
     monkeypatch.setattr(backend, "_forward", lambda batch: (_ for _ in ()).throw(RuntimeError("out of memory")))
-    with pytest.raises(DeviceError, match="not enough memory for 1 view"):
+    with pytest.raises(
+        DeviceError, match=r"not enough memory for 1 view of shape \(3, 8, 16, 16\); take a smaller model"
+    ):
         backend.outputs(clips)
 
 
@@ -170,6 +173,38 @@ def test_nothing_is_made_where_nothing_is_kept(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("NLVID_CACHE", str(tmp_path / "cache"))
     _options(write_model(tmp_path / "m.onnx", make_model()), "cuda", monkeypatch)
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDNN failure 5003: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0",
+        "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0",
+        "CUDA failure 2: out of memory ; GPU=0",
+        "std::bad_alloc",
+    ],
+)
+def test_words_for_too_little_memory(words: str, card: Card, clips: np.ndarray, tmp_path: Path) -> None:
+    backend = OnnxBackend(card, write_model(tmp_path / "m.onnx", make_model()), "cpu", "auto")
+    backend._make_smaller(clips, RuntimeError(words))
+    assert backend.views_per_batch == 1
+
+
+def test_of_an_error_the_reason_is_told() -> None:
+    """Behind the place in ONNX Runtime's source, and at the end; names in it are those of the file."""
+    place = "/onnxruntime_src/onnxruntime/core/x.h:91 void onnxruntime::Validate(const std::vector<int>&, bool) "
+    told = f"[ONNXRuntimeError] : 1 : FAIL : Load model from m.onnx failed:{place}Opset 99 (\x1b[31mred) is too new\n"
+    assert _brief(RuntimeError(told)) == "Load model from m.onnx failed:Opset 99 (\ufffd[31mred) is too new"
+    assert _brief(RuntimeError("x" * 1000 + "the reason")).endswith("xxthe reason")
+    assert len(_brief(RuntimeError("x" * 1000))) < 310
+    assert _brief(RuntimeError()) == "RuntimeError"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
+def test_a_file_whose_name_is_not_utf8(card: Card, clips: np.ndarray, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.onnx"))
+    backend = OnnxBackend(card, write_model(path, make_model()), "cpu", "auto")
+    np.testing.assert_allclose(backend.outputs(clips).logits, _expected(clips), atol=1e-6)
 
 
 @pytest.mark.parametrize("says_so", [False, True])
