@@ -81,8 +81,11 @@ def find_model(
         return card, fetch(card, progress, note)
     entry = None if as_name is None else find_card(as_name)
     text = os.fspath(reference)
-    if not onnx:
-        _refuse_onnx(text)
+    if not onnx and is_onnx_name(file_name_of(text) if kind == "url" else text):
+        raise ModelFileError(
+            f"{without_secrets(text) if kind == 'url' else text}: an ONNX file can be run, but not be worked on; give "
+            "the model that it was exported from"
+        )
     progress, note = progress or NoProgress(), note or (lambda _: None)
     if kind == "url":
         return _use_address(text, entry, progress, note)
@@ -302,13 +305,6 @@ def _converted(found: _Found, entry: Card, slot: Slot, note: Note) -> tuple[Card
             if not slot.ready.is_file():
                 convert_file(found.path, adopt(entry, found.name, found.path), slot.ready)
     return read_card(slot.ready), slot.ready
-
-
-def _refuse_onnx(text: str) -> None:
-    if is_onnx_name(text):
-        raise ModelFileError(
-            f"{text}: an ONNX file can be run, but not be worked on; give the model that it was exported from"
-        )
 
 
 def _stem(file_name: str) -> str:

@@ -203,6 +203,10 @@ def test_files_that_are_none(entry, tmp_path):
         ("none.pkl", "none.pkl: no such model file"),
         (str(tmp_path), "a folder, not a model file"),
         ("x/y.onnx", "can be run, but not be worked on"),
+        (
+            "https://me:secret@127.0.0.1:1/y.onnx?x=1",
+            r"^https://127\.0\.0\.1:1/y\.onnx: an ONNX file can be run, but not",
+        ),
     ):
         with pytest.raises(ModelFileError, match=words):
             find_model(text)
