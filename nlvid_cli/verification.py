@@ -149,21 +149,29 @@ def verify(
     return tuple(comparisons)
 
 
-def verify_onnx(card: Card, path: Path, device: str = "auto", against: Path | None = None) -> tuple[Comparison, ...]:
+def verify_onnx(
+    card: Card,
+    path: Path,
+    device: str = "auto",
+    precisions: Sequence[Precision] = (),
+    against: Path | None = None,
+) -> tuple[Comparison, ...]:
     """Compare an ONNX file with the references of its model, or else with the one that it carries.
 
     Args:
         card: of the model.
         path: the file.
         device: as for ``load``.
+        precisions: which ones, of which a file has one only; empty: that one.
         against: a file of references; None: the stored one of this model, or else the one in the file.
 
     Raises:
-        DeviceError: the device is not there.
+        DeviceError: the device is not there, or the file computes in another precision.
         ModelError: the file cannot be run.
         UsageError: there is no reference, or none for this model.
     """
-    return tuple(_replay(BACKENDS["onnx"](card, path, device, "auto"), _references_of_onnx(card, path, against)))
+    backends = [BACKENDS["onnx"](card, path, device, precision) for precision in precisions or ("auto",)]
+    return tuple(_replay(backends[0], _references_of_onnx(card, path, against)))
 
 
 def _replay(backend: Backend, references: Sequence[Reference]) -> list[Comparison]:

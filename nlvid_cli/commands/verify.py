@@ -22,7 +22,10 @@ def verify(
     as_name: As = None,
     precisions: Annotated[
         list[str] | None,
-        typer.Option("--precision", help="Only fp32, bf16 or fp16; repeatable. Default: all that the device has."),
+        typer.Option(
+            "--precision",
+            help="Only fp32, bf16 or fp16; repeatable. Default: all that the device, or an ONNX file, has.",
+        ),
     ] = None,
     device: Device = "auto",
     against: Annotated[
@@ -78,12 +81,12 @@ def _compare_all(
     from nlvid_cli.verification import verify, verify_onnx
 
     if is_onnx_name(path.name):
-        return verify_onnx(card, path, device, against)
+        return verify_onnx(card, path, device, precisions, against)
     rows = verify(card, open_checkpoint(path)[1], device, precisions, against)
     exported = usable_export(card, path)
     if exported is None or (precisions and "fp32" not in precisions):
         return rows
-    return rows + verify_onnx(card, exported, device, against)
+    return rows + verify_onnx(card, exported, device, against=against)
 
 
 def _record(row: Comparison) -> dict[str, object]:

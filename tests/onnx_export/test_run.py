@@ -100,6 +100,13 @@ def test_what_does_not_go_with_an_onnx_file(exported: Exported, clips: Path, run
         assert message in outcome.err
 
 
+def test_verify_tells_of_a_precision_that_the_file_has_not(exported: Exported, run: Run) -> None:
+    assert run("models", "verify", exported.path, "--precision", "fp32").status == 0
+    outcome = run("models", "verify", exported.path, "--precision", "fp32", "--precision", "bf16")
+    assert outcome.status == 3
+    assert "computes in fp32, which is fixed in the file; leave --precision bf16 out" in outcome.err
+
+
 def test_a_damaged_weight_is_noticed_by_verify(exported: Exported, tmp_path: Path, run: Run) -> None:
     model = onnx.load(exported.path)
     (weights,) = [entry for entry in model.graph.initializer if entry.name.endswith("head.classifier.bias")]
