@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "nlvid_cli"
 
 LAYERS: list[tuple[str, ...]] = [
-    ("_version", "csv_lines", "errors", "interrupts"),
+    ("_version", "csv_lines", "errors", "interrupts", "processors"),
     ("prediction", "checkpoints.architecture", "checkpoints.card"),
     ("network",),
     ("video", "backends", "checkpoints"),
