@@ -46,14 +46,14 @@ class Interrupts:
 
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """While it is entered, SIGTERM is a KeyboardInterrupt too, so that what is half done is cleaned away.
+    """While it is entered, SIGTERM does what Ctrl-C does, so that what is half done is cleaned away.
 
     Outside the main thread it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    previous = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:

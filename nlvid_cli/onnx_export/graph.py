@@ -23,6 +23,7 @@ from nlvid_cli.checkpoints.onnx_contract import (
     PRECISION_KEY,
     REFERENCE_KEY,
 )
+from nlvid_cli.interrupts import Interrupts
 from nlvid_cli.network import build_network, load_weights
 from nlvid_cli.network.export_form import ExportForm
 from nlvid_cli.verification import Reference
@@ -82,16 +83,21 @@ def build_graph(card: Card, tensors: Mapping[str, Array], form: Form) -> onnx.Mo
 
 
 def _exported(graph: ExportForm, example: torch.Tensor, free: Mapping[int, str]) -> onnx.ModelProto:
-    program = torch.onnx.export(
-        graph,
-        (example,),
-        dynamo=True,
-        input_names=[INPUT],
-        output_names=list(OUTPUTS),
-        dynamic_shapes={INPUT: dict(free)},
-        opset_version=OPSET,
-        verbose=False,
-    )
+    with Interrupts() as interrupts:
+        try:
+            program = torch.onnx.export(
+                graph,
+                (example,),
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=list(OUTPUTS),
+                dynamic_shapes={INPUT: dict(free)},
+                opset_version=OPSET,
+                verbose=False,
+            )
+        except torch.onnx.errors.OnnxExporterError:
+            interrupts.check()  # the exporter may take one for a fault of the network
+            raise
     assert program is not None
     model = program.model_proto
     _forget_how_it_was_made(model)

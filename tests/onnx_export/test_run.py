@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 
 import nlvid_cli
 from nlvid_cli.answer import Answer
@@ -276,6 +277,24 @@ def test_sigterm_ends_an_export_like_ctrl_c(
     assert run("export", "-m", small_file, "-o", tmp_path / "m.onnx").status == 130
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_the_exporter_takes_for_a_fault_ends_it_all_the_same(
+    number: signal.Signals, small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    """As where it comes while torch imports its own parts: the next attempt would go on for minutes."""
+
+    def export(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            raise torch.onnx.errors.OnnxExporterError("partially initialized module") from None
+
+    monkeypatch.setattr(torch.onnx, "export", export)
+    outcome = run("export", "-m", small_file, "-o", tmp_path / "m.onnx")
+    assert (outcome.status, "cannot be exported" in outcome.err) == (130, False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_packages_are_named(small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
