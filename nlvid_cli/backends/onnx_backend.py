@@ -21,6 +21,7 @@ from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.onnx_contract import interface_of
 from nlvid_cli.checkpoints.onnx_file import read_onnx
 from nlvid_cli.errors import DeviceError, InputShapeError, ModelFileError
+from nlvid_cli.processors import usable_processors
 
 log = logging.getLogger(__name__)
 
@@ -266,8 +267,7 @@ def threads() -> int:
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     if wanted.isdecimal() and int(wanted) > 0:
         return int(wanted)
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return 0 if allowed is None or allowed == os.cpu_count() else allowed
+    return 0 if usable_processors() == os.cpu_count() else usable_processors()
 
 
 def _brief(error: Exception) -> str:
