@@ -184,6 +184,17 @@ def test_a_place_that_cannot_be_written(classify: Run, clip: Path, tmp_path: Pat
     assert "cannot write there" in outcome.err
 
 
+def test_an_input_is_not_written_over(classify: Run, clip: Path, tmp_path: Path) -> None:
+    video, link = tmp_path / "clip.mp4", tmp_path / "link.csv"
+    video.write_bytes(clip.read_bytes())
+    link.symlink_to(video)
+    for arguments in ([video, "-o", video], [tmp_path, "-o", video], [video, "-o", link]):
+        outcome = classify(*arguments, "-f", "csv")
+        assert outcome.status == 2
+        assert "is an input, and would be written over; write to another file" in outcome.err
+    assert video.read_bytes() == clip.read_bytes()
+
+
 def test_debug_shows_the_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NLVID_DEBUG", "1")
     with pytest.raises(Exception, match="no model is called"):

@@ -71,8 +71,10 @@ def classify(
     from nlvid_cli.commands.inputs import expand_inputs, is_one_video
     from nlvid_cli.commands.loading import Loading
     from nlvid_cli.report import ReportOptions
+    from nlvid_cli.report.target import refuse_inputs
 
     paths = expand_inputs(videos)
+    refuse_inputs([output], [*videos, *paths, model or ""])
     recognizer = Loading(model, as_name, backend, device, precision, clips, CROPS[crops], step).load()
     answer = Answer.of_options(top_k, threshold, labels, min_score)
     options = ReportOptions(timeline, is_one_video(videos))

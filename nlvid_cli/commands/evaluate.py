@@ -79,6 +79,7 @@ def evaluate(
     from nlvid_cli.commands.options import log
     from nlvid_cli.datasets.match import read_for_model
     from nlvid_cli.report.predictions import predictions_writer
+    from nlvid_cli.report.target import refuse_inputs
     from nlvid_cli.report.training_html import write_evaluation_report
 
     if write_temperature:
@@ -86,7 +87,9 @@ def evaluate(
     if predictions is not None:
         predictions_writer(predictions)
     recognizer = Loading(model, as_name, backend, device, precision, clips, CROPS[crops]).load()
-    found = _part(read_for_model(data, label_names(recognizer.card), root, skip_missing), split)
+    found = read_for_model(data, label_names(recognizer.card), root, skip_missing)
+    refuse_inputs([predictions, html], [str(data), model or "", *(str(video.path) for video in found.videos)])
+    found = _part(found, split)
     started = time.perf_counter()
     evaluation = _evaluate(found, recognizer, predictions)
     for note in evaluation.notes:

@@ -25,6 +25,7 @@ from nlvid_cli.labelling.run import Engine, LocalEngine, Tally, Todo, label
 from nlvid_cli.labelling.tables import TABLES, import_parquet, make_table
 from nlvid_cli.pipeline.pipeline import Limits
 from nlvid_cli.recognizer import Recognizer
+from nlvid_cli.report.target import behind_links, refuse_inputs
 
 log = logging.getLogger(__name__)
 
@@ -102,15 +103,7 @@ class Outputs:
         Raises:
             UsageError: the rows or the table would be written over one of them.
         """
-        outputs = [self.rows] if self.table is None else [self.rows, self.table[1]]
-        there = {number: path for path in outputs if (number := _file_number(path)) is not None}
-        if not there:
-            return
-        for name in inputs:
-            is_list = name.startswith("@") and not os.path.exists(name)
-            number = _file_number(name[1:] if is_list else name)
-            if number in there:
-                raise UsageError(f"{there[number]}: is an input, and would be written over; choose another --output")
+        refuse_inputs([self.rows, None if self.table is None else self.table[1]], inputs)
 
     def make_table(self) -> None:
         """Bring the table up to date with the rows."""
@@ -123,15 +116,7 @@ def _file(path: Path) -> Path:
     if os.path.exists(path) and not os.path.isfile(path):
         what = "a folder" if path.is_dir() else "no regular file"
         raise UsageError(f"{path}: is {what}; --output is a file that rows are added to, for example labels.jsonl")
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
-
-
-def _file_number(path: str | Path) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino
+    return behind_links(path)
 
 
 def run(job: Job, paths: list[str], outputs: Outputs) -> int:

@@ -14,6 +14,7 @@ from typing import Self, TextIO
 from nlvid_cli.errors import OutputError
 from nlvid_cli.prediction import Result
 from nlvid_cli.report import RENDERERS, Renderer, ReportOptions
+from nlvid_cli.report.target import behind_links
 
 
 class Report:
@@ -62,6 +63,8 @@ def open_report(format_name: str, output: Path | None, options: ReportOptions) -
 def open_whole(output: Path, worth_keeping: Callable[[], bool] = lambda: False) -> Iterator[TextIO]:
     """A text file to write that is whole or not there: under a temporary name beside it, renamed at the end.
 
+    A link stays, and leads to the file. Stdout by any name, devices and pipes are written to straight away.
+
     Args:
         output: where the file shall be.
         worth_keeping: if the work ends early, whether what is written by then is kept.
@@ -69,21 +72,45 @@ def open_whole(output: Path, worth_keeping: Callable[[], bool] = lambda: False) 
     Raises:
         OutputError: if the file cannot be written.
     """
-    part = _part_beside(output)
+    if _is_stdout(output):
+        yield sys.stdout
+        return
     try:
-        with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+        is_device = output.exists() and not output.is_file() and not output.is_dir()
+        with _open_text(output) if is_device else _replacing(behind_links(output), worth_keeping) as stream:
             yield stream
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(f"{output}: cannot write ({error.strerror})") from None
+
+
+@contextmanager
+def _replacing(target: Path, worth_keeping: Callable[[], bool]) -> Iterator[TextIO]:
+    """A file beside the target that takes its place at the end; if that is an ``OSError``, nothing is kept."""
+    part = _part_beside(target)
+    try:
+        with _open_text(part) as stream:
+            yield stream
+    except OSError:
+        raise
     except BaseException:
         if worth_keeping():
-            part.replace(output)
+            part.replace(target)
         raise
     else:
-        part.replace(output)
+        part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _open_text(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _is_stdout(path: Path) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(1))
+    except OSError:
+        return False
 
 
 def _part_beside(target: Path) -> Path:

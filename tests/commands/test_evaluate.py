@@ -212,3 +212,15 @@ def test_an_interruption_keeps_the_answers_so_far(
     assert outcome.out == ""
     assert [path.name for path in tmp_path.iterdir()] == ["answers.jsonl"]
     assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == 1
+
+
+def test_an_input_is_not_written_over(evaluate: Run, data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "val")
+    table = tmp_path / "table.csv"
+    table.write_text("".join(f"val/{name}/{first}.mp4,{name}\n" for name, first in SHOWN.items()))
+    before = table.read_text()
+    for option, output in (("--predictions", table), ("--report", tmp_path / "val" / "swimming" / "2.mp4")):
+        outcome = evaluate(table, option, output)
+        assert outcome.status == 2, outcome.err
+        assert f"{output}: is an input, and would be written over; write to another file" in outcome.err
+    assert table.read_text() == before

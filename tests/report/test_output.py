@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -10,7 +11,7 @@ import pytest
 from nlvid_cli.commands.classify import classify
 from nlvid_cli.errors import OutputError
 from nlvid_cli.report import RENDERERS, ReportOptions
-from nlvid_cli.report.output import open_report
+from nlvid_cli.report.output import open_report, open_whole
 from tests.report.samples import FAILURE, PREDICTION
 
 
@@ -63,6 +64,42 @@ def test_a_full_disk_is_an_error_and_leaves_no_part(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No space left"), open_report("jsonl", target, ReportOptions()):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_stays_and_the_file_behind_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    for name, there in (("old.txt", True), ("new.txt", False)):
+        real, link = tmp_path / "far" / name, tmp_path / name
+        link.symlink_to(real)
+        if there:
+            real.touch()
+        with open_whole(link) as stream:
+            stream.write("words")
+        assert link.is_symlink()
+        assert real.read_text() == "words"
+    assert len(list(tmp_path.rglob("*"))) == 5
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with open_whole(pipe) as stream:
+            stream.write("words")
+        assert os.read(reader, 100) == b"words"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_stdout_by_its_name(capfd: pytest.CaptureFixture[str]) -> None:
+    print("before")
+    with open_whole(Path("/dev/stdout")) as stream:
+        stream.write("words\n")
+    print("after")
+    assert capfd.readouterr().out == "before\nwords\nafter\n"
 
 
 def test_the_command_offers_every_renderer() -> None:

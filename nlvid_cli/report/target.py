@@ -1,0 +1,44 @@
+"""What must not be written over, and what cannot be replaced: inputs, links, devices."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from nlvid_cli.errors import UsageError
+
+
+def refuse_inputs(outputs: Iterable[Path | None], inputs: Iterable[str]) -> None:
+    """Refuse to write over an input, by whatever name, link or hard link either is called.
+
+    Args:
+        outputs: files to write; None is none.
+        inputs: names as the user gave them, and paths.
+
+    Raises:
+        UsageError: one of the outputs is one of the inputs.
+    """
+    there = {number: path for path in outputs if path is not None and (number := _file_number(path)) is not None}
+    if not there:
+        return
+    for name in inputs:
+        is_list = name.startswith("@") and not os.path.exists(name)
+        number = _file_number(name[1:] if is_list else name)
+        if number in there:
+            raise UsageError(f"{there[number]}: is an input, and would be written over; write to another file")
+
+
+def behind_links(path: Path) -> Path:
+    """Where a link leads, so that the link is not replaced by a file; any other path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _file_number(path: str | Path) -> tuple[int, int] | None:
+    """What stands for a regular file, however it is called."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
