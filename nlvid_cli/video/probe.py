@@ -36,7 +36,7 @@ SEEKABLE = frozenset({
 })  # fmt: skip
 """Codecs that decode to the same pictures from a key frame as from the start."""
 
-ONE_PICTURE_PER_PACKET = SEEKABLE | {"png", "gif", "apng", "webp"}
+ONE_PICTURE_PER_PACKET = SEEKABLE | {"png", "gif", "apng"}
 """Codecs whose packets each show one picture, except for VP8's hidden frames and MPEG-4's empty ones (see below)."""
 
 COUNTED_FORMATS = frozenset({"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "obu", "h261", "h263"})
@@ -48,9 +48,17 @@ MP4_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
 EMPTY_MPEG4_BYTES = 16
 """MPEG-4 packets below this size may be "not coded" (the picture before stays): no picture comes out for these."""
 
+GAP_SECONDS = 10.0
+"""Time without a frame that is told of, where it is also more than half of the video."""
+
 UNEVEN = 0.25
 """Part of the mean distance by which a frame of a constant frame rate may stray from its place: time stamps are rounded
 (to 1 ms in Matroska, to 1/25 s at worst), and cameras jitter."""
+
+MOST_REORDERED = 17
+"""Frames by which the stamps of packets may go back: H.264 and HEVC keep up to 16 pictures (``max_num_reorder``)."""
+
+JOINED = "its time stamps begin anew: it is taken for {} recordings, one behind the other"
 
 NO_TIMES = "some pictures have no time stamps: they are taken to be evenly spaced"
 
@@ -91,6 +99,8 @@ def probe(path: Path | str) -> VideoInfo:
         unit = float(stream.time_base or 0) or 1.0
         nominal = float(stream.average_rate or stream.guessed_rate or 0) or 25.0
         codec, file_format, index = stream.codec_context.codec.canonical_name, container.format.name, stream.index
+    if not first and codec == "webp":
+        raise UnreadableVideo("FFmpeg does not decode animated WebP; convert it to GIF or MP4")
     if not first:
         raise UnreadableVideo("no frame of it can be decoded (the file is damaged, or only its header arrived)")
     table = _trusted_table(packets, codec, file_format, [frame.pts for frame in first])
@@ -163,6 +173,8 @@ def _trusted_table(packets: _Packets, codec: str, file_format: str, first_pts: l
         for pts, duration, shown in zip(packets.pts, packets.durations, packets.shown, strict=True)
         if shown and pts is not None
     ]
+    if _joints(np.array([stamp for stamp, _ in shown], np.float64)):
+        return None
     pts = np.array(sorted(stamp for stamp, _ in shown), np.int64)
     complete = len(shown) == sum(packets.shown) and len(pts) > 0
     if not complete or (np.diff(pts) == 0).any() or not _follow_each_other(pts, first_pts):
@@ -186,11 +198,25 @@ def _decoded_table(path: Path | str, packets: _Packets, frame_units: float) -> _
     """The frames by decoding them all: as many as come out, at the time stamps that came with them."""
     with open_video(path) as (container, stream):
         pts = [frame.pts for packet in container.demux(stream) for frame in decode_leniently(packet)]
-    known = sorted(stamp for stamp in pts if stamp is not None)
-    complete = len(known) == len(pts)  # else an even grid is the best guess
-    stamps = np.array(known, np.float64) if complete else np.arange(len(pts)) / frame_units
+    known = [stamp for stamp in pts if stamp is not None]
     last_duration = max(packets.durations[-1:], default=0)
-    return _Table(stamps, last_duration, None, np.zeros(0, np.int64), () if complete else (NO_TIMES,))
+    if len(known) < len(pts):  # an even grid is the best guess
+        return _Table(np.arange(len(pts)) / frame_units, last_duration, None, np.zeros(0, np.int64), (NO_TIMES,))
+    stamps = np.array(known, np.float64)
+    joints = _joints(stamps)
+    for joint in joints:
+        stamps[joint:] += stamps[joint - 1] + np.median(np.abs(np.diff(known))) - stamps[joint]
+    warnings = (JOINED.format(len(joints) + 1),) if joints else ()
+    return _Table(np.sort(stamps), last_duration, None, np.zeros(0, np.int64), warnings)
+
+
+def _joints(stamps: Times) -> list[int]:
+    """Where time goes back by more than decoders reorder pictures: recordings were joined, one behind the other."""
+    steps = np.diff(stamps)
+    if len(steps) == 0:
+        return []
+    joints: list[int] = (np.flatnonzero(steps < -MOST_REORDERED * np.median(np.abs(steps))) + 1).tolist()
+    return joints
 
 
 def _describe(path: Path | str, index: int, table: _Table, first: VideoFrame, unit: float, nominal: float) -> VideoInfo:
@@ -209,7 +235,7 @@ def _describe(path: Path | str, index: int, table: _Table, first: VideoFrame, un
         width=width,
         height=height,
         rotation_degrees=orientation.rotation_degrees,
-        warnings=table.warnings,
+        warnings=table.warnings + _gap(times),
         stream_index=index,
         orientation=orientation,
         pts=table.pts,
@@ -224,6 +250,15 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     if not isinstance(data, Buffer):
         return Orientation()
     return Orientation.from_display_matrix(np.frombuffer(bytes(data), np.int32, count=9).reshape(3, 3))
+
+
+def _gap(times_seconds: Times) -> tuple[str, ...]:
+    """What to say where the video stands still for longer than it moves."""
+    steps = np.diff(times_seconds)
+    if len(steps) < 2 or steps.max() <= max(GAP_SECONDS, times_seconds[-1] / 2):
+        return ()
+    start = times_seconds[int(steps.argmax())]
+    return (f"its time stamps jump: no frame for {steps.max():.0f} s after {start:.1f} s; clips there see a still",)
 
 
 def _is_uneven(times: Times) -> bool:

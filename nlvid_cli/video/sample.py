@@ -85,7 +85,7 @@ def sample(info: VideoInfo, sampling: Sampling) -> FramePlan:
     """
     to_frame, timeline = timeline_of(info, sampling.frame_rate)
     positions = CLIP_STARTS[sampling.clip_starts](timeline, sampling)
-    frame_numbers = to_frame[SHORT_VIDEO[sampling.short_video](positions, len(to_frame))]  # (clips, frames)
+    frame_numbers = to_frame[SHORT_VIDEO[sampling.short_video](positions, timeline.positions)]  # (clips, frames)
     frame_ends = np.append(info.times_seconds[1:], info.duration_seconds)
     return FramePlan(
         frame_numbers,
@@ -103,15 +103,31 @@ def _warnings(timeline: Timeline, sampling: Sampling) -> tuple[str, ...]:
     return (f"the video is shorter than one clip ({timeline.positions} of {span} frames): {what}",)
 
 
-def timeline_of(info: VideoInfo, frame_rate: float | None) -> tuple[Numbers, Timeline]:
+@dataclass(frozen=True, eq=False)
+class FrameAt:
+    """Frame numbers by position, worked out for those that are asked for: a jump in time makes billions of them.
+
+    Attributes:
+        times_seconds: (frames,) ascending.
+        rate: positions per second; None where positions are frames.
+    """
+
+    times_seconds: Times
+    rate: float | None
+
+    def __getitem__(self, positions: Numbers) -> Numbers:
+        return positions if self.rate is None else nearest_frames(self.times_seconds, positions / self.rate)
+
+
+def timeline_of(info: VideoInfo, frame_rate: float | None) -> tuple[FrameAt, Timeline]:
     """Frame number at each position, and how the positions lie in time; ``frame_rate`` as in the card."""
     if frame_rate is None and not info.variable_frame_rate:
         frames = len(info.times_seconds)
-        return np.arange(frames), Timeline(frames, exact_rate(frames, info.duration_seconds))
+        return FrameAt(info.times_seconds, None), Timeline(frames, exact_rate(frames, info.duration_seconds))
     frame_rate = frame_rate or info.frame_rate
     positions = max(1, round(info.duration_seconds * frame_rate))
-    to_frame = nearest_frames(info.times_seconds, np.arange(positions) / frame_rate)
-    return to_frame, Timeline(positions, Fraction(frame_rate).limit_denominator(1001) or Fraction(frame_rate))
+    rate = Fraction(frame_rate).limit_denominator(1001) or Fraction(frame_rate)
+    return FrameAt(info.times_seconds, frame_rate), Timeline(positions, rate)
 
 
 def exact_rate(frames: int, duration_seconds: float) -> Fraction:

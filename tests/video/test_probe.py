@@ -15,7 +15,7 @@ from av.stream import Disposition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlvid_cli.errors import NoVideoStream
+from nlvid_cli.errors import NoVideoStream, UnreadableVideo
 from nlvid_cli.video.info import Orientation
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
@@ -36,7 +36,7 @@ def test_no_picture_waits_for_the_garbage_collector(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", frames=20)
 
     def pictures() -> int:
-        return sum(isinstance(one, av.VideoFrame) for one in gc.get_objects())
+        return sum(type(one) is av.VideoFrame for one in gc.get_objects())
 
     gc.collect()
     before = pictures()
@@ -262,6 +262,39 @@ def test_missing_and_repeated_time_stamps(tmp_path: Path, stamp: int | None) -> 
     frames = read_frames(info, np.array([[5, 10, 11, 29]]), None).frames[0]
     for number, frame in zip((5, 10, 11, 29), frames, strict=True):
         assert np.array_equal(frame, pictures[number])
+
+
+@pytest.mark.parametrize("later", [0, 311])
+def test_recordings_that_were_joined(tmp_path: Path, later: int) -> None:
+    """As dashcams and ``cat a.ts b.ts`` make them: the time stamps begin anew, the same ones or others in between."""
+    first = make_clip(tmp_path / "first.ts", frames=50)
+    with av.open(str(first)) as container:
+        stamps = [(packet.pts, packet.dts) for packet in container.demux(video=0) if packet.size]
+    times = {n: ((pts or 0) + later, (dts or 0) + later) for n, (pts, dts) in enumerate(stamps)}
+    second = copy_packets(first, tmp_path / "second.ts", times=times)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    info = probe(joined)
+    _, pictures = decode_all(joined)
+    assert len(info.times_seconds) == len(pictures) == 100
+    assert info.times_seconds == pytest.approx(np.arange(100) / 25, abs=1e-4)
+    assert info.warnings == ("its time stamps begin anew: it is taken for 2 recordings, one behind the other",)
+    frames = read_frames(info, np.array([[5, 49, 50, 99]]), None).frames[0]
+    for number, frame in zip((5, 49, 50, 99), frames, strict=True):
+        assert np.array_equal(frame, pictures[number])
+
+
+def test_a_jump_in_time_is_told_of(tmp_path: Path) -> None:
+    stamps = [*range(0, 400, 40), *range(1_700_000_000_000, 1_700_000_000_400, 40)]
+    info = probe(make_clip(tmp_path / "clip.mkv", times=stamps))
+    assert len(info.times_seconds) == 20
+    assert info.warnings == ("its time stamps jump: no frame for 1700000000 s after 0.4 s; clips there see a still",)
+
+
+def test_animated_webp_is_not_called_damaged(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.webp", codec="libwebp_anim", frames=5, b_frames=0)
+    with pytest.raises(UnreadableVideo, match="does not decode animated WebP; convert it"):
+        probe(clip)
 
 
 @given(st.integers(-200, 200))

@@ -125,6 +125,13 @@ def test_uneven_frames_are_taken_by_time() -> None:
     assert sample(video(times, 10.0), rules(1, 5, 1)).frame_numbers.tolist() == [[0, 1, 2, 3, 4]]
 
 
+def test_a_jump_of_years_takes_no_memory() -> None:
+    """As in recordings whose first time stamp is 0 and whose second one is that of the clock."""
+    info = video([0.0, 0.04, 0.08, 1.7e9, 1.7e9 + 0.04], uneven=True)
+    frames = sample(info, rules(clips=3, frames=3, step=2, rate=25.0)).frame_numbers
+    assert frames.tolist() == [[0, 2, 2], [2, 2, 3], [3, 3, 4]]  # the middle of the jump is at 850000000.04 s
+
+
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [(-1.0, 0), (0.0, 0), (0.49, 0), (0.5, 0), (0.51, 1), (1.0, 1), (2.0, 1), (2.1, 2), (9.0, 2)],
