@@ -34,6 +34,10 @@ MAX_FRAME_PIXELS = 8192 * 8192
 """Largest frame that is decoded. 8K television (7680 x 4320) is half of it and square 8K headset video all of it; a
 frame of this size takes 200 MB as RGB and decoders hold several, so that anything beyond is more likely an attack."""
 
+MAX_ASPECT = 32
+"""One side of a frame, in units of the other. The widest cameras and walls of screens have 1:10 or so; with the short
+side of a network, a frame of 2 x 20000 would take 490 MB."""
+
 FORBIDDEN_FORMATS = frozenset({
     # play lists, scripts and stream descriptions: they name other files or addresses
     "hls", "dash", "concat", "imf", "sdp", "rtsp", "rtp", "sap", "webm_dash_manifest", "ffmetadata", "vapoursynth",
@@ -207,6 +211,15 @@ def check_frame_size(width: int, height: int) -> None:
         raise FrameTooLarge(
             f"frames of {width} x {height} pixels are larger than nlvid decodes "
             f"(the limit is {MAX_FRAME_PIXELS / 1e6:.0f} million pixels; scale the video down first)"
+        )
+
+
+def check_frame_shape(width: int, height: int) -> None:
+    """Raise :class:`FrameTooLarge` if frames would become very long when their short side is made the network's."""
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise FrameTooLarge(
+            f"frames of {width} x {height} pixels are too narrow: one side may be {MAX_ASPECT} times the other "
+            "(crop the video to what matters first)"
         )
 
 

@@ -24,7 +24,7 @@ from av.video.frame import VideoFrame
 
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.processors import usable_processors
-from nlvid_cli.video.container import open_video
+from nlvid_cli.video.container import check_frame_shape, open_video
 from nlvid_cli.video.decode import (
     SeekingFailedError,
     Stretch,
@@ -82,6 +82,7 @@ def read_frames(
 
     Raises:
         IndexError: a number outside the video.
+        FrameTooLarge: the frames are too narrow to be resized.
         UnreadableVideo: not one of the frames decodes.
         VideoError: the file changed since it was probed.
     """
@@ -89,6 +90,7 @@ def read_frames(
         raise IndexError(f"frame numbers must lie in [0, {len(info.times_seconds)}), and there must be some")
     width, height = info.width, info.height
     if short_side is not None:
+        check_frame_shape(width, height)
         width, height = SIZES[size](width, height, short_side)
     pictures = np.empty((frame_numbers.size, height, width, 3), pixel_type(resize))
     sink = _Sink(info, frame_numbers, pictures, resize)

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from nlvid_cli.errors import UnreadableVideo
+from nlvid_cli.errors import FrameTooLarge, UnreadableVideo
 from nlvid_cli.video import decode, read
 from nlvid_cli.video.info import VideoInfo
 from nlvid_cli.video.probe import probe
@@ -119,6 +119,14 @@ def test_seeking_decodes_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(decode, "_decode_strictly", count)
     read_frames(probe(clip), np.array([[105, 107], [305, 307]]), None)
     assert decoded <= 2 * (7 + 1 + 4)  # from the key frame on, and what the decoder holds back to put in order
+
+
+def test_frames_like_threads_are_refused(tmp_path: Path) -> None:
+    """They would become very long where their short side is brought to that of the network."""
+    info = probe(make_clip(tmp_path / "clip.mkv", codec="ffv1", size=(16, 528), frames=3))
+    assert read_frames(info, np.array([[0]]), None).frames.shape == (1, 1, 528, 16, 3)
+    with pytest.raises(FrameTooLarge, match="16 x 528 pixels are too narrow"):
+        read_frames(info, np.array([[0]]), 128)
 
 
 def test_repeated_frames_share_a_decoding(tmp_path: Path) -> None:
