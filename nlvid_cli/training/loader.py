@@ -6,17 +6,21 @@ A video that cannot be used is replaced by another one, always by the same, and 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
-from nlvid_cli.errors import NlvidError, UnreadableVideo
+from nlvid_cli.errors import NlvidError, UnreadableVideo, WorkerError
 from nlvid_cli.training.augment import apply_look, draw_look
 from nlvid_cli.training.division import Division, Key
 from nlvid_cli.training.memory import FrameMemory, Frames
@@ -161,22 +165,58 @@ def draw_frames(info: VideoInfo, labelled: LabelledVideo, card: Card, rng: np.ra
     return chosen
 
 
-def load_batches(dataset: ClipDataset, division: Division, first_step: int, workers: int, pin: bool) -> Iterator[Batch]:
-    """All forward passes of this process from ``first_step`` on, made ahead of time by ``workers`` processes.
+class Batches:
+    """All forward passes of a process from some step on, made ahead of time by worker processes.
 
-    With 0 workers, each is made when it is asked for.
+    The workers take no notice of Ctrl-C and SIGTERM, which terminals and clusters send to all processes of a run: the
+    main process needs clips until its step is over. They end when they are told to, or with the main process.
+
+    Args:
+        dataset: the training clips.
+        division: who looks at what when.
+        first_step: to begin with.
+        workers: processes; with 0, each batch is made when it is asked for.
+        pin: put batches into memory that a GPU can fetch by itself.
     """
-    loader = DataLoader(
-        dataset,
-        batch_sampler=_Passes(division, first_step),
-        num_workers=workers,
-        collate_fn=_collate,
-        pin_memory=pin,
-        multiprocessing_context="forkserver" if workers and hasattr(os, "fork") else None,
-        prefetch_factor=2 if workers else None,
-        worker_init_fn=_use_one_thread if workers else None,
-    )
-    return iter(loader)
+
+    def __init__(self, dataset: ClipDataset, division: Division, first_step: int, workers: int, pin: bool) -> None:
+        loader = DataLoader(
+            dataset,
+            batch_sampler=_Passes(division, first_step),
+            num_workers=workers,
+            collate_fn=_collate,
+            pin_memory=pin,
+            multiprocessing_context="forkserver" if workers and hasattr(os, "fork") else None,
+            prefetch_factor=2 if workers else None,
+            worker_init_fn=_begin_worker if workers else None,
+        )
+        with _processes_without_signals():
+            self._batches = iter(loader)
+
+    def __next__(self) -> Batch:
+        """The next batch.
+
+        Raises:
+            WorkerError: a worker is not there any more.
+        """
+        try:
+            batch: Batch = next(self._batches)
+        except RuntimeError as error:
+            if "exited unexpectedly" not in str(error):
+                raise
+            raise WorkerError(
+                f"a process that decodes training videos has ended unexpectedly ({error}); if memory ran out, use "
+                "fewer --workers; --resume goes on from the last saved state"
+            ) from error
+        return batch
+
+    def close(self) -> None:
+        """End the workers; one that does not end by itself would hold up the end of the main process."""
+        if isinstance(self._batches, _MultiProcessingDataLoaderIter):
+            self._batches._shutdown_workers()
+            for worker in self._batches._workers:
+                if worker.is_alive():
+                    worker.kill()
 
 
 @dataclass(frozen=True)
@@ -193,5 +233,21 @@ def _collate(samples: Sequence[tuple[Tensor, Tensor, tuple[BadVideo, ...]]]) -> 
     return Batch(torch.stack(clips), torch.stack(targets), tuple(video for videos in bad for video in videos))
 
 
-def _use_one_thread(worker: int) -> None:
+@contextmanager
+def _processes_without_signals() -> Iterator[None]:
+    """Processes that are started meanwhile, and theirs, get neither Ctrl-C nor SIGTERM; this one gets them later."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # whose start would take the block away
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_worker(worker: int) -> None:
     torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):  # for where it could not be blocked when this process was started
+        signal.signal(number, signal.SIG_IGN)

@@ -7,8 +7,10 @@ depend on the number of processes.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from torch import Tensor
 
 from nlvid_cli.checkpoints.model_file import in_fp16, write_checkpoint
 from nlvid_cli.datasets.labelled import DataSet
-from nlvid_cli.errors import NumericalError
+from nlvid_cli.errors import NumericalError, WorkerError
 from nlvid_cli.evaluation import Evaluation
 from nlvid_cli.interrupts import GentleInterrupt
 from nlvid_cli.network.head import mean_logits
@@ -26,7 +28,7 @@ from nlvid_cli.training.augment import mix_pairs, normalise
 from nlvid_cli.training.division import Division
 from nlvid_cli.training.figures import TrainFigure
 from nlvid_cli.training.global_batch import Place, use_global_batch
-from nlvid_cli.training.loader import Batch, ClipDataset, load_batches
+from nlvid_cli.training.loader import Batch, Batches, ClipDataset
 from nlvid_cli.training.losses import make_loss
 from nlvid_cli.training.model import Trainee, tensors_of
 from nlvid_cli.training.observer import EpochRow, Observer, StepRow
@@ -111,22 +113,29 @@ class Loop:
             KeyboardInterrupt: on Ctrl-C, when the state is saved.
             NumericalError: the loss is not a number.
         """
-        pin = self.accelerator.device.type == "cuda"
-        self.batches = load_batches(self.dataset, self.division, self.state.step, workers, pin)
         records = Records(self.folder, self.state.step) if self.accelerator.is_main_process else None
         self.trainee.train_mode()
         try:
-            with GentleInterrupt() as interrupt:
+            with GentleInterrupt() as interrupt, closing(self._batches(workers)) as self.batches:
                 self._run(records, interrupt)
         finally:
             if records is not None:
                 records.close()
 
+    def _batches(self, workers: int) -> Batches:
+        on_gpu = self.accelerator.device.type == "cuda"
+        return Batches(self.dataset, self.division, self.state.step, workers, pin=on_gpu)
+
     def _run(self, records: Records | None, interrupt: GentleInterrupt) -> None:
         state, division = self.state, self.division
         self.since, saved = Since(), time.monotonic()
         while state.step < division.steps and not self._out_of_patience():
-            self.since.losses.append(self._step())
+            try:
+                self.since.losses.append(self._step())
+            except WorkerError:
+                if not interrupt.wanted or division.ranks > 1:
+                    raise
+                self._stop(records)  # what sent the interrupt has taken the workers
             state.step += 1
             epoch_ends = state.step % division.steps_per_epoch == 0
             save = stop = False
@@ -136,13 +145,18 @@ class Loop:
             if epoch_ends and self._validation_is_due():
                 self._end_of_epoch(records)
                 save = True
-            if save or stop:
+            if stop:
+                self._stop(records)
+            if save:
                 self._save(records)
                 saved = time.monotonic()
                 self.since = Since()
-            if stop:
-                self.observer.note(f"stopped at step {state.step} of {division.steps}; --resume goes on from there")
-                raise KeyboardInterrupt
+
+    def _stop(self, records: Records | None) -> NoReturn:
+        """Save, and come to an end."""
+        self._save(records)
+        self.observer.note(f"stopped at step {self.state.step} of {self.division.steps}; --resume goes on from there")
+        raise KeyboardInterrupt
 
     def _next(self) -> Batch:
         started = time.perf_counter()

@@ -25,11 +25,20 @@ FINE_TUNING = replace(
 """As the preset ``finetune``: norms as they are, and a learning rate for weights that are trained already."""
 
 
-def main(videos: Path, output: Path, resume: bool = False, double: bool = False, finetune: bool = False) -> None:
+def main(
+    videos: Path,
+    output: Path,
+    resume: bool = False,
+    double: bool = False,
+    finetune: bool = False,
+    workers: bool = False,
+) -> None:
     data = read_data_set(videos)
     split = Split(data, data, "same")
-    machine = Machine("cpu", save_minutes=0.0)
+    machine = Machine("cpu", 1, 0.0, memory_mib=0) if workers else Machine("cpu", save_minutes=0.0)
     base, recipe = (trained_base(), FINE_TUNING) if finetune else (TINY, EVERYTHING)
+    if workers:
+        recipe = replace(recipe, epochs=1000)
     with double_precision() if double else ExitStack():
         train_split(split, output, base, recipe, resume=resume, machine=machine)
 
@@ -62,4 +71,8 @@ def double_precision() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), double="double" in sys.argv, finetune="finetune" in sys.argv)
+    how = {name: name in sys.argv[3:] for name in ("double", "finetune", "workers")}
+    try:
+        main(Path(sys.argv[1]), Path(sys.argv[2]), **how)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -16,8 +16,9 @@ import nlvid_cli
 from nlvid_cli.checkpoints.model_file import open_checkpoint
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.split import Split
-from nlvid_cli.errors import NumericalError, UnreadableVideo, UsageError
+from nlvid_cli.errors import NumericalError, UnreadableVideo, UsageError, WorkerError
 from nlvid_cli.evaluation import evaluate
+from nlvid_cli.training.loader import Batch, Batches
 from nlvid_cli.training.model import Base, make_trainee, tensors_of
 from nlvid_cli.training.observer import EpochRow, Silent, StepRow
 from nlvid_cli.training.recipe import Recipe
@@ -198,6 +199,25 @@ def test_ctrl_c_saves_first(two_motions: DataSet, tmp_path: Path) -> None:
     resumed = Watcher()
     train_split(alone(two_motions), tmp_path / "run", TINY, recipe, resume=True, machine=CPU, observer=resumed)
     assert [row.step for row in resumed.steps] == [4, 5, 6]
+
+
+def test_an_interrupt_that_takes_the_workers_saves_all_the_same(
+    two_motions: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher, following = Watcher(at_step=2), Batches.__next__
+
+    def lost(batches: Batches) -> Batch:
+        if len(watcher.steps) == 2:
+            raise WorkerError("a process has ended")
+        return following(batches)
+
+    monkeypatch.setattr(Batches, "__next__", lost)
+    with pytest.raises(KeyboardInterrupt):
+        train_split(alone(two_motions), tmp_path / "run", TINY, QUICK, machine=CPU, observer=watcher)
+    assert load_state(tmp_path / "run").step == 2
+    watcher.steps, watcher.at_step = [], 0
+    with pytest.raises(WorkerError):  # without an interrupt it is an error
+        train_split(alone(two_motions), tmp_path / "other", TINY, QUICK, machine=CPU, observer=watcher)
 
 
 def test_training_stops_when_nothing_gets_better(two_motions: DataSet, tmp_path: Path) -> None:

@@ -43,9 +43,13 @@ def alone(two_motions: DataSet, motions_folder: Path, tmp_path_factory: pytest.T
     return output
 
 
-def child(*arguments: object) -> subprocess.Popen[bytes]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, *map(str, arguments)], cwd=REPOSITORY, env=environment)
+def child(*arguments: object, start_new_session: bool = False) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=REPOSITORY,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        start_new_session=start_new_session,
+    )
 
 
 @pytest.mark.parametrize(("how", "tolerance"), [("double", 1e-6), ("finetune", 1e-4)])
@@ -84,3 +88,26 @@ def test_a_killed_run_goes_on_to_the_same_weights(alone: Path, motions_folder: P
     assert all(np.array_equal(before[name], after[name]) for name in before)
     assert [row["loss"] for row in steps(output)] == [row["loss"] for row in steps(alone)]
     assert epochs(output) == epochs(alone)
+
+
+def test_sigterm_to_all_processes_of_a_run_saves_it(motions_folder: Path, tmp_path: Path, two_motions: DataSet) -> None:
+    """As Slurm and systemd send it: to the processes that decode, too."""
+    output = tmp_path / "run"
+    process = child("-m", CHILD, motions_folder, output, "workers", start_new_session=True)
+    while process.poll() is None and (not output.exists() or len(steps(output)) < 2):
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(60) == 130
+    assert 2 <= load_state(output).step < 2000
+    assert _is_gone(process.pid)
+
+
+def _is_gone(group: int) -> bool:
+    """Whether the last process of a group ends, in no more than ten seconds."""
+    for _ in range(1000):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    return False
