@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -254,3 +255,31 @@ def test_doctor_without_a_network(run: Run, monkeypatch: pytest.MonkeyPatch, tmp
     text = run("doctor", "--offline").out
     assert "libavcodec" in text
     assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    "value", ["user:secret@proxy:1", "https://me:sec/ret@idx", "https://me:se[cret@idx", "u:s@c:r@h"]
+)
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "PIP_INDEX_URL"])
+def test_doctor_tells_no_password_of_an_address(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    for other in list(os.environ):
+        if other.lower().endswith("_proxy") or other.startswith(("PIP_", "UV_")):
+            monkeypatch.delenv(other)
+    monkeypatch.setenv("NLVID_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    outcome = run("doctor", "--json")
+    assert outcome.status == 0, outcome.err
+    facts = json.loads(outcome.out)
+    scheme = "https://" if "//" in value else ""
+    assert facts["variables"][name] == f"{scheme}***@{value.rpartition('@')[2]}"
+    told = json.dumps([facts["variables"], facts["sources"]]) + outcome.err
+    for secret in ("sec", "cret", "ret@", "s@c"):
+        assert secret not in told
+
+
+def no_network(*_: object, **__: object) -> None:
+    raise socket.gaierror(-2, "Name or service not known")

@@ -137,7 +137,7 @@ def ask(session: requests.Session, url: str, timeout_seconds: float) -> tuple[st
     """Host of an address, whether it answers there, and a few words on it."""
     try:
         status = session.head(url, timeout=timeout_seconds, allow_redirects=True).status_code
-    except OSError as error:  # as in source_errors
+    except (OSError, ValueError) as error:  # as in source_errors; ValueError: the address of a proxy
         return host_of(url), False, network_reason(error)
     return host_of(url), status < 400 or status == 405, f"answers (HTTP {status})"
 
@@ -192,7 +192,7 @@ def _ask_from(start: int, session: requests.Session, remote: Remote, part: Path)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
         return session.get(remote.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS, auth=remote.auth)
-    except OSError as error:  # as in source_errors
+    except (OSError, ValueError) as error:  # as in ask
         request = getattr(error, "request", None)
         asked = request.url if request is not None else remote.url
         raise SourceError(host_of(asked), _broken(error, remote, part)) from error
@@ -237,7 +237,7 @@ def _is_complete(size: int, remote: Remote) -> bool:
     return remote.size_bytes is not None and size >= remote.size_bytes
 
 
-def _broken(error: OSError, remote: Remote, part: Path) -> str:
+def _broken(error: Exception, remote: Remote, part: Path) -> str:
     kept = _size(part) if remote.published else 0
     rest = f" ({kept} bytes came and are kept; the next run goes on from there)" if kept else ""
     return network_reason(error) + rest

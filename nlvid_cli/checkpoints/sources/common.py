@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -58,8 +59,25 @@ class SourceError(Exception):
 
 
 def host_of(url: str) -> str:
-    """Host and port of an address, without user name and password."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+    """Host and port of an address, without user name and password; of any text, be it no address."""
+    try:
+        host = urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return "a malformed address"
+    name, _, port = host.rpartition(":")
+    # what is no number may be the beginning of a password with a / in it
+    return host if not name or port.isdecimal() or host.endswith("]") else name
+
+
+def without_logins(text: str) -> str:
+    """A text with nothing before the ``@`` of an address in it but the scheme, whatever a password may hold."""
+    return re.sub(rf"(?is)({_SCHEME})?((?!{_SCHEME}).)*@", r"\1***@", text)
+
+
+_SCHEME = r"\b[a-z][a-z0-9+.-]*://"
+
+
+PERCENT_HINT = "special characters in a user name or a password are written as %2F for /, %40 for @ and so on"
 
 
 def network_reason(error: BaseException) -> str:
@@ -78,7 +96,7 @@ def network_reason(error: BaseException) -> str:
             return words
     if "CA certificate bundle" in str(error):
         return f"{error} (see REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and PIP_CERT)"
-    first_line = str(error).strip().partition("\n")[0]
+    first_line = without_logins(str(error).strip()).partition("\n")[0]
     return f"{type(error).__name__}: {first_line or 'no details'}"
 
 
@@ -90,8 +108,13 @@ _NETWORK_ERRORS: dict[type[BaseException], str] = {
     TimeoutError: "no answer in time",
 }
 
+_MALFORMED = f"its address or that of a proxy is malformed ({PERCENT_HINT})"
+"""Without the client's own words, which may quote a part of the password."""
 
 _CLIENT_ERRORS = {
+    "InvalidURL": _MALFORMED,
+    "InvalidProxyURL": _MALFORMED,
+    "ValueError": _MALFORMED,  # urllib.parse's own
     "Timeout": "no answer in time",
     "IncompleteRead": "the connection ended early",
     "RemoteProtocolError": "the connection ended early",

@@ -11,6 +11,7 @@ import os
 import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pypi_simple import (
     PYPI_SIMPLE_ENDPOINT,
@@ -33,6 +34,7 @@ from nlvid_cli.checkpoints.download import (
     source_errors,
 )
 from nlvid_cli.checkpoints.sources.common import (
+    PERCENT_HINT,
     Job,
     Obtained,
     SourceError,
@@ -60,14 +62,26 @@ def index_urls() -> list[str]:
     """Addresses of the indexes to ask, in order.
 
     Raises:
-        SourceError: ``PIP_NO_INDEX`` forbids all of them.
+        SourceError: ``PIP_NO_INDEX`` forbids all of them, or one is no address.
     """
     if os.environ.get("PIP_NO_INDEX", "").lower() in ("1", "true", "yes", "on"):
         raise SourceError("the package index", "PIP_NO_INDEX forbids to use it")
-    chosen = next(filter(None, map(os.environ.get, ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL"))), None)
-    extra = " ".join(os.environ.get(name, "") for name in ("PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL"))
-    urls = [chosen or PYPI_SIMPLE_ENDPOINT, *extra.split()]
-    return [re.sub(r"^[\w.-]+=(?=\w+://)", "", url) for url in urls]  # uv allows "name=https://..."
+    chosen = next(filter(os.environ.get, ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL")), None)
+    named = [(chosen, os.environ[chosen]) if chosen else ("", PYPI_SIMPLE_ENDPOINT)]
+    for name in ("PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL"):
+        named += [(name, url) for url in os.environ.get(name, "").split()]
+    return [_index_url(name, url) for name, url in named]
+
+
+def _index_url(variable: str, text: str) -> str:
+    url = re.sub(r"^[\w.-]+=(?=\w+://)", "", text)  # uv allows "name=https://..."
+    try:
+        is_address = "@" not in urlsplit(url).path
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise SourceError(variable, f"it holds no address of a package index ({PERCENT_HINT})")
+    return url
 
 
 def _find_release(session: Session, source: IndexSource) -> Remote:
