@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ import typer
 
 from nlvid_cli.commands import train_options as options
 from nlvid_cli.commands.options import As, Device, Quiet, Root, SkipMissing, Verbose
+from nlvid_cli.commands.train_launch import is_launched, launch
 from nlvid_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -96,12 +96,12 @@ def train(
     chosen = with_settings(preset.with_changes(changes), settings or ())
     labelled = read_data_set(data, root=root, skip_missing=skip_missing)
     splits = choose_splits(labelled, SplitChoice(val_fraction, group_by, folds, leave_one_out, seed))
-    if not _is_launched() and check is not False and not resume:
+    if not is_launched() and check is not False and not resume:
         _check(splits, group_by)
     if check:
         return
-    if gpus is not None and gpus > 1 and not _is_launched():
-        raise typer.Exit(_launch(gpus))
+    if gpus is not None and gpus > 1 and not is_launched():
+        raise typer.Exit(launch(gpus))
     found = SCRATCH if scratch else find_base(base, as_name, DownloadBar())
     start = Start(found, chosen, nonlocal_blocks, seed, resume, Machine(device, workers, save_minutes))
     folder = output or Path("runs") / (data.resolve().stem or "run")
@@ -124,32 +124,6 @@ def _require_one_beginning(scratch: bool, base: str | None, as_name: str | None)
         raise UsageError("--scratch begins with random weights, --base with those of a model; choose one")
     if as_name is not None and base is None:
         raise UsageError("--as says whose network the file has that is named with --base; name one")
-
-
-def _is_launched() -> bool:
-    """Whether this is one of several processes that torchrun or accelerate started."""
-    return "LOCAL_RANK" in os.environ
-
-
-def _launch(gpus: int) -> int:
-    """The same command line in a process for each GPU; returns their exit status.
-
-    Raises:
-        UsageError: there are not so many.
-    """
-    import torch
-
-    there = torch.cuda.device_count()
-    if gpus > there:
-        raise UsageError(f"--gpus {gpus}: this machine has {there}; `nlvid doctor` lists them")
-    launcher = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={gpus}")
-    safe = os.environ | {"PYTHONSAFEPATH": "1"}  # or modules that lie in the current folder would be run
-    process = subprocess.Popen([sys.executable, *launcher, "-m", "nlvid_cli", *sys.argv[1:]], env=safe)  # noqa: S603
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:  # the terminal told the others as well: let them save
-            continue
 
 
 def _check(splits: list[Split], group_by: str | None) -> None:
