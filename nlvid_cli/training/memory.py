@@ -6,6 +6,7 @@ there while there is room.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -99,17 +100,22 @@ def remember_frames(
         budget_bytes: for all frames together; nothing is remembered if they take more.
         threads: videos decoded at once.
         fill: False: another process on this machine has written the file.
+
+    Raises:
+        OSError: the file cannot be written, as where the disk has no room for it, or the other process could not.
     """
     memory = _lay_out(data, card, short_side, budget_bytes)
     if not memory._parts:
         return memory
-    memory.path = folder / f".frames-{socket.gethostname()}"
+    path = folder / f".frames-{socket.gethostname()}"
     if fill:
-        size_bytes = max(part.offset + part.size_bytes for part in memory._parts.values())
-        file = np.memmap(memory.path, np.uint8, "w+", shape=(size_bytes,))
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(_filler(memory, card, short_side, file), memory._parts))
-        file.flush()
+        try:
+            _fill(path, memory, card, short_side, threads)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+    path.stat()
+    memory.path = path
     return memory
 
 
@@ -128,6 +134,20 @@ def _lay_out(data: DataSet, card: Card, short_side: int, budget_bytes: int) -> F
         if offset > budget_bytes:
             return FrameMemory(infos=memory.infos)
     return memory
+
+
+def _fill(path: Path, memory: FrameMemory, card: Card, short_side: int, threads: int) -> None:
+    size_bytes = max(part.offset + part.size_bytes for part in memory._parts.values())
+    with path.open("wb") as new:
+        if hasattr(os, "posix_fallocate"):
+            # or the system would find out that the disk is full when a page is written, and kill the process
+            os.posix_fallocate(new.fileno(), 0, size_bytes)
+        else:
+            new.truncate(size_bytes)
+    file = np.memmap(path, np.uint8, "r+")
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(_filler(memory, card, short_side, file), memory._parts))
+    file.flush()
 
 
 def _filler(memory: FrameMemory, card: Card, short_side: int, file: Frames) -> Callable[[int], None]:

@@ -26,12 +26,13 @@ from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.evaluation import Evaluation
+from nlvid_cli.interrupts import sigterm_as_ctrl_c
 from nlvid_cli.processors import limit_torch_threads, usable_processors
 from nlvid_cli.training.augment import sided_classes
 from nlvid_cli.training.division import Division
 from nlvid_cli.training.loader import ClipDataset, decoded_side
 from nlvid_cli.training.loop import MODEL_FILE, Loop
-from nlvid_cli.training.memory import remember_frames
+from nlvid_cli.training.memory import FrameMemory, remember_frames
 from nlvid_cli.training.model import Base, Trainee, make_trainee
 from nlvid_cli.training.observer import Observer, Silent
 from nlvid_cli.training.recipe import Recipe
@@ -105,6 +106,7 @@ def find_base(
     return Base(card, open_checkpoint(file)[1])
 
 
+@sigterm_as_ctrl_c()
 def train_split(
     split: Split,
     output: Path,
@@ -149,11 +151,12 @@ def train_split(
     accelerator.wait_for_everyone()
     ranks, rank = accelerator.num_processes, accelerator.process_index
     division = Division(len(train_data.videos), recipe.epochs, recipe.batch, recipe.accumulation, ranks, rank, seed)
-    dataset = _dataset(train_data, trainee, recipe, seed, output, machine, accelerator)
-    loop = Loop(trainee, recipe, dataset, validation, division, accelerator, output, tell, machine.save_minutes * 60)
-    if resume and (output / STATE_FILE).is_file():
-        loop.resume(load_state(output))
+    dataset = _dataset(train_data, trainee, recipe, seed, output, machine, accelerator, tell)
     try:
+        save_seconds = machine.save_minutes * 60
+        loop = Loop(trainee, recipe, dataset, validation, division, accelerator, output, tell, save_seconds)
+        if resume and (output / STATE_FILE).is_file():
+            loop.resume(load_state(output))
         loop.run(_workers(machine, accelerator, dataset))
     finally:
         dataset.memory.close()
@@ -263,20 +266,30 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 
 def _dataset(
-    data: DataSet, trainee: Trainee, recipe: Recipe, seed: int, output: Path, machine: Machine, accelerator: Accelerator
+    data: DataSet,
+    trainee: Trainee,
+    recipe: Recipe,
+    seed: int,
+    output: Path,
+    machine: Machine,
+    accelerator: Accelerator,
+    tell: Observer,
 ) -> ClipDataset:
     """The training clips; where the videos fit into memory, one process of each machine decodes them now."""
     side = decoded_side(trainee.card, recipe)
     budget, threads = machine.memory_mib * 2**20, usable_processors()
 
-    def remember(fill: bool) -> ClipDataset:
-        memory = remember_frames(data, trainee.card, side, output, budget, threads, fill)
-        return ClipDataset(data, trainee.card, recipe, seed, memory)
+    def remember(fill: bool) -> FrameMemory:
+        try:
+            return remember_frames(data, trainee.card, side, output, budget, threads, fill)
+        except OSError as error:
+            tell.note(f"{output}: no room for decoded videos ({error.strerror}); they are decoded in each epoch")
+            return FrameMemory()
 
-    if accelerator.is_local_main_process:
-        dataset = remember(fill=True)
+    first = accelerator.is_local_main_process
+    memory = remember(fill=True) if first else FrameMemory()
     accelerator.wait_for_everyone()
-    return dataset if accelerator.is_local_main_process else remember(fill=False)
+    return ClipDataset(data, trainee.card, recipe, seed, memory if first else remember(fill=False))
 
 
 def _workers(machine: Machine, accelerator: Accelerator, dataset: ClipDataset) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -9,6 +10,7 @@ import pytest
 
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.training import loader
+from nlvid_cli.training import memory as memory_module
 from nlvid_cli.training.division import Key
 from nlvid_cli.training.loader import ClipDataset, decoded_side, draw_frames
 from nlvid_cli.training.memory import FrameMemory, remember_frames
@@ -92,3 +94,24 @@ def test_what_takes_too_much_memory_is_not_remembered(clip: Path, tmp_path: Path
     data = dataset(LabelledVideo(clip, (0,), "")).data
     assert remember_frames(data, CARD, 35, tmp_path, 100 * 35 * 47 * 3 - 1, 1, fill=True).path is None
     assert remember_frames(data, CARD, 35, tmp_path, 100 * 35 * 47 * 3 + 1, 1, fill=True).path is not None
+
+
+def test_a_disk_without_room_is_found_out_before_anything_is_decoded(clip: Path, tmp_path: Path) -> None:
+    data = dataset(LabelledVideo(clip, (0,), "")).data
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            remember_frames(data, CARD, 35, tmp_path, 2**30, 1, fill=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError):  # as another process of this machine finds it then
+        remember_frames(data, CARD, 35, tmp_path, 2**30, 1, fill=False)
+
+
+def test_an_interrupt_while_videos_are_decoded_leaves_no_file(clip: Path, tmp_path: Path) -> None:
+    data = dataset(LabelledVideo(clip, (0,), "")).data
+    with patch.object(memory_module, "_filler", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        remember_frames(data, CARD, 35, tmp_path, 2**30, 1, fill=True)
+    assert not list(tmp_path.iterdir())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import threading
 from dataclasses import replace
@@ -18,6 +20,7 @@ from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.errors import NumericalError, UnreadableVideo, UsageError, WorkerError
 from nlvid_cli.evaluation import evaluate
+from nlvid_cli.training import memory
 from nlvid_cli.training.loader import Batch, Batches
 from nlvid_cli.training.model import Base, make_trainee, tensors_of
 from nlvid_cli.training.observer import EpochRow, Silent, StepRow
@@ -142,12 +145,28 @@ def test_bad_videos_are_replaced_and_listed(two_motions: DataSet, tmp_path: Path
     data = replace(two_motions, videos=two_motions.videos + videos)
     recipe = replace(QUICK, epochs=2)
     results = []
-    for name, memory in (("memory", 64), ("decode", 0)):
-        result = train_split(alone(data), tmp_path / name, TINY, recipe, machine=Machine("cpu", 0, memory_mib=memory))
+    for name, memory_mib in (("memory", 64), ("decode", 0)):
+        result = train_split(
+            alone(data), tmp_path / name, TINY, recipe, machine=Machine("cpu", 0, memory_mib=memory_mib)
+        )
         assert set(result.bad) == {str(video.path) for video in videos}
         assert "no frame between" in result.bad[str(two_motions.videos[0].path)]
         results.append([row["loss"] for row in read_rows(tmp_path / name) if row["type"] == "step"])
     assert results[0] == results[1]  # and remembering frames changes nothing
+
+
+def test_videos_that_find_no_room_decoded_are_decoded_each_time(
+    two_motions: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    watcher = Watcher()
+    recipe = replace(QUICK, epochs=1)
+    train_split(alone(two_motions), tmp_path / "run", TINY, recipe, machine=Machine("cpu", 0), observer=watcher)
+    assert any("no room for decoded videos (No space left on device)" in note for note in watcher.notes)
+    assert len(watcher.steps) == 2
 
 
 def test_worker_processes_change_nothing(two_motions: DataSet, tmp_path: Path) -> None:
@@ -199,6 +218,15 @@ def test_ctrl_c_saves_first(two_motions: DataSet, tmp_path: Path) -> None:
     resumed = Watcher()
     train_split(alone(two_motions), tmp_path / "run", TINY, recipe, resume=True, machine=CPU, observer=resumed)
     assert [row.step for row in resumed.steps] == [4, 5, 6]
+
+
+def test_sigterm_before_the_first_step_leaves_no_decoded_videos(
+    two_motions: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "_filler", lambda *_: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        train_split(alone(two_motions), tmp_path / "run", TINY, QUICK, machine=CPU)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.json"}
 
 
 def test_an_interrupt_that_takes_the_workers_saves_all_the_same(
