@@ -202,20 +202,21 @@ def test_debug_shows_the_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         run("classify", "clip.mp4", "--model", "i3dd")
 
 
-def test_interrupted_keeps_what_is_done(model_file: Path, clip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_keeps_what_is_done(model_file: Path, clip: Path, tmp_path: Path, number: signal.Signals) -> None:
     target = tmp_path / "labels.jsonl"
     command = [sys.executable, "-m", "nlvid_cli", "classify", "-m", str(model_file), "-f", "jsonl", "-o", str(target)]
     videos = tmp_path / "list.txt"
-    for number in range(5000):
-        (tmp_path / f"{number}.mp4").symlink_to(clip)
-    videos.write_text("".join(f"{tmp_path / str(number)}.mp4\n" for number in range(5000)))
+    for video in range(5000):
+        (tmp_path / f"{video}.mp4").symlink_to(clip)
+    videos.write_text("".join(f"{tmp_path / str(video)}.mp4\n" for video in range(5000)))
     process = subprocess.Popen([*command, f"@{videos}"], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not any(part.stat().st_size > 2000 for part in tmp_path.glob(".labels.jsonl.*.part")):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     try:
         _, err = process.communicate(timeout=60)
     finally:

@@ -90,7 +90,7 @@ def _report_all(
 ) -> int:
     """Report each video as it is done, failures on stderr too; returns how many failed."""
     from nlvid_cli.commands.progress import spinner
-    from nlvid_cli.interrupts import Interrupts
+    from nlvid_cli.interrupts import Interrupts, sigterm_as_ctrl_c
     from nlvid_cli.prediction import Failure
     from nlvid_cli.report.output import open_report
     from nlvid_cli.report.table import printable
@@ -98,6 +98,7 @@ def _report_all(
     failures = 0
     with (
         Interrupts() as interrupts,
+        sigterm_as_ctrl_c(),
         open_report(format_, output, options) as report,
         spinner(f"looking at {count} videos" if count > 1 else "looking at the video") as status,
     ):

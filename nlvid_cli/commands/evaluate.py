@@ -129,6 +129,7 @@ def _evaluate(data: DataSet, recognizer: Recognizer, predictions: Path | None) -
     from nlvid_cli.checkpoints.manifest import label_names
     from nlvid_cli.commands.progress import counting_bar
     from nlvid_cli.evaluation import ScoredVideo, evaluate
+    from nlvid_cli.interrupts import Interrupts, sigterm_as_ctrl_c
     from nlvid_cli.prediction import Failure
     from nlvid_cli.report.output import open_whole
     from nlvid_cli.report.predictions import predictions_writer
@@ -136,6 +137,8 @@ def _evaluate(data: DataSet, recognizer: Recognizer, predictions: Path | None) -
 
     done: list[None] = []
     with ExitStack() as stack:
+        interrupts = stack.enter_context(Interrupts())
+        stack.enter_context(sigterm_as_ctrl_c())
         writer = None
         if predictions is not None:
             stream = stack.enter_context(open_whole(predictions, lambda: bool(done)))
@@ -149,6 +152,7 @@ def _evaluate(data: DataSet, recognizer: Recognizer, predictions: Path | None) -
                 writer.add(result)
             if isinstance(result, Failure):
                 print(f"error: {printable(result.video)}: {result.error.message}", file=sys.stderr)
+            interrupts.check()
 
         return evaluate(data, recognizer, tell)
 

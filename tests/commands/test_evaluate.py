@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -195,8 +196,9 @@ def test_a_class_alone_and_classes_of_another_model(evaluate: Run, data: Path, t
     assert "no label is called 'swiming'; did you mean 'swimming'" in outcome.err
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_keeps_the_answers_so_far(
-    evaluate: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    evaluate: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     from nlvid_cli.recognizer import Recognizer
 
@@ -204,7 +206,7 @@ def test_an_interruption_keeps_the_answers_so_far(
 
     def interrupted(self: Recognizer, stretches: object) -> object:
         yield next(iter(score_many(self, stretches)))  # type: ignore[arg-type]
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     monkeypatch.setattr(Recognizer, "score_many", interrupted)
     outcome = evaluate(data, "--predictions", tmp_path / "answers.jsonl", "--json")
