@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -16,7 +18,7 @@ from nlvid_cli.commands.evaluate import evaluate
 from nlvid_cli.commands.export import export
 from nlvid_cli.commands.label import label
 from nlvid_cli.commands.train import train
-from nlvid_cli.errors import NlvidError
+from nlvid_cli.errors import NlvidError, OutputError
 
 app = typer.Typer(
     name="nlvid",
@@ -55,14 +57,61 @@ def nlvid(
 
 def main() -> None:
     """Run the command line; the entry point of ``nlvid``."""
-    for stream in (sys.stdout, sys.stderr):
-        # A file name need not be valid text: give its bytes back as they were where the stream can.
-        utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
-        getattr(stream, "reconfigure", lambda **_: None)(errors="surrogateescape" if utf8 else "replace")
+    _prepare_streams()
     try:
-        app()
+        with redirect_stdout(_Stdout(sys.stdout)):
+            try:
+                app()
+            finally:
+                sys.stdout.flush()
     except NlvidError as error:
         if os.environ.get("NLVID_DEBUG") == "1":
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except BrokenPipeError:  # a reader that wanted no more
+        sys.exit(1)
+
+
+def _prepare_streams() -> None:
+    """Streams that are there, and that take every file name."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by who started this
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        # A file name need not be valid text: give its bytes back as they were where the stream can.
+        utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
+        getattr(stream, "reconfigure", lambda **_: None)(errors="surrogateescape" if utf8 else "replace")
+
+
+class _Stdout:
+    """Stdout, whose failures are known from those of all other files."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with _named_failures():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _named_failures():
+            try:
+                self._stream.flush()
+            except OSError:
+                # What is left in the buffer shall not fail a second time when Python ends.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+                raise
+
+
+@contextmanager
+def _named_failures() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"stdout: cannot write ({error.strerror})") from None

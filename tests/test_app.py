@@ -7,6 +7,7 @@ import io
 import json
 import os
 import resource
+import shlex
 import signal
 import socket
 import subprocess
@@ -194,6 +195,40 @@ def test_an_input_is_not_written_over(classify: Run, clip: Path, tmp_path: Path)
         assert outcome.status == 2
         assert "is an input, and would be written over; write to another file" in outcome.err
     assert video.read_bytes() == clip.read_bytes()
+
+
+LIST = f"{sys.executable} -m nlvid_cli models list --json"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", [LIST, f"{sys.executable} -m nlvid_cli --help", f"{LIST} 2>&1"])
+def test_stdout_that_cannot_be_written(command: str, unbuffered: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    done = subprocess.run(["sh", "-c", f"{command} > /dev/full"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    if "2>&1" not in command:
+        assert done.stderr == "error: stdout: cannot write (No space left on device)\n"
+
+
+@pytest.mark.parametrize("closing", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed(closing: str) -> None:
+    done = subprocess.run(["sh", "-c", f"{LIST} {closing}"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (" >" not in f" {closing}")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", [LIST, f"{sys.executable} -m nlvid_cli --version"])
+def test_a_reader_that_wants_no_more_is_told_nothing(
+    command: str, unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(shlex.split(command), stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_debug_shows_the_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
