@@ -13,6 +13,7 @@ from nlvid_cli.training.model import Base
 from nlvid_cli.training.observer import Observer
 from nlvid_cli.training.recipe import Recipe
 from nlvid_cli.training.run import Machine, TrainingResult, train_split
+from nlvid_cli.training.writing import writing
 
 FOLDS_FILE = "folds.json"
 """Name of the file with the figures of all runs of a cross-validation."""
@@ -71,7 +72,8 @@ def summarise_folds(results: Sequence[TrainingResult], folder: Path) -> str:
         for result, evaluation in zip(results, evaluations, strict=True)
     ]
     path = folder / FOLDS_FILE
-    path.write_text(json.dumps({"figures": figures, "runs": runs}, indent=1) + "\n", encoding="utf-8")
+    with writing(path):
+        path.write_text(json.dumps({"figures": figures, "runs": runs}, indent=1) + "\n", encoding="utf-8")
     told = ", ".join(
         f"{name} {100 * figure['mean']:.1f} % (deviation {100 * figure['deviation']:.1f})"
         for name, figure in figures.items()

@@ -37,6 +37,7 @@ from nlvid_cli.training.recipe import Recipe
 from nlvid_cli.training.records import Records
 from nlvid_cli.training.state import RunState, save_state
 from nlvid_cli.training.validation import FIGURES, validate
+from nlvid_cli.training.writing import writing
 
 MODEL_FILE = "model.safetensors"
 """Name of the trained model in the folder of a run: the best by validation, or else the last."""
@@ -249,7 +250,8 @@ class Loop:
             if state.best is None or value > state.best:
                 state.best, state.best_epoch = value, epoch
         if best and self.accelerator.is_main_process:
-            write_checkpoint(self.folder / MODEL_FILE, self.trainee.card, self._tensors())
+            with writing(self.folder / MODEL_FILE):
+                write_checkpoint(self.folder / MODEL_FILE, self.trainee.card, self._tensors())
         row = EpochRow(
             step=state.step,
             epoch=epoch,

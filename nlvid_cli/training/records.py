@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from nlvid_cli.training.observer import EpochRow, StepRow
+from nlvid_cli.training.writing import writing
 
 METRICS_FILE = "metrics.jsonl"
 """A line per row: {"type": "step", ...} and {"type": "epoch", ...}, with the fields of StepRow and EpochRow."""
@@ -25,38 +27,41 @@ class Records:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        path = folder / METRICS_FILE
-        _keep_until(path, step)
-        self._file = path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+        self._path = folder / METRICS_FILE
+        with writing(self._path):
+            _keep_until(self._path, step)
+            self._file = self._path.open("a", encoding="utf-8")
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 
     def step(self, row: StepRow) -> None:
         """Write down a step."""
-        self._write({"type": "step"} | asdict(row))
-        for name in ("loss", "learning_rate", "clips_per_second", "data_wait"):
-            self._board.add_scalar(f"train/{name}", getattr(row, name), row.step)
+        names = ("loss", "learning_rate", "clips_per_second", "data_wait")
+        self._write({"type": "step"} | asdict(row), {f"train/{name}": getattr(row, name) for name in names})
 
     def epoch(self, row: EpochRow) -> None:
         """Write down an epoch."""
-        self._write({"type": "epoch"} | asdict(row))
         figures = {"train/epoch_loss": row.train_loss, "train/figure": row.train_figure}
         figures |= {f"validation/{name}": value for name, value in row.figures.items()}
-        for name, value in figures.items():
-            self._board.add_scalar(name, value, row.step)
+        self._write({"type": "epoch"} | asdict(row), figures)
 
     def flush(self) -> None:
         """Let what was written reach the files."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._board.flush()
+        with writing(self._path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._board.flush()
 
     def close(self) -> None:
         """No more rows."""
-        self._file.close()
-        self._board.close()
+        with writing(self._path):
+            self._file.close()
+            self._board.close()
 
-    def _write(self, row: dict[str, Any]) -> None:
-        self._file.write(json.dumps(row) + "\n")
+    def _write(self, row: dict[str, Any], curves: dict[str, float]) -> None:
+        with writing(self._path):
+            self._file.write(json.dumps(row) + "\n")
+            for name, value in curves.items():
+                self._board.add_scalar(name, value, row["step"])
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
@@ -68,4 +73,9 @@ def read_rows(folder: Path) -> list[dict[str, Any]]:
 
 def _keep_until(path: Path, step: int) -> None:
     rows = [row for row in read_rows(path.parent) if row["step"] <= step]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

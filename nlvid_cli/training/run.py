@@ -24,7 +24,7 @@ from nlvid_cli.checkpoints.model_file import open_checkpoint, replace_card
 from nlvid_cli.checkpoints.progress import Progress
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.datasets.split import Split
-from nlvid_cli.errors import OutputError, UsageError
+from nlvid_cli.errors import UsageError
 from nlvid_cli.evaluation import Evaluation
 from nlvid_cli.interrupts import sigterm_as_ctrl_c
 from nlvid_cli.processors import limit_torch_threads, usable_processors
@@ -36,8 +36,9 @@ from nlvid_cli.training.memory import FrameMemory, remember_frames
 from nlvid_cli.training.model import Base, Trainee, make_trainee
 from nlvid_cli.training.observer import Observer, Silent
 from nlvid_cli.training.recipe import Recipe
-from nlvid_cli.training.state import STATE_FILE, load_state
+from nlvid_cli.training.state import load_state
 from nlvid_cli.training.validation import FIGURES, validate
+from nlvid_cli.training.writing import STATE_FILE, writing
 
 log = logging.getLogger(__name__)
 
@@ -254,11 +255,9 @@ def _prepare_folder(output: Path, facts: Mapping[str, Any], resume: bool) -> Non
         return
     if not resume and path.exists():
         raise UsageError(f"{output}: holds a run already; go on with it by --resume, or choose another --output")
-    try:
+    with writing(path):
         output.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{output}: cannot be written ({error.strerror})") from error
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -317,7 +316,8 @@ def _result(
         evaluation = validate(card, tensors, validation, str(accelerator.device), division.rank, division.ranks)
         card = replace(card, accuracy=(_accuracy(evaluation, data, loop.recipe),))
         if accelerator.is_main_process:
-            replace_card(path, card)
+            with writing(path):
+                replace_card(path, card)
     epochs = loop.state.step // division.steps_per_epoch
     return TrainingResult(output, path, card, loop.recipe, evaluation, epochs, dict(loop.state.bad))
 

@@ -9,15 +9,13 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 
 from nlvid_cli.errors import UsageError
-
-STATE_FILE = "state.pt"
-"""Name of the file in the folder of a run."""
+from nlvid_cli.training.writing import STATE_FILE, writing
 
 
 @dataclass
@@ -48,17 +46,31 @@ class RunState:
 
 
 def save_state(state: RunState, folder: Path) -> None:
-    """Write the state under a temporary name, and then put it in the place of the last one."""
+    """Write the state under a temporary name, and then put it in the place of the last one.
+
+    Raises:
+        OutputError: it cannot be written; the last one is still there.
+    """
     path = folder / STATE_FILE
     temporary = folder / f".{STATE_FILE}.{secrets.token_hex(4)}.tmp"
+    with writing(path):
+        try:
+            with temporary.open("wb") as file:
+                _save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _save(state: RunState, file: IO[bytes]) -> None:
     try:
-        with temporary.open("wb") as file:
-            torch.save(vars(state), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        torch.save(vars(state), file)
+    except RuntimeError as error:  # by which torch replaces what writing raised
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def load_state(folder: Path) -> RunState:

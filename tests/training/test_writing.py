@@ -1,0 +1,65 @@
+"""Files of a run that the disk has no room for."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nlvid_cli.errors import OutputError
+from nlvid_cli.training.observer import StepRow
+from nlvid_cli.training.records import Records, read_rows
+from nlvid_cli.training.state import RunState, load_state, save_state
+from nlvid_cli.training.writing import writing
+
+ROW = StepRow(step=1, steps=2, epoch=1, loss=1.0, learning_rate=0.1, clips_per_second=1.0, data_wait=0.0)
+
+
+@contextmanager
+def little_room(size_bytes: int) -> Iterator[None]:
+    """Files can grow no further than that."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def _state(step: int, values: int) -> RunState:
+    network: dict[str, Any] = {"weight": torch.rand(values)}
+    return RunState(step, network, {}, {}, None, 0, [], {}, {})
+
+
+def test_the_last_saved_state_is_kept(tmp_path: Path) -> None:
+    save_state(_state(1, 10), tmp_path)
+    told = r"state\.pt: cannot be written \(.*\); .*state\.pt is kept as it was saved last: --resume goes on from there"
+    with little_room(100_000), pytest.raises(OutputError, match=told):
+        save_state(_state(2, 100_000), tmp_path)
+    assert load_state(tmp_path).step == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_rows_that_find_no_room(tmp_path: Path) -> None:
+    records = Records(tmp_path, 0)
+    records.step(ROW)
+    records.flush()
+    with little_room((tmp_path / "metrics.jsonl").stat().st_size):
+        records.step(ROW)
+        with pytest.raises(OutputError, match=r"metrics\.jsonl: cannot be written \(File too large\)$"):
+            records.flush()
+    records.close()
+    assert len(read_rows(tmp_path)) == 2
+    with little_room(10), pytest.raises(OutputError, match=r"metrics\.jsonl: cannot be written"):
+        Records(tmp_path, 1)
+    assert len(read_rows(tmp_path)) == 2  # rows of before are not lost
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(ValueError, match="other"), writing(Path("model.safetensors")):
+        raise ValueError("other")
