@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -55,7 +56,6 @@ class Remote:
         name: its name, for messages.
         published: its sums, as far as they are published.
         size_bytes: the published size; None where there is none.
-        https_only: refuse plain http, also after a redirection, except from this machine.
         auth: user name and password.
     """
 
@@ -63,11 +63,22 @@ class Remote:
     name: str
     published: Published
     size_bytes: int | None
-    https_only: bool = False
     auth: tuple[str, str] | None = None
 
 
-def new_session(retries: bool = True) -> requests.Session:
+class HttpsSession(requests.Session):
+    """Asks nobody by plain http but this machine, nor follows a redirection by it."""
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Called for every hop of a chain of redirections, before it is asked."""
+        url = str(request.url)
+        is_local = host_of(url).partition(":")[0] in ("127.0.0.1", "localhost")
+        if not is_local and not url.startswith("https://"):
+            raise SourceError(host_of(url), "plain http is not used for model files, give an https address")
+        return super().send(request, **kwargs)
+
+
+def new_session(retries: bool = True, kind: type[requests.Session] = requests.Session) -> requests.Session:
     """A session; with ``retries``, it tries a bounded number of times.
 
     Proxies and certificates are those of requests' own environment variables; ``PIP_CERT`` names the CA file
@@ -82,7 +93,7 @@ def new_session(retries: bool = True) -> requests.Session:
         raise_on_status=False,
         respect_retry_after_header=False,
     )
-    session = requests.Session()
+    session = kind()
     session.headers["User-Agent"] = f"nlvid/{__version__}"
     session.verify = os.environ.get("PIP_CERT") or True
     for scheme in ("https://", "http://"):
@@ -176,7 +187,6 @@ def _one_connection(session: requests.Session, remote: Remote, part: Path, job: 
     """
     start = _size(part)
     with _ask_from(start, session, remote, part) as response:
-        _require_https(response.url, remote)
         if start and (response.status_code == 416 or not _continues_at(response, start)):
             part.unlink()  # the server has less than we have, or counts otherwise
             return False
@@ -187,7 +197,6 @@ def _one_connection(session: requests.Session, remote: Remote, part: Path, job: 
 
 
 def _ask_from(start: int, session: requests.Session, remote: Remote, part: Path) -> requests.Response:
-    _require_https(remote.url, remote)
     # "identity": a compressed answer would have other offsets than the file
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
@@ -225,12 +234,6 @@ def _store(response: requests.Response, part: Path, start: int, remote: Remote, 
                 )
             file.write(chunk)
             job.progress.advance(len(chunk))
-
-
-def _require_https(url: str, remote: Remote) -> None:
-    local = host_of(url).partition(":")[0] in ("127.0.0.1", "localhost")
-    if remote.https_only and not local and not url.startswith("https://"):
-        raise SourceError(host_of(url), "plain http is not used for model files, give an https address")
 
 
 def _is_complete(size: int, remote: Remote) -> bool:

@@ -150,15 +150,18 @@ def test_plain_http_is_refused_elsewhere(make_card, url):
         fetch(make_card({"kind": "url", "url": url}))
 
 
-def test_a_redirection_to_plain_http_is_refused(at_url, server, monkeypatch, tools, foreign_file):
+@pytest.mark.parametrize("leads_back", [False, True])
+def test_a_redirection_to_plain_http_is_not_followed(at_url, server, monkeypatch, tools, foreign_file, leads_back):
     card = at_url()
-    server.pages[PATH].status = 302
-    server.pages["/elsewhere"] = tools.Page(foreign_file)
     monkeypatch.setenv("NO_PROXY", "*")
     other = f"127.1:{server.host.rpartition(':')[2]}"  # the same server, by a name that is not among the allowed
-    server.pages[PATH].headers = {"Location": f"http://{other}/elsewhere"}
+    back = {"Location": f"{server.url}/file"} if leads_back else {}
+    server.pages[PATH] = tools.Page(status=302, headers={"Location": f"http://{other}/elsewhere"})
+    server.pages["/elsewhere"] = tools.Page(foreign_file, 302 if leads_back else 200, back)
+    server.pages["/file"] = tools.Page(foreign_file)
     with pytest.raises(ModelUnavailable, match=f"{other}: plain http is not used"):
         fetch(card)
+    assert [path for _, path, _ in server.requests] == [PATH]
     assert cached_path(card) is None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nlvid_cli.checkpoints.cache import published_sums
 from nlvid_cli.checkpoints.card import UrlSource
-from nlvid_cli.checkpoints.download import Remote, ask, download, new_session
+from nlvid_cli.checkpoints.download import HttpsSession, Remote, ask, download, new_session
 from nlvid_cli.checkpoints.reference import file_name_of
 from nlvid_cli.checkpoints.sources.common import Job, Obtained, host_of
 
@@ -14,8 +14,8 @@ def obtain(source: UrlSource, job: Job) -> Obtained:
     name = file_name_of(source.url)
     target = job.slot.download(name)
     published = published_sums(source)
-    remote = Remote(source.url, name, published, source.size_bytes, https_only=True)
-    with new_session() as session:
+    remote = Remote(source.url, name, published, source.size_bytes)
+    with new_session(kind=HttpsSession) as session:
         sha256 = download(session, remote, target, job)
     if not published:
         job.note(f"the authors of {name} publish no hash of it; the sha256 of what came is {sha256}")
