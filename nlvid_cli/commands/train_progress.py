@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 
@@ -48,10 +49,8 @@ class TrainProgress:
         """Figures of the validation."""
         figures = "  ".join(f"{name} {100 * value:.1f} %" for name, value in row.figures.items())
         best = "  (best so far)" if row.best and row.figures else ""
-        self._print(
-            f"epoch {row.epoch}: loss {row.train_loss:.3f}, on training clips {100 * row.train_figure:.1f} %; "
-            f"validation: {figures or 'none'}{best}"
-        )
+        trained = "" if math.isnan(row.train_figure) else f", on training clips {100 * row.train_figure:.1f} %"
+        self._print(f"epoch {row.epoch}: loss {row.train_loss:.3f}{trained}; validation: {figures or 'none'}{best}")
 
     def close(self) -> None:
         """Take the bar away."""

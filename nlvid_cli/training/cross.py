@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,11 +65,20 @@ def summarise_folds(results: Sequence[TrainingResult], folder: Path) -> str:
     evaluations = [result.evaluation for result in results if result.evaluation is not None]
     figures = {}
     for name in evaluations[0].figures:
-        values = [evaluation.figures[name] for evaluation in evaluations]
-        weighed = sum(e.figures[name] * len(e.videos) for e in evaluations) / sum(len(e.videos) for e in evaluations)
-        figures[name] = {"mean": mean(values), "deviation": stdev(values), "over_all_videos": weighed}
+        known = [(e.figures[name], len(e.videos)) for e in evaluations if not math.isnan(e.figures[name])]
+        if known:
+            values = [value for value, _ in known]
+            figures[name] = {
+                "mean": mean(values),
+                "deviation": stdev(values) if len(values) > 1 else 0.0,
+                "over_all_videos": sum(value * videos for value, videos in known) / sum(videos for _, videos in known),
+            }
     runs = [
-        {"name": result.folder.name, "epochs": result.epochs, "figures": dict(evaluation.figures)}
+        {
+            "name": result.folder.name,
+            "epochs": result.epochs,
+            "figures": {name: None if math.isnan(value) else value for name, value in evaluation.figures.items()},
+        }
         for result, evaluation in zip(results, evaluations, strict=True)
     ]
     path = folder / FOLDS_FILE
@@ -78,4 +88,4 @@ def summarise_folds(results: Sequence[TrainingResult], folder: Path) -> str:
         f"{name} {100 * figure['mean']:.1f} % (deviation {100 * figure['deviation']:.1f})"
         for name, figure in figures.items()
     )
-    return f"mean of {len(results)} runs: {told}; see {path}"
+    return f"mean of {len(results)} runs: {told or 'no figures, for want of labels'}; see {path}"

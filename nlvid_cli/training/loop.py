@@ -6,6 +6,7 @@ depend on the number of processes.
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -244,10 +245,10 @@ class Loop:
         figures, best = {}, True
         if self.validation is not None:
             evaluation = self._validate(self.validation)
-            figures = dict(evaluation.figures)
-            value = figures[FIGURES[self.trainee.card.labels.kind]]
-            best = state.best is None or value >= state.best  # of equal ones the later, which was trained for longer
-            if state.best is None or value > state.best:
+            figures = {name: value for name, value in evaluation.figures.items() if not math.isnan(value)}
+            value = figures.get(FIGURES[self.trainee.card.labels.kind])
+            best = state.best is None or (value is not None and value >= state.best)  # of equal ones the later
+            if value is not None and (state.best is None or value > state.best):
                 state.best, state.best_epoch = value, epoch
         if best and self.accelerator.is_main_process:
             with writing(self.folder / MODEL_FILE):

@@ -38,8 +38,8 @@ class EpochRow:
         epoch: from 1.
         train_loss: mean over the steps since the last such row.
         train_figure: top-1 accuracy or mAP of the training clips in the meantime, in [0, 1], each as the network was
-            then.
-        figures: of the validation by their names, in [0, 1]; empty where there are no validation videos.
+            then; NaN where none of them has a label.
+        figures: of the validation by their names, in [0, 1]; empty where there are no validation videos with labels.
         best: whether it is the best so far.
     """
 

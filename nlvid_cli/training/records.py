@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 from dataclasses import asdict
@@ -59,9 +60,16 @@ class Records:
 
     def _write(self, row: dict[str, Any], curves: dict[str, float]) -> None:
         with writing(self._path):
-            self._file.write(json.dumps(row) + "\n")
+            self._file.write(json.dumps(_finite(row), allow_nan=False) + "\n")
             for name, value in curves.items():
                 self._board.add_scalar(name, value, row["step"])
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for what is no number, as JSON has none but finite ones."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:

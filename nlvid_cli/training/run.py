@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -144,6 +145,10 @@ def train_split(
     accelerator = _accelerator(machine.device, recipe)
     tell = observer if accelerator.is_main_process else Silent()
     recipe = _without_flip_if_sided(recipe, train_data, tell)
+    if validation is not None and not any(video.labels for video in validation.videos):
+        tell.note(
+            "no video for validation has a label, so that there is no figure to choose an epoch by: the last is kept"
+        )
     trainee = make_trainee(base, train_data.classes, kind, recipe, nonlocal_blocks, seed)
     trainee = replace(trainee, card=_told(trainee.card, base, train_data, output))
     facts = _facts(trainee, base, train_data, validation, recipe, nonlocal_blocks, seed)
@@ -314,7 +319,9 @@ def _result(
     evaluation = None
     if validation is not None:
         evaluation = validate(card, tensors, validation, str(accelerator.device), division.rank, division.ranks)
-        card = replace(card, accuracy=(_accuracy(evaluation, data, loop.recipe),))
+        card = replace(card, accuracy=_accuracy(evaluation, data, loop.recipe))
+        if not card.accuracy:
+            loop.observer.note("no validation video with a label could be used, so that nothing is known of the model")
         if accelerator.is_main_process:
             with writing(path):
                 replace_card(path, card)
@@ -322,14 +329,19 @@ def _result(
     return TrainingResult(output, path, card, loop.recipe, evaluation, epochs, dict(loop.state.bad))
 
 
-def _accuracy(evaluation: Evaluation, data: DataSet, recipe: Recipe) -> Accuracy:
+def _accuracy(evaluation: Evaluation, data: DataSet, recipe: Recipe) -> tuple[Accuracy, ...]:
+    """For the card; nothing where no video had a label."""
     metric = FIGURES[evaluation.label_kind]
+    value = evaluation.figures[metric]
+    if math.isnan(value):
+        return ()
     clips, crops = evaluation.views.clips, evaluation.views.crops
     chose = "; these videos chose the epoch" if recipe.validate_every < recipe.epochs else ""
-    return Accuracy(
+    accuracy = Accuracy(
         data_set=f"{len(evaluation.videos)} validation videos, {len(data.classes)} classes",
         metric={"top1": "top-1"}.get(metric, metric),
-        value=round(100 * evaluation.figures[metric], 2),
+        value=round(100 * value, 2),
         protocol=f"{clips} clips x {crops} {'crop' if crops == 1 else 'crops'}{chose}",
         measured_by="nlvid train",
     )
+    return (accuracy,)

@@ -21,6 +21,7 @@ from nlvid_cli.datasets.split import Split
 from nlvid_cli.errors import NumericalError, UnreadableVideo, UsageError, WorkerError
 from nlvid_cli.evaluation import evaluate
 from nlvid_cli.training import memory
+from nlvid_cli.training.cross import summarise_folds
 from nlvid_cli.training.loader import Batch, Batches
 from nlvid_cli.training.model import Base, make_trainee, tensors_of
 from nlvid_cli.training.observer import EpochRow, Silent, StepRow
@@ -96,6 +97,22 @@ def test_several_labels_are_learnt(several_labels: DataSet, tmp_path: Path) -> N
     assert result.evaluation.figures["mAP"] == 1.0
     assert result.card.labels.kind == "multi"
     assert result.card.labels.combination == "maximum"
+
+
+def test_validation_without_a_label_is_none(several_labels: DataSet, tmp_path: Path) -> None:
+    """The mean over no class is no number, which neither chooses an epoch nor goes into a file."""
+    videos = tuple(replace(video, labels=()) for video in several_labels.videos[:4])
+    split = Split(several_labels, replace(several_labels, videos=videos), "made")
+    watcher = Watcher()
+    recipe = replace(QUICK, epochs=3)
+    result = train_split(split, tmp_path / "run", TINY, recipe, machine=CPU, observer=watcher)
+    assert open_checkpoint(result.model)[0].accuracy == ()
+    assert [(row.figures, row.best) for row in watcher.epochs] == [({}, True)] * 3  # each is kept, so the last one is
+    assert "no video for validation has a label" in watcher.notes[0]
+    assert "NaN" not in (tmp_path / "run" / "metrics.jsonl").read_text()
+    summary = summarise_folds([result, result], tmp_path)
+    assert "no figures" in summary
+    assert json.loads((tmp_path / "folds.json").read_text())["runs"][0]["figures"] == {"mAP": None}
 
 
 @pytest.fixture(scope="module")

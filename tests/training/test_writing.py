@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from nlvid_cli.errors import OutputError
-from nlvid_cli.training.observer import StepRow
+from nlvid_cli.training.observer import EpochRow, StepRow
 from nlvid_cli.training.records import Records, read_rows
 from nlvid_cli.training.state import RunState, load_state, save_state
 from nlvid_cli.training.writing import writing
@@ -63,3 +63,11 @@ def test_rows_that_find_no_room(tmp_path: Path) -> None:
 def test_other_errors_pass() -> None:
     with pytest.raises(ValueError, match="other"), writing(Path("model.safetensors")):
         raise ValueError("other")
+
+
+def test_what_is_no_number_is_null_in_json(tmp_path: Path) -> None:
+    records = Records(tmp_path, 0)
+    records.epoch(EpochRow(1, 1, train_loss=1.0, train_figure=float("nan"), figures={"mAP": float("inf")}, best=True))
+    records.close()
+    row = read_rows(tmp_path)[0]
+    assert (row["train_figure"], row["figures"]) == (None, {"mAP": None})
