@@ -2,7 +2,8 @@
 
 A download grows in ``<target>.part``. Whatever ends it early, the part stays, and the next run asks for the
 rest with a Range request; the published sums of the whole decide, and only then the file gets its name. A part that
-proves to be wrong is thrown away and fetched once more from the start.
+proves to be wrong is thrown away and fetched once more from the start. Of a file without a published sum, only its
+ETag tells whether the rest belongs to the part (If-Range, RFC 9110); without one, each connection begins anew.
 """
 
 from __future__ import annotations
@@ -64,6 +65,22 @@ class Remote:
     published: Published
     size_bytes: int | None
     auth: tuple[str, str] | None = None
+
+
+@dataclass
+class _Version:
+    """Which version of a file the server gives.
+
+    Attributes:
+        etag: of its last answer, as it stands there; "" where it names none.
+    """
+
+    etag: str = ""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the same ETag means the same bytes."""
+        return self.etag.startswith('"')
 
 
 class HttpsSession(requests.Session):
@@ -132,11 +149,12 @@ def download(session: requests.Session, remote: Remote, target: Path, job: Job) 
     part = target.with_name(target.name + ".part")
     if not remote.published:
         part.unlink(missing_ok=True)  # without a sum, nothing tells whether an old part fits the new rest
-    sums, pieced = _receive(session, remote, part, job)
+    version = _Version()
+    sums, pieced = _receive(session, remote, part, version, job)
     if pieced and not sums.fit(remote.published):
         part.unlink(missing_ok=True)
         job.note(f"the pieces of {remote.name} that came at different times do not fit; starting again")
-        sums, _ = _receive(session, remote, part, job)
+        sums, _ = _receive(session, remote, part, version, job)
     if not sums.fit(remote.published):
         part.unlink(missing_ok=True)
     require_published(remote.name, host_of(remote.url), remote.published, sums)
@@ -153,7 +171,7 @@ def ask(session: requests.Session, url: str, timeout_seconds: float) -> tuple[st
     return host_of(url), status < 400 or status == 405, f"answers (HTTP {status})"
 
 
-def _receive(session: requests.Session, remote: Remote, part: Path, job: Job) -> tuple[Sums, bool]:
+def _receive(session: requests.Session, remote: Remote, part: Path, version: _Version, job: Job) -> tuple[Sums, bool]:
     """Fill the part until it is complete, over several connections if need be.
 
     Returns:
@@ -166,7 +184,7 @@ def _receive(session: requests.Session, remote: Remote, part: Path, job: Job) ->
             before = _size(part)
             pieced = pieced or before > 0
             try:
-                if _is_complete(before, remote) or _one_connection(session, remote, part, job):
+                if _is_complete(before, remote) or _one_connection(session, remote, part, version, job):
                     return sums_of(part, remote.published), pieced
             except requests.RequestException as error:
                 stalls = 0 if _size(part) > before else stalls + 1
@@ -178,27 +196,31 @@ def _receive(session: requests.Session, remote: Remote, part: Path, job: Job) ->
     raise SourceError(host_of(remote.url), f"{remote.name}: the connection broke {MAX_CONNECTIONS} times")
 
 
-def _one_connection(session: requests.Session, remote: Remote, part: Path, job: Job) -> bool:
+def _one_connection(session: requests.Session, remote: Remote, part: Path, version: _Version, job: Job) -> bool:
     """Ask for what is missing and append it; True when the server says that this is all of it.
 
     Raises:
         requests.RequestException: the connection broke while the file was coming.
         SourceError: it was not even made, or the server refuses.
     """
+    if not remote.published and not version.is_exact:
+        part.unlink(missing_ok=True)
     start = _size(part)
-    with _ask_from(start, session, remote, part) as response:
+    headers = {"Accept-Encoding": "identity"}  # a compressed answer would have other offsets than the file
+    if start:
+        headers |= {"Range": f"bytes={start}-"} | ({} if remote.published else {"If-Range": version.etag})
+    with _ask(headers, session, remote, part) as response:
         if start and (response.status_code == 416 or not _continues_at(response, start)):
             part.unlink()  # the server has less than we have, or counts otherwise
             return False
         if response.status_code not in (200, 206):
             raise SourceError(host_of(response.url), status_reason(response.status_code, remote.name))
+        version.etag = response.headers.get("ETag", "")
         _store(response, part, start if response.status_code == 206 else 0, remote, job)
     return True
 
 
-def _ask_from(start: int, session: requests.Session, remote: Remote, part: Path) -> requests.Response:
-    # "identity": a compressed answer would have other offsets than the file
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+def _ask(headers: dict[str, str], session: requests.Session, remote: Remote, part: Path) -> requests.Response:
     try:
         return session.get(remote.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS, auth=remote.auth)
     except (OSError, ValueError) as error:  # as in ask

@@ -36,7 +36,8 @@ class Page:
 
     ``faults`` are used up one per GET: a number is a status instead of the answer, ("cut", n) closes the connection
     after n bytes and ("reset", n) breaks it, ("stall", n) says nothing more after n bytes, ("drip", n) sends n bytes at
-    a time with a pause after each, "whole" ignores the Range header, "shifted" answers it from the wrong byte.
+    a time with a pause after each, "whole" ignores the Range header, "shifted" answers it from the wrong byte, and a
+    function is called, to change the page.
     """
 
     body: bytes = b""
@@ -117,11 +118,17 @@ def _handler(server):
             server.requests.append((self.command, path, headers))
             page = server.pages.get(path, Page(b"not found", 404))
             fault = page.faults.pop(0) if page.faults and self.command == "GET" else None
+            if callable(fault):
+                fault = fault()
             if isinstance(fault, int):
                 page = Page(b"broken", fault)
             status, start = page.status, 0
             extra = dict(page.headers)
-            if "range" in headers and status == 200 and fault != "whole":
+            if extra.get("ETag", "") == headers.get("if-none-match"):
+                self._send(304, extra | {"Content-Length": "0"}, b"", None)
+                return
+            is_same = headers.get("if-range") in (None, extra.get("ETag"))
+            if "range" in headers and status == 200 and is_same and fault != "whole":
                 start = int(headers["range"].removeprefix("bytes=").rstrip("-"))
                 status = 206 if start < len(page.body) else 416
                 start -= fault == "shifted"

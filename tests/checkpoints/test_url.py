@@ -144,6 +144,27 @@ def test_without_a_sum_a_download_is_not_resumed_over_runs(at_url, server, forei
     assert server.ranges(PATH)[-1] is None
 
 
+@pytest.mark.parametrize(
+    ("etags", "resumes"),
+    [(('"1"', '"1"'), True), (('"1"', '"2"'), True), (('W/"1"', 'W/"1"'), False), ((None, None), False)],
+)
+def test_without_a_sum_two_versions_are_never_pieced_together(at_url, server, foreign_file, etags, resumes):
+    old, new = foreign_file + b"1" * 100_000, foreign_file + b"2" * 100_000
+    card = at_url(old, sums={})
+    page = server.pages[PATH]
+
+    def change():
+        page.body = old if etags[0] == etags[1] and resumes else new
+        page.headers = {"ETag": etags[1]} if etags[1] else {}
+
+    page.headers = {"ETag": etags[0]} if etags[0] else {}
+    page.faults = [("cut", 50_000), change]
+    notes = []
+    fetch(card, note=notes.append)
+    assert server.ranges(PATH) == [None, "bytes=49152-" if resumes else None]
+    assert notes[0].endswith(hashlib.sha256(page.body).hexdigest())
+
+
 @pytest.mark.parametrize("url", ["http://example.org/weights", "http://127.0.0.1.example.org/weights"])
 def test_plain_http_is_refused_elsewhere(make_card, url):
     with pytest.raises(ModelUnavailable, match="plain http is not used"):
