@@ -19,6 +19,9 @@ from torchvision.transforms.v2 import functional as F
 SIDED = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
 """Names of actions that mirroring would turn into others."""
 
+CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""Where a word begins within a name such as ``SwipeLeft``."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -32,7 +35,7 @@ class Look:
 
 def sided_classes(classes: Sequence[str]) -> tuple[str, ...]:
     """The classes whose names tell left from right."""
-    return tuple(name for name in classes if SIDED.search(name.replace("_", " ")))
+    return tuple(name for name in classes if SIDED.search(CAMEL_CASE.sub(" ", name.replace("_", " "))))
 
 
 def draw_look(rng: np.random.Generator, size: Sequence[int], short_sides: tuple[float, float], flip: bool) -> Look:

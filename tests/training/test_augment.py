@@ -50,3 +50,5 @@ def test_pairs_are_mixed_with_each_other() -> None:
 def test_classes_that_tell_left_from_right() -> None:
     names = ("turn left", "Right_hook", "turn_right", "brightening", "leftovers", "running")
     assert sided_classes(names) == ("turn left", "Right_hook", "turn_right")
+    camels = ("SwipeLeft", "swipeRight", "LEFTSwipe", "UTurnRight", "Left2Right", "BrightRoom", "Leftovers", "SwipeUp")
+    assert sided_classes(camels) == camels[:5]
