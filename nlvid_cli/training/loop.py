@@ -153,6 +153,12 @@ class Loop:
                 self._save(records)
                 saved = time.monotonic()
                 self.since = Since()
+        if state.step < division.steps:
+            epoch = state.step // division.steps_per_epoch
+            self.observer.note(
+                f"ended early, after epoch {epoch} of {self.recipe.epochs}: nothing was gained since epoch "
+                f"{state.best_epoch}; --set early_stop=none trains to the end"
+            )
 
     def _stop(self, records: Records | None) -> NoReturn:
         """Save, and come to an end."""
@@ -235,8 +241,12 @@ class Loop:
         return epoch % self.recipe.validate_every == 0 or self.state.step == self.division.steps
 
     def _out_of_patience(self) -> bool:
-        patience, epoch = self.recipe.early_stop, self.state.step // self.division.steps_per_epoch
-        return patience is not None and self.state.best is not None and epoch - self.state.best_epoch >= patience
+        """Whether the validation that was made just now was too long after the best one."""
+        patience, state = self.recipe.early_stop, self.state
+        epoch, begun = divmod(state.step, self.division.steps_per_epoch)
+        if patience is None or state.best is None or begun or not self._validation_is_due():
+            return False
+        return epoch - state.best_epoch >= patience
 
     def _end_of_epoch(self, records: Records | None) -> None:
         """Validate, keep the weights if they are the best so far, and write down the figures."""

@@ -266,9 +266,19 @@ def test_an_interrupt_that_takes_the_workers_saves_all_the_same(
 
 
 def test_training_stops_when_nothing_gets_better(two_motions: DataSet, tmp_path: Path) -> None:
-    recipe = replace(QUICK, epochs=20, learning_rate=1e-9, early_stop=2)
-    result = train_split(same(two_motions), tmp_path / "run", TINY, recipe, machine=CPU)
+    recipe, watcher = replace(QUICK, epochs=20, learning_rate=1e-9, early_stop=2), Watcher()
+    result = train_split(same(two_motions), tmp_path / "run", TINY, recipe, machine=CPU, observer=watcher)
     assert result.epochs < 20
+    assert watcher.notes[-1].startswith(f"ended early, after epoch {result.epochs} of 20: nothing was gained since")
+    again = train_split(same(two_motions), tmp_path / "run", TINY, recipe, machine=CPU, resume=True)
+    assert again.epochs == result.epochs
+
+
+def test_patience_ends_at_validations_only(two_motions: DataSet, tmp_path: Path) -> None:
+    recipe, watcher = replace(QUICK, epochs=8, learning_rate=1e-9, early_stop=1, validate_every=3), Watcher()
+    train_split(same(two_motions), tmp_path / "run", TINY, recipe, machine=CPU, observer=watcher)
+    assert [row.epoch for row in watcher.epochs] == [3, 6]
+    assert watcher.steps[-1].step == 12
 
 
 def test_a_loss_that_is_no_number_ends_the_run(two_motions: DataSet, tmp_path: Path) -> None:
