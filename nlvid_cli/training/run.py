@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -31,6 +29,7 @@ from nlvid_cli.interrupts import sigterm_as_ctrl_c
 from nlvid_cli.processors import limit_torch_threads, usable_processors
 from nlvid_cli.training.augment import sided_classes
 from nlvid_cli.training.division import Division
+from nlvid_cli.training.folder import facts_of, prepare_folder
 from nlvid_cli.training.loader import ClipDataset, decoded_side
 from nlvid_cli.training.loop import MODEL_FILE, Loop
 from nlvid_cli.training.memory import FrameMemory, remember_frames
@@ -42,9 +41,6 @@ from nlvid_cli.training.validation import FIGURES, validate
 from nlvid_cli.training.writing import STATE_FILE, writing
 
 log = logging.getLogger(__name__)
-
-RECIPE_FILE = "recipe.json"
-"""Name of the file that says what a run is."""
 
 
 @dataclass(frozen=True)
@@ -151,12 +147,12 @@ def train_split(
         )
     trainee = make_trainee(base, train_data.classes, kind, recipe, nonlocal_blocks, seed)
     trainee = replace(trainee, card=_told(trainee.card, base, train_data, output))
-    facts = _facts(trainee, base, train_data, validation, recipe, nonlocal_blocks, seed)
-    if accelerator.is_main_process:
-        _prepare_folder(output, facts, resume)
-    accelerator.wait_for_everyone()
     ranks, rank = accelerator.num_processes, accelerator.process_index
     division = Division(len(train_data.videos), recipe.epochs, recipe.batch, recipe.accumulation, ranks, rank, seed)
+    facts = facts_of(trainee, base, train_data, validation, recipe, nonlocal_blocks, seed)
+    if accelerator.is_main_process:
+        prepare_folder(output, facts, resume)
+    accelerator.wait_for_everyone()
     dataset = _dataset(train_data, trainee, recipe, seed, output, machine, accelerator, tell)
     try:
         save_seconds = machine.save_minutes * 60
@@ -219,54 +215,6 @@ def _told(card: Card, base: Base, data: DataSet, output: Path) -> Card:
         sources=(),
         accuracy=(),
     )
-
-
-def _facts(
-    trainee: Trainee,
-    base: Base,
-    data: DataSet,
-    validation: DataSet | None,
-    recipe: Recipe,
-    nonlocal_blocks: str | None,
-    seed: int,
-) -> dict[str, Any]:
-    """What makes the run what it is, as JSON has it."""
-    facts = {
-        "recipe": asdict(recipe),
-        "base": base.card.name,
-        "random_weights": base.tensors is None,
-        "nonlocal_blocks": nonlocal_blocks,
-        "seed": seed,
-        "classes": data.classes,
-        "kind": trainee.card.labels.kind,
-        "train_videos": [str(video.path) for video in data.videos],
-        "validation_videos": [str(video.path) for video in validation.videos] if validation else [],
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(facts))
-    return plain
-
-
-def _prepare_folder(output: Path, facts: Mapping[str, Any], resume: bool) -> None:
-    path = output / RECIPE_FILE
-    if resume and path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        changed = _changes(before["recipe"], facts["recipe"])
-        changed += [name for name in facts if name != "recipe" and facts[name] != before.get(name)]
-        if changed:
-            raise UsageError(
-                f"{output}: the run to go on with was started with other {', '.join(changed)}; repeat its command line "
-                "with --resume, or begin another run with another --output"
-            )
-        return
-    if not resume and path.exists():
-        raise UsageError(f"{output}: holds a run already; go on with it by --resume, or choose another --output")
-    with writing(path):
-        output.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-
-
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    return [f"{name} ({before.get(name)}, now {value})" for name, value in after.items() if before.get(name) != value]
 
 
 def _dataset(

@@ -295,6 +295,35 @@ def test_a_folder_is_not_overwritten(two_motions: DataSet, tmp_path: Path) -> No
         train_split(alone(two_motions), tmp_path / "run", TINY, replace(recipe, epochs=2), resume=True, machine=CPU)
 
 
+def test_a_run_that_failed_at_once_does_not_block_its_folder(two_motions: DataSet, tmp_path: Path) -> None:
+    recipe = replace(QUICK, epochs=1, batch=7, accumulation=2)
+    with pytest.raises(UsageError, match="use --batch 8"):
+        train_split(alone(two_motions), tmp_path / "run", TINY, recipe, machine=CPU)
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.json").write_text("{}")  # as of a run that was killed before it had saved anything
+    train_split(alone(two_motions), tmp_path / "run", TINY, replace(recipe, batch=8), machine=CPU)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("name", ["model.safetensors", "state.pt"])
+def test_files_of_others_are_not_overwritten(name: str, resume: bool, two_motions: DataSet, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"precious")
+    with pytest.raises(UsageError, match=f"holds {name}, which would be overwritten; choose another --output"):
+        train_split(alone(two_motions), tmp_path, TINY, QUICK, machine=CPU, resume=resume)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, b"precious")]
+
+
+def test_a_run_does_not_go_on_with_other_labels(two_motions: DataSet, tmp_path: Path) -> None:
+    recipe = replace(QUICK, epochs=1)
+    train_split(alone(two_motions), tmp_path / "run", TINY, recipe, machine=CPU)
+    first, *others = two_motions.videos
+    for changed in (replace(first, labels=(1,)), replace(first, end_seconds=0.5)):
+        data = replace(two_motions, videos=(changed, *others))
+        with pytest.raises(UsageError, match="started with other labels_and_stretches; repeat"):
+            train_split(alone(data), tmp_path / "run", TINY, recipe, resume=True, machine=CPU)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
