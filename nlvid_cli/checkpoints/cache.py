@@ -30,6 +30,7 @@ import platformdirs
 from nlvid_cli.checkpoints.card import BundledSource, Card, HubSource, IndexSource, Source, UrlSource
 from nlvid_cli.checkpoints.checksums import Published, sha256_of
 from nlvid_cli.checkpoints.manifest import load_manifest, weights_folder
+from nlvid_cli.errors import UsageError
 
 READY_FORMAT = "safetensors"
 """Value of ``Card.format`` for files that are nlvid's own already and are used without conversion."""
@@ -101,9 +102,18 @@ def safe_name(name: str) -> str:
 
 
 def cache_folder() -> Path:
-    """``NLVID_CACHE``, or ``nlvid`` in the user's cache folder; it need not exist."""
+    """``NLVID_CACHE``, or ``nlvid`` in the user's cache folder; it need not exist.
+
+    Raises:
+        UsageError: ``NLVID_CACHE`` begins with the home folder of nobody.
+    """
     chosen = os.environ.get("NLVID_CACHE")
-    return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("nlvid", False))
+    if not chosen:
+        return Path(platformdirs.user_cache_dir("nlvid", False))
+    try:
+        return Path(chosen).expanduser().absolute()
+    except RuntimeError:
+        raise UsageError(f"NLVID_CACHE={chosen}: there is no such user's home folder; give another folder") from None
 
 
 def compiled_folder() -> Path:

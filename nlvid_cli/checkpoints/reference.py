@@ -36,13 +36,14 @@ def kind_of(reference: Reference) -> Literal["name", "file", "hub", "url"]:
     """What a user means: the manifest's names go first, and what looks like no path is one of them.
 
     Raises:
-        UsageError: an address of a kind that nlvid does not read.
+        UsageError: an address of a kind that nlvid does not read, or no address.
     """
     if not isinstance(reference, str):
         return "file"
     scheme = re.match(r"(\w[\w+.-]*)://", reference)
     if scheme is not None:
         if scheme[1].lower() in ("http", "https"):
+            _require_address(reference)
             return "url"
         if scheme[1] == "hf":
             return "hub"
@@ -79,6 +80,19 @@ def without_secrets(url: str) -> str:
     """An address without what may be secret in it: user, password, query."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _require_address(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        if parts.hostname and parts.port != 0:
+            return
+    except ValueError:
+        pass
+    shown = re.sub("//.*@", "//***@", url, flags=re.DOTALL).partition("?")[0]
+    raise UsageError(
+        f"{shown}: not an address; write https://host/path, special characters of a password as %2F and so on"
+    )
 
 
 def _is_plain(part: str) -> bool:

@@ -43,6 +43,28 @@ def test_other_addresses_are_refused():
 
 
 @pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://[bad/x.safetensors", "https://[bad/x.safetensors"),
+        ("https://me:se[cret@host/x.pkl?token=1", "https://***@host/x.pkl"),
+        ("https://me:sec/ret@host/x.pkl", "https://***@host/x.pkl"),
+        ("https:///x.pkl", "https:///x.pkl"),
+    ],
+)
+def test_malformed_addresses_are_refused(url, shown):
+    with pytest.raises(UsageError) as error:
+        kind_of(url)
+    assert str(error.value).startswith(f"{shown}: not an address; write https://host/path")
+
+
+def test_the_cache_of_nobody_is_refused(run, monkeypatch):
+    monkeypatch.setenv("NLVID_CACHE", "~no-such-user/x")
+    outcome = run("models", "list")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.startswith("error: NLVID_CACHE=~no-such-user/x: there is no such user's home folder")
+
+
+@pytest.mark.parametrize(
     ("text", "repo", "revision", "path"),
     [
         ("hf://me/repo/model.safetensors", "me/repo", "main", "model.safetensors"),
