@@ -16,8 +16,9 @@ CLASS_FILES = tuple(
 )
 """Files that are looked for beside a table, the first that is there counts."""
 
-_NUMBER_FIRST = re.compile(r"(\d+)[\s,;:]+(\S.*)")
-_NUMBER_LAST = re.compile(r"(.*\S)[\s,;:]+(\d+)")
+_NUMBER = re.compile(r"\d{1,18}")
+_NUMBER_FIRST = re.compile(r"(\d{1,18})[\s,;:]+(\S.*)")
+_NUMBER_LAST = re.compile(r"(.*\S)[\s,;:]+(\d{1,18})")
 
 
 def find_class_names(folders: Iterable[Path]) -> dict[str, str] | None:
@@ -60,7 +61,7 @@ def _from_json(path: Path) -> list[tuple[int, str]]:
         return list(enumerate(data))
     if isinstance(data, dict) and all(isinstance(number, int) for number in data.values()):
         return [(number, name.strip('"')) for name, number in data.items()]
-    if isinstance(data, dict) and all(n.isdecimal() and isinstance(name, str) for n, name in data.items()):
+    if isinstance(data, dict) and all(_NUMBER.fullmatch(n) and isinstance(name, str) for n, name in data.items()):
         return [(int(number), name) for number, name in data.items()]
     raise DataSetError(f"{path}: must be a list of names, or an object of numbers by name or of names by number")
 

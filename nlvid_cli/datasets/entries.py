@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nlvid_cli.datasets.decimals import decimal_order, decimal_value, place_of, places_by_value
 from nlvid_cli.datasets.labelled import DataSet, Kind, LabelledVideo
 from nlvid_cli.datasets.locate import told
 from nlvid_cli.errors import DataSetError, UnknownName, did_you_mean
@@ -121,7 +122,7 @@ def _name_of(entry: Entry, label: str, class_names: Mapping[str, str] | None) ->
         raise DataSetError(f"{entry.where}: the label {label!r} holds control characters, or is not UTF-8")
     if class_names is None:
         return label
-    name = class_names.get(label)
+    name = class_names.get(decimal_value(label) or label)
     if name is None:
         numbers = sorted(class_names, key=lambda text: (len(text), text))
         raise UnknownName(
@@ -138,25 +139,29 @@ def _own_classes(found: Entries, names: Sequence[tuple[str, ...]]) -> tuple[str,
     if found.class_names:  # in the order of the numbers
         ordered = [name for name in dict.fromkeys(found.class_names.values()) if name in used]
     else:
-        ordered = sorted(used, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name))
+        ordered = sorted(used, key=decimal_order)
     return tuple(ordered)
 
 
 def _numbers(
     entries: Sequence[Entry], names: Sequence[tuple[str, ...]], classes: Sequence[str]
 ) -> list[tuple[int, ...]]:
-    """Indices of the labels among the classes: by name (capitals and ``_-`` may differ), or by number."""
+    """Indices of the labels among the classes: by name (capitals, ``_-`` and leading zeros may differ), or by place."""
     by_name = {name: index for index, name in enumerate(classes)}
     folded: dict[str, list[int]] = {}
     for name, index in by_name.items():
         folded.setdefault(_folded(name), []).append(index)
     used = {name for labels in names for name in labels}
-    are_numbers = all(name.isdecimal() for name in used) and not used <= by_name.keys()
+    all_numbers = all(map(str.isdecimal, used)) and not all(map(str.isdecimal, classes))
+    are_numbers = all_numbers and not used <= by_name.keys()
     if are_numbers:
-        by_name = {name: int(name) for name in used if int(name) < len(classes)}
+        by_name = {name: place for name in used if (place := place_of(name, classes)) is not None}
     else:
+        by_value = places_by_value(classes)
         for name in used - by_name.keys():
-            if len(alike := folded.get(_folded(name), [])) == 1:
+            if (value := decimal_value(name)) in by_value and value is not None:
+                by_name[name] = by_value[value]
+            elif len(alike := folded.get(_folded(name), [])) == 1:
                 by_name[name] = alike[0]
     for entry, labels in zip(entries, names, strict=True):
         for name in labels:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from nlvid_cli.datasets.decimals import decimal_value, place_of, places_by_value
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.read import read_data_set
 from nlvid_cli.errors import DataSetError, UnknownName, UsageError, did_you_mean
@@ -36,7 +37,8 @@ def match_classes(data: DataSet, labels: Sequence[str], model: str) -> tuple[Dat
     """The same videos, with indices into the labels of the model; and what is to be told of it.
 
     A class of the data set is the label of that name, or else the one that has the same letters and digits
-    (``air_drumming`` is ``air drumming``). If all classes are called by numbers, these are places in the model's order.
+    (``air_drumming`` is ``air drumming``), or is the same number (``1`` is ``01``). If all classes are called by
+    numbers and the labels are not, these are places in the model's order.
 
     Args:
         data: only classes that some video shows matter.
@@ -52,9 +54,9 @@ def match_classes(data: DataSet, labels: Sequence[str], model: str) -> tuple[Dat
     shown = {index: video for video in reversed(data.videos) for index in video.labels}
     names = {index: data.classes[index] for index in sorted(shown)}
     to_model = _by_name(names, labels)
-    numbered = not to_model and _are_numbers(names.values(), len(labels))
+    numbered = not to_model
     if numbered:
-        to_model = {index: int(name) for index, name in names.items()}
+        to_model = _by_place(names, labels)
     if not to_model:
         raise _other_classes(list(names.values()), labels, model)
     for index, name in names.items():
@@ -68,17 +70,22 @@ def match_classes(data: DataSet, labels: Sequence[str], model: str) -> tuple[Dat
 def _by_name(names: Mapping[int, str], labels: Sequence[str]) -> dict[int, int]:
     """Place of each class among the labels, where there is one."""
     places = {label: place for place, label in enumerate(labels)}
-    by_letters = _by_letters(labels)
-    found = {index: places.get(name, by_letters.get(_letters(name))) for index, name in names.items()}
+    by_letters, by_value = _by_letters(labels), places_by_value(labels)
+    found = {
+        index: places.get(name, by_letters.get(_letters(name), by_value.get(decimal_value(name) or "")))
+        for index, name in names.items()
+    }
     return {index: place for index, place in found.items() if place is not None}
+
+
+def _by_place(names: Mapping[int, str], labels: Sequence[str]) -> dict[int, int]:
+    """Each class as a place among the labels, if all of them can be that."""
+    places = {index: place for index, name in names.items() if (place := place_of(name, labels)) is not None}
+    return places if len(places) == len(names) else {}
 
 
 def _letters(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
-
-
-def _are_numbers(names: Iterable[str], count: int) -> bool:
-    return all(name.isdecimal() and int(name) < count for name in names)
 
 
 def _by_letters(labels: Sequence[str]) -> dict[str, int]:

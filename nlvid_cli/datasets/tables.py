@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nlvid_cli.datasets.class_names import CLASS_FILES, find_class_names
+from nlvid_cli.datasets.decimals import decimal_value
 from nlvid_cli.datasets.entries import Entries, Entry
+from nlvid_cli.datasets.labelled import Kind
 from nlvid_cli.datasets.locate import Locator
 from nlvid_cli.datasets.look import Folder, Place, Wanted
 from nlvid_cli.datasets.table import (
@@ -133,10 +135,20 @@ def _read_tables(
         entries += _read_rows(table, columns, split, by_folder, wanted)
         several = several or _has_several(table, columns)
     folders = (*((wanted.root,) if wanted.root else ()), *(table.path.parent for table, _ in tables))
-    numbers = all(label.isdecimal() for entry in entries for label in entry.labels)
-    return Entries(
-        tuple(entries), source, "multi" if several else "single", find_class_names(folders) if numbers else None
-    )
+    kind: Kind = "multi" if several else "single"
+    if all(label.isdecimal() for entry in entries for label in entry.labels):
+        return Entries(_in_one_spelling(entries), source, kind, find_class_names(folders))
+    return Entries(tuple(entries), source, kind)
+
+
+def _in_one_spelling(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """The same with the first spelling of each number: ``2`` and ``02`` are one label."""
+    spelt: dict[str | None, str] = {}
+
+    def first(label: str) -> str:
+        return spelt.setdefault(decimal_value(label), label)
+
+    return tuple(replace(entry, labels=tuple(dict.fromkeys(map(first, entry.labels)))) for entry in entries)
 
 
 def _find_columns(table: Table) -> _Columns:
@@ -215,7 +227,7 @@ def _labels_of(table: Table, row: Row, columns: _Columns) -> tuple[str, ...]:
     labels = _split_cell(cell) if columns.several or not isinstance(cell, str) else (cell,)
     if not labels and not _has_several(table, columns):
         labels = ("",)  # an empty cell, which is told as such
-    return tuple(dict.fromkeys(str(int(label)) if label.isdecimal() else label for label in labels))
+    return tuple(dict.fromkeys(labels))
 
 
 def _split_cell(cell: Cell) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import pytest
 from nlvid_cli.checkpoints.manifest import find_card, label_names
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.match import match_classes, read_for_model
+from nlvid_cli.datasets.read import read_data_set
 from nlvid_cli.errors import UnknownName, UsageError
 from tests.datasets.conftest import Make
 
@@ -83,3 +84,40 @@ def test_numbers_of_pyslowfasts_lists_are_places(make: Make, write: Make) -> Non
     matched, notes = match_classes(data, kinetics, "i3d")
     assert [kinetics[video.labels[0]] for video in matched.videos] == ["arm wrestling", "zumba"]
     assert "numbers, taken as places, from 0, among the model's labels: 6 as 'arm wrestling'" in notes[0]
+
+
+def test_numbers_that_are_names_are_no_places(make: Make, write: Make) -> None:
+    """A model of classes 01 to 05, and tables that write the same numbers in any way."""
+    make(*(f"{n}.mp4" for n in range(5)))
+    model = ("01", "02", "03", "04", "05")
+    for spelling in ("{:02}", "{}", "{:03}"):
+        rows = [f"{n}.mp4,{spelling.format(n)}\n" for n in range(1, 5)]
+        data = read_for_model(write("t.csv", "".join(rows)), model)
+        matched, _ = match_classes(data, model, "m")
+        assert [model[video.labels[0]] for video in matched.videos] == list(model[:4])
+        assert [video.labels for video in read_data_set(write("t.csv", "".join(rows)), model).videos] == [
+            (0,),
+            (1,),
+            (2,),
+            (3,),
+        ]
+    zero = read_for_model(write("t.csv", "0.mp4,0\n1.mp4,6\n"), model)
+    with pytest.raises(UnknownName, match=r"none of its 2 \(0, 6\) is among the model's 5"):
+        match_classes(zero, model, "m")
+    with pytest.raises(UnknownName, match="no class is called '0'"):
+        read_data_set(write("t.csv", "0.mp4,0\n1.mp4,2\n"), model)
+
+
+def test_a_number_of_thousands_of_digits(make: Make, write: Make) -> None:
+    make("a.mp4", "b.mp4")
+    table = write("t.csv", f"a.mp4,{'9' * 5000}\nb.mp4,1\n")
+    data = read_data_set(table)
+    assert data.classes == ("1", "9" * 5000)
+    kinetics = label_names(find_card("i3d"))
+    with pytest.raises(UnknownName, match="none of its 2"):
+        match_classes(data, kinetics, "i3d")
+    with pytest.raises(UnknownName, match="there is no label 999"):
+        read_data_set(table, kinetics)
+    write("classes.txt", f"1 run\n{'9' * 5000} walk\n")
+    with pytest.raises(UnknownName, match="is none of the 2 classes"):
+        read_data_set(table)

@@ -169,6 +169,15 @@ def test_numbers_as_labels(make: Make, write: Make) -> None:
         read_data_set(table)
 
 
+def test_numbers_stay_as_they_are_written(make: Make, write: Make) -> None:
+    make("a.mp4", "b.mp4", "c.mp4", "d.mp4")
+    data = read_data_set(write("t.csv", "a.mp4,010\nb.mp4,002\nc.mp4,3\nd.mp4,2\n"))
+    assert data.classes == ("002", "3", "010")
+    assert [video.labels for video in data.videos] == [(2,), (0,), (1,), (0,)]
+    several = read_data_set(write("t.csv", "path,labels\na.mp4,01|1|2\nb.mp4,2\n"))
+    assert [video.labels for video in several.videos] == [(0, 1), (1,)]
+
+
 def test_a_folder_with_tables_of_splits(make: Make, write: Make) -> None:
     folder = make("videos/a.mp4", "videos/b.mp4", "videos/c.mp4")
     write("train.csv", "videos/a.mp4,x\nvideos/b.mp4,y\n")
