@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -93,15 +94,15 @@ def build_data_set(found: Entries, classes: Sequence[str] | None) -> DataSet:
 
 
 def _check_repetitions(entries: Sequence[Entry], kind: Kind) -> None:
-    seen: dict[tuple[Path, float | None, float | None], Entry] = {}
+    seen: dict[tuple[str, float | None, float | None], Entry] = {}
     repeated: list[tuple[Entry, Entry]] = []
     for entry in entries:
-        first = seen.setdefault((entry.path, entry.start_seconds, entry.end_seconds), entry)
+        first = seen.setdefault((os.path.realpath(entry.path), entry.start_seconds, entry.end_seconds), entry)
         if first is not entry:
             repeated.append((first, entry))
     if not repeated:
         return
-    places = told((f"{entry.written} in {first.where} and {entry.where}" for first, entry in repeated), len(repeated))
+    places = told((_twice(first, entry) for first, entry in repeated), len(repeated))
     first, entry = repeated[0]
     if first.split != entry.split:
         advice = f"which puts it into both {first.split} and {entry.split}; keep one"
@@ -113,6 +114,11 @@ def _check_repetitions(entries: Sequence[Entry], kind: Kind) -> None:
     else:
         advice = "remove the repetitions"
     raise DataSetError(f"the same video twice: {places}: {advice}")
+
+
+def _twice(first: Entry, entry: Entry) -> str:
+    spelt = entry.written if entry.written == first.written else f"{first.written}, as {entry.written},"
+    return f"{spelt} in {first.where} and {entry.where}"
 
 
 def _name_of(entry: Entry, label: str, class_names: Mapping[str, str] | None) -> str:

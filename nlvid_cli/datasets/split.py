@@ -10,13 +10,14 @@ stratification of Sechidis, Tsoumakas and Vlahavas, 2011, for two subsets; with 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
+from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.datasets.locate import told
 from nlvid_cli.errors import DataSetError, UsageError, did_you_mean
 
@@ -57,7 +58,7 @@ def split_by_fraction(data: DataSet, val_fraction: float, seed: int) -> Split:
         UsageError: the fraction is none.
         DataSetError: nothing could be held out, or there is but one class.
     """
-    held_out = _choose(_units(data, _file_names(data)), _checked(val_fraction), seed)
+    held_out = _choose(_file_units(data), _checked(val_fraction), seed)
     return _split(data, held_out, f"val-{val_fraction:g}-seed-{seed}")
 
 
@@ -110,7 +111,7 @@ def split_by_group(
         raise UsageError("a split by group takes either a fraction or the groups to hold out")
     names = _group_names(data, pattern)
     if held_out is None:
-        chosen = _choose(_units(data, names), _checked(val_fraction or 0.0), seed)
+        chosen = _choose(_group_units(data, names), _checked(val_fraction or 0.0), seed)
         return _split(data, chosen, f"groups-{val_fraction:g}-seed-{seed}")
     for name in held_out:
         if name not in names:
@@ -132,7 +133,7 @@ def folds(data: DataSet, n: int, seed: int, pattern: str | None = None) -> Itera
         UsageError: more folds than files or groups, or fewer than two.
         DataSetError: a class would not be in training in some fold.
     """
-    units = _units(data, _file_names(data) if pattern is None else _group_names(data, pattern))
+    units = _file_units(data) if pattern is None else _group_units(data, _group_names(data, pattern))
     if not 2 <= n <= len(units):
         what = "files" if pattern is None else "groups"
         raise UsageError(f"{n} folds of {len(units)} {what} are impossible; choose from 2 to {len(units)}")
@@ -177,27 +178,27 @@ def _group_names(data: DataSet, pattern: str) -> list[str]:
     return [name for name in names if name]
 
 
-def _file_names(data: DataSet) -> list[str]:
-    return [str(video.path) for video in data.videos]
+def _file_units(data: DataSet) -> list[_Unit]:
+    """A unit for each file, whatever it is called; its name stays the same when the data set is moved."""
+    members = _members(os.path.realpath(video.path) for video in data.videos)
+    return [_unit(data, "/".join(data.videos[numbers[0]].path.parts[-2:]), numbers) for numbers in members.values()]
 
 
-def _units(data: DataSet, names: Sequence[str]) -> list[_Unit]:
+def _group_units(data: DataSet, names: Sequence[str]) -> list[_Unit]:
+    """A unit for each group."""
+    return [_unit(data, name, numbers) for name, numbers in _members(names).items()]
+
+
+def _members(names: Iterable[str]) -> dict[str, list[int]]:
     members: dict[str, list[int]] = {}
     for number, name in enumerate(names):
         members.setdefault(name, []).append(number)
-    return [
-        _Unit(
-            _lasting_name(data.videos[numbers[0]], name),
-            tuple(numbers),
-            frozenset(label for number in numbers for label in data.videos[number].labels),
-        )
-        for name, numbers in members.items()
-    ]
+    return members
 
 
-def _lasting_name(video: LabelledVideo, name: str) -> str:
-    """What stays the same when the data set is moved: the last folder and the file, or the group."""
-    return "/".join(video.path.parts[-2:]) if name == str(video.path) else name
+def _unit(data: DataSet, name: str, numbers: Sequence[int]) -> _Unit:
+    classes = frozenset(label for number in numbers for label in data.videos[number].labels)
+    return _Unit(name, tuple(numbers), classes)
 
 
 def _in_order(units: Iterable[_Unit], seed: int) -> list[_Unit]:

@@ -235,3 +235,18 @@ def test_mistakes() -> None:
         split_by_group(data, "^[^_]+", held_out=["anne"])
     with pytest.raises(UsageError, match="either a fraction or the groups"):
         split_by_group(data, "^[^_]+")
+
+
+def test_stretches_of_a_file_stay_together_however_it_is_called(tmp_path: Path) -> None:
+    """Split by fraction and by folds; the names of files that are there may lead through links."""
+    videos = []
+    for number in range(4):
+        (tmp_path / f"{number}.mp4").touch()
+        (tmp_path / f"link {number}.mp4").symlink_to(tmp_path / f"{number}.mp4")
+        for name in (f"{number}.mp4", f"link {number}.mp4"):
+            path = tmp_path / name
+            videos.append(LabelledVideo(path, (number % 2,), "made", start_seconds=float(len(videos))))
+    data = DataSet(tuple(videos), ("a", "b"), "single", "made")
+    for split in (*(split_by_fraction(data, 0.5, seed) for seed in range(5)), *folds(data, 2, 0)):
+        sides = [{video.path.resolve() for video in part.videos} for part in (split.train, split.val)]
+        assert sides[0].isdisjoint(sides[1])

@@ -77,6 +77,15 @@ def test_missing_files_are_listed_together(make: Make, write: Make, text: str, m
     assert error.value.exit_status == 2
 
 
+def test_another_spelling_of_a_path_is_the_same_video(make: Make, write: Make) -> None:
+    folder = make("a.mp4", "b.mp4", "c/d.mp4")
+    (folder / "e.mp4").symlink_to(folder / "a.mp4")
+    for other in ("./a.mp4", "c/../a.mp4", folder / "a.mp4", "e.mp4"):
+        table = write("t.csv", f"path,label,split\na.mp4,x,train\nb.mp4,y,train\n{other},x,val\n")
+        with pytest.raises(DataSetError, match=r"twice: a\.mp4, as .*[ae]\.mp4, in .*both train and val"):
+            read_data_set(table)
+
+
 def test_missing_files_may_be_left_out(make: Make, write: Make, caplog: pytest.LogCaptureFixture) -> None:
     make("a.mp4", "b.mp4")
     data = read_data_set(write("t.csv", "a.mp4,x\nb.mp4,y\nc.mp4,y\n"), skip_missing=True)
