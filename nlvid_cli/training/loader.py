@@ -34,6 +34,9 @@ from nlvid_cli.video.trim import trim
 MAX_REPLACEMENTS = 50
 """Bad videos in a row before the data set is taken to be unusable."""
 
+MAX_INFOS = 4096
+"""What probing found is kept of so many videos in each worker: 30 MB, where they are of ten seconds each."""
+
 
 @dataclass(frozen=True)
 class BadVideo:
@@ -63,8 +66,11 @@ class Batch:
         return Batch(self.clips.pin_memory(), self.targets.pin_memory(), self.bad)
 
 
+_Sample = tuple[Tensor, Tensor, tuple[BadVideo, ...]]
+
+
 @dataclass
-class ClipDataset(Dataset[tuple[Tensor, Tensor, tuple[BadVideo, ...]]]):
+class ClipDataset(Dataset[_Sample]):
     """Clips by :class:`Key`.
 
     Attributes:
@@ -83,7 +89,7 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, tuple[BadVideo, ...]]]):
     _infos: dict[int, VideoInfo] = field(default_factory=dict)
     _bad: dict[int, str] = field(default_factory=dict)
 
-    def __getitem__(self, key: Key) -> tuple[Tensor, Tensor, tuple[BadVideo, ...]]:
+    def __getitem__(self, key: Key) -> _Sample:
         """(T, 3, crop, crop) uint8, (classes,) float32, and the videos that could not be used for it."""
         bad: list[BadVideo] = []
         rng = np.random.default_rng((self.seed, *key))
@@ -119,10 +125,13 @@ class ClipDataset(Dataset[tuple[Tensor, Tensor, tuple[BadVideo, ...]]]):
         return clip.contiguous(), self._target(labelled, info, numbers)
 
     def _info(self, video: int) -> VideoInfo:
-        if video not in self._infos:
-            remembered = self.memory.infos.get(video)
-            self._infos[video] = remembered or probe(self.data.videos[video].path)
-        return self._infos[video]
+        if video in self.memory.infos:
+            return self.memory.infos[video]
+        info = self._infos.pop(video, None) or probe(self.data.videos[video].path)
+        self._infos[video] = info  # the last one that was used comes last
+        if len(self._infos) > MAX_INFOS:
+            del self._infos[next(iter(self._infos))]
+        return info
 
     def _target(self, labelled: LabelledVideo, info: VideoInfo, numbers: Numbers) -> Tensor:
         target = torch.zeros(len(self.data.classes))
@@ -181,7 +190,7 @@ class Batches:
 
     def __init__(self, dataset: ClipDataset, division: Division, first_step: int, workers: int, pin: bool) -> None:
         loader = DataLoader(
-            dataset,
+            _Attempts(dataset),
             batch_sampler=_Passes(division, first_step),
             num_workers=workers,
             collate_fn=_collate,
@@ -197,10 +206,11 @@ class Batches:
         """The next batch.
 
         Raises:
+            UnreadableVideo: too many videos cannot be used.
             WorkerError: a worker is not there any more.
         """
         try:
-            batch: Batch = next(self._batches)
+            batch: Batch | NlvidError = next(self._batches)
         except RuntimeError as error:
             if "exited unexpectedly" not in str(error):
                 raise
@@ -208,6 +218,8 @@ class Batches:
                 f"a process that decodes training videos has ended unexpectedly ({error}); if memory ran out, use "
                 "fewer --workers; --resume goes on from the last saved state"
             ) from error
+        if isinstance(batch, NlvidError):
+            raise batch
         return batch
 
     def close(self) -> None:
@@ -228,7 +240,23 @@ class _Passes(Sampler[list[Key]]):
         return self.division.passes(self.first_step)
 
 
-def _collate(samples: Sequence[tuple[Tensor, Tensor, tuple[BadVideo, ...]]]) -> Batch:
+@dataclass(frozen=True)
+class _Attempts(Dataset[_Sample | NlvidError]):
+    """Clips, or why there is none: torch makes a page of text of an error that is raised in a worker."""
+
+    clips: ClipDataset
+
+    def __getitem__(self, key: Key) -> _Sample | NlvidError:
+        try:
+            return self.clips[key]
+        except NlvidError as error:
+            return error
+
+
+def _collate(samples: Sequence[_Sample | NlvidError]) -> Batch | NlvidError:
+    for sample in samples:
+        if isinstance(sample, NlvidError):
+            return sample
     clips, targets, bad = zip(*samples, strict=True)
     return Batch(torch.stack(clips), torch.stack(targets), tuple(video for videos in bad for video in videos))
 

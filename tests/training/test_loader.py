@@ -45,6 +45,16 @@ def test_only_the_frames_of_the_clip_are_decoded(clip: Path) -> None:
     assert np.ptp(numbers) == 7
 
 
+def test_what_is_known_of_videos_is_not_kept_for_ever(clip: Path) -> None:
+    video = LabelledVideo(clip, (0,), "")
+    clips = ClipDataset(DataSet((video,) * 3, ("a", "b"), "single", "made"), CARD, QUICK, 0, FrameMemory())
+    with patch.object(loader, "MAX_INFOS", 2), patch.object(loader, "probe", wraps=loader.probe) as probed:
+        for number in (0, 1, 0, 2, 0, 1):
+            clips[Key(0, 0, number)]
+    assert probed.call_count == 4  # 1 is the one that was let go
+    assert len(clips._infos) == 2
+
+
 def test_clips_begin_anywhere_in_the_video(info: VideoInfo, clip: Path) -> None:
     video = LabelledVideo(clip, (0,), "")
     starts = {int(draw_frames(info, video, CARD, np.random.default_rng(n))[0]) for n in range(1000)}

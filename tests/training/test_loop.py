@@ -196,12 +196,12 @@ def test_worker_processes_change_nothing(two_motions: DataSet, tmp_path: Path) -
     assert losses[0] == losses[1]
 
 
-def test_only_bad_videos_are_an_error(two_motions: DataSet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_only_bad_videos_are_an_error(workers: int, two_motions: DataSet, tmp_path: Path) -> None:
     videos = tuple(replace(video, path=tmp_path / "missing.mp4") for video in two_motions.videos)
-    with pytest.raises(UnreadableVideo, match="training videos one after the other cannot be used"):
-        train_split(
-            alone(replace(two_motions, videos=videos)), tmp_path / "run", TINY, QUICK, machine=Machine("cpu", 0)
-        )
+    data, machine = alone(replace(two_motions, videos=videos)), Machine("cpu", workers)
+    with pytest.raises(UnreadableVideo, match=r"^50 training videos one after the other cannot be used.*\Z"):
+        train_split(data, tmp_path / "run", TINY, QUICK, machine=machine)
 
 
 class Watcher(Silent):
