@@ -96,10 +96,10 @@ def train(
     chosen = with_settings(preset.with_changes(changes), settings or ())
     labelled = read_data_set(data, root=root, skip_missing=skip_missing)
     splits = choose_splits(labelled, SplitChoice(val_fraction, group_by, folds, leave_one_out, seed))
-    if not is_launched() and check is not False and not resume:
-        _check(splits, group_by)
-    if check:
-        return
+    if check or (check is None and not is_launched() and not resume):
+        usable = _check(splits, group_by)
+        if check:
+            raise typer.Exit(0 if usable else 1)
     if gpus is not None and gpus > 1 and not is_launched():
         raise typer.Exit(launch(gpus))
     found = SCRATCH if scratch else find_base(base, as_name, DownloadBar())
@@ -126,8 +126,8 @@ def _require_one_beginning(scratch: bool, base: str | None, as_name: str | None)
         raise UsageError("--as says whose network the file has that is named with --base; name one")
 
 
-def _check(splits: list[Split], group_by: str | None) -> None:
-    """Look at the data, once, and tell on stderr what is wrong with it."""
+def _check(splits: list[Split], group_by: str | None) -> bool:
+    """Look at the data, once, and tell on stderr what is wrong with it; returns whether every video can be used."""
     from rich.console import Console
 
     from nlvid_cli.commands.progress import counting_bar
@@ -143,6 +143,7 @@ def _check(splits: list[Split], group_by: str | None) -> None:
             progress=lambda done, _: bar.update(bar.task_ids[0], completed=done),
         )
     Console(stderr=True).print(data_check(report))
+    return not report.unreadable
 
 
 def _train(splits: list[Split], folder: Path, start: Start, several: bool, quiet: bool) -> None:

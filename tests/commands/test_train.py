@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -72,6 +73,15 @@ def test_check_only_looks(run: Run, videos: Path, tmp_path: Path) -> None:
     assert outcome.out == ""
     assert "10 videos of 2 classes" in outcome.err
     assert not (tmp_path / "mine").exists()
+
+
+def test_check_fails_where_a_video_cannot_be_used(run: Run, videos: Path, tmp_path: Path) -> None:
+    data = tmp_path / "videos"
+    shutil.copytree(videos, data)
+    (data / "to the left" / "0.mp4").write_bytes(b"no video")
+    outcome = run("train", data, "--check")
+    assert outcome.status == 1
+    assert "cannot be used: 1" in outcome.err
 
 
 @pytest.mark.parametrize(
