@@ -6,6 +6,7 @@
     <cache>/models/<name>-<key>.json             or a receipt: the ready file lies in the Hub's cache
     <cache>/models/<name>-<key>.onnx             the same network for ONNX Runtime, once it was exported
     <cache>/models/<name>-<key>-faster-*.json    which backend was faster here
+    <cache>/models/<file>.etag                   what the server of an address calls this version of the file
     <cache>/downloads/<name>-<key>-<file>.part   what has come so far of a download that broke off
     <cache>/downloads/<name>-<key>-<file>        a whole file that the user has not said the network of yet
     <cache>/locks/<name>-<key>.lock

@@ -135,11 +135,11 @@ def credentials_in(url: str) -> tuple[str, str] | None:
     return (user, password) if user or password else None
 
 
-def download(session: requests.Session, remote: Remote, target: Path, job: Job) -> str:
+def download(session: requests.Session, remote: Remote, target: Path, job: Job) -> tuple[str, str]:
     """Bring a file to ``target``, whole and checked.
 
     Returns:
-        Its sha256, published or not.
+        Its sha256, published or not, and its ETag, "" if it has none.
 
     Raises:
         SourceError: it cannot be had from there; what came so far is kept for the next run.
@@ -159,7 +159,21 @@ def download(session: requests.Session, remote: Remote, target: Path, job: Job) 
         part.unlink(missing_ok=True)
     require_published(remote.name, host_of(remote.url), remote.published, sums)
     os.replace(part, target)
-    return sums.sha256
+    return sums.sha256, version.etag
+
+
+def has_etag(session: requests.Session, url: str, etag: str) -> bool:
+    """Whether the server says that the file behind an address still has that ETag (RFC 9110, If-None-Match).
+
+    Raises:
+        SourceError: it does not answer.
+    """
+    headers = {"Accept-Encoding": "identity", "If-None-Match": etag}
+    with (
+        source_errors(host_of(url), url),
+        session.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as got,
+    ):
+        return got.status_code == 304
 
 
 def ask(session: requests.Session, url: str, timeout_seconds: float) -> tuple[str, bool, str]:

