@@ -24,4 +24,5 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         state = path.parent / STATE_FILE
         kept = f"; {state} is kept as it was saved last: --resume goes on from there" if state.is_file() else ""
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}){kept}") from error
+        reason = error.strerror or str(error).removeprefix(f"{path}: ")
+        raise OutputError(f"{path}: cannot be written ({reason}){kept}") from error

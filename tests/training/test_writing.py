@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 
 from nlvid_cli.errors import OutputError
+from nlvid_cli.training import records as records_module
 from nlvid_cli.training.observer import EpochRow, StepRow
 from nlvid_cli.training.records import Records, read_rows
 from nlvid_cli.training.state import RunState, load_state, save_state
@@ -45,7 +47,8 @@ def test_the_last_saved_state_is_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
 
 
-def test_rows_that_find_no_room(tmp_path: Path) -> None:
+def test_rows_that_find_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records_module, "SummaryWriter", MagicMock())  # which writes in a thread, whenever it likes
     records = Records(tmp_path, 0)
     records.step(ROW)
     records.flush()
@@ -58,6 +61,12 @@ def test_rows_that_find_no_room(tmp_path: Path) -> None:
     with little_room(10), pytest.raises(OutputError, match=r"metrics\.jsonl: cannot be written"):
         Records(tmp_path, 1)
     assert len(read_rows(tmp_path)) == 2  # rows of before are not lost
+
+
+def test_the_file_is_named_once() -> None:
+    told = r"^model\.safetensors: cannot be written \(full\)$"
+    with pytest.raises(OutputError, match=told), writing(Path("model.safetensors")):
+        raise OSError("model.safetensors: full")
 
 
 def test_other_errors_pass() -> None:
