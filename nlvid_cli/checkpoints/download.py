@@ -169,11 +169,11 @@ def has_etag(session: requests.Session, url: str, etag: str) -> bool:
         SourceError: it does not answer.
     """
     headers = {"Accept-Encoding": "identity", "If-None-Match": etag}
-    with (
-        source_errors(host_of(url), url),
-        session.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as got,
-    ):
-        return got.status_code == 304
+    try:
+        with session.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
+            return response.status_code == 304
+    except (OSError, ValueError) as error:  # as in ask
+        raise SourceError(host_of(url), network_reason(error)) from error
 
 
 def ask(session: requests.Session, url: str, timeout_seconds: float) -> tuple[str, bool, str]:

@@ -345,6 +345,19 @@ def test_an_onnx_file_at_an_address_is_pulled_anew(run, entry, at_address, serve
     assert len(files_of(cache)) == 1
 
 
+def test_a_copy_stays_where_the_server_cannot_be_asked(entry, at_address, foreign_file, server, monkeypatch):
+    url = at_address(foreign_file)
+    server.pages[PATH].headers = {"ETag": '"1"'}
+    found = find_model(url, "entry")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("HTTP_PROXY", "http://me:se[cret@proxy")
+    notes = []
+    assert find_model(url, "entry", note=notes.append, newest=True) == found
+    assert notes[0].endswith(f"; using the copy of {dated(found[1])}, newest or not")
+    assert "malformed" in notes[0]
+    assert "cret@" not in notes[0]
+
+
 def test_a_newer_file_that_is_damaged_leaves_the_copy(entry, at_address, foreign_file, cache):
     url = at_address(foreign_file)
     _, path = find_model(url, "entry")
