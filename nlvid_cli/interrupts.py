@@ -48,12 +48,18 @@ class Interrupts:
 def sigterm_as_ctrl_c() -> Iterator[None]:
     """While it is entered, SIGTERM does what Ctrl-C does, so that what is half done is cleaned away.
 
-    Outside the main thread it does nothing.
+    Also where Ctrl-C itself is ignored, as in the background of a script. Outside the main thread it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    previous = signal.signal(signal.SIGTERM, handle)
     try:
         yield
     finally:

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import signal
 import threading
+from typing import Any
 
 import pytest
 
-from nlvid_cli.interrupts import GentleInterrupt, Interrupts
+from nlvid_cli.interrupts import GentleInterrupt, Interrupts, sigterm_as_ctrl_c
 
 
 def test_an_interrupt_that_was_dropped_is_raised_at_the_next_check() -> None:
@@ -58,3 +59,13 @@ def test_a_launcher_that_sends_it_twice_ends_nothing(monkeypatch: pytest.MonkeyP
         signal.raise_signal(signal.SIGTERM)
         assert interrupt.wanted
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN])
+def test_sigterm_is_an_interrupt_also_where_ctrl_c_is_ignored(ctrl_c: Any) -> None:
+    before = signal.signal(signal.SIGINT, ctrl_c)
+    try:
+        with pytest.raises(KeyboardInterrupt), sigterm_as_ctrl_c():
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, before)
