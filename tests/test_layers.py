@@ -36,6 +36,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "network",
         "training",
         "onnx_export",
+        "backends.streams",
         "backends.torch_backend",
         "checkpoints.convert",
         "checkpoints.formats.torch_file",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nlvid_cli.backends import Array, Outputs, Precision
+from nlvid_cli.backends.streams import Streams, streams_for
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.errors import DeviceError
 from nlvid_cli.network import build_network, load_weights
@@ -21,8 +22,8 @@ log = logging.getLogger(__name__)
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-VIEWS_PER_BATCH = {"cpu": 1, "mps": 1, "cuda": 10}
-"""Views in one forward pass. On a CPU more of them only take more memory: one already fills all cores."""
+VIEWS_PER_BATCH = {"mps": 1, "cuda": 10}
+"""Views in one forward pass. On a CPU each has a pass of its own, several at the same time (:class:`Streams`)."""
 
 
 class TorchBackend:
@@ -53,7 +54,12 @@ class TorchBackend:
         self._scores = SCORES[card.architecture.head.scores]
         if self._device.type == "cuda" and self.precision == "fp32":
             torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: TF32 rounds to 10 bits
-        self.views_per_batch = VIEWS_PER_BATCH[self._device.type]
+        self._streams: Streams | None = None
+        if self._device.type == "cpu":
+            self.views_per_batch, threads = streams_for(torch.get_num_threads())
+            self._streams = Streams(self.views_per_batch, threads) if self.views_per_batch > 1 else None
+        else:
+            self.views_per_batch = VIEWS_PER_BATCH[self._device.type]
 
     def outputs(self, clips: Array) -> Outputs:
         """Run the network on normalised clips, (views, 3, frames, height, width)."""
@@ -62,7 +68,7 @@ class TorchBackend:
         while start < len(clips):
             batch = torch.from_numpy(clips[start : start + self.views_per_batch])
             try:
-                results.append(self._forward(batch))
+                results += self._forward_all(batch)
             except torch.OutOfMemoryError:
                 if len(batch) == 1:
                     raise DeviceError(
@@ -75,6 +81,14 @@ class TorchBackend:
                 continue
             start += len(batch)
         return Outputs(*map(np.concatenate, zip(*results, strict=True)))
+
+    def _forward_all(self, batch: Tensor) -> list[Outputs]:
+        if self._streams is None:
+            return [self._forward(batch)]
+        views = [batch[i : i + 1] for i in range(len(batch))]
+        if 2 * len(views) <= self.views_per_batch:  # too few to fill the processors side by side
+            return [self._forward(view) for view in views]
+        return self._streams.map(self._forward, views)
 
     @torch.inference_mode()
     def _forward(self, batch: Tensor) -> Outputs:

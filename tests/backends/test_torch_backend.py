@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from nlvid_cli.backends import BACKENDS, Outputs
 from nlvid_cli.backends import torch_backend as module
+from nlvid_cli.backends.streams import streams_for
 from nlvid_cli.backends.torch_backend import TorchBackend, choose_device, choose_precision, describe_devices
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.errors import DeviceError
@@ -38,6 +40,40 @@ def test_the_batch_size_does_not_change_the_scores(backend: TorchBackend, clips:
     backend.views_per_batch = 1
 
 
+@pytest.mark.parametrize(("threads", "expected"), [(1, (1, 1)), (2, (2, 1)), (6, (6, 1)), (8, (8, 1)), (64, (8, 8))])
+def test_views_share_the_processors(threads: int, expected: tuple[int, int]) -> None:
+    assert streams_for(threads) == expected
+
+
+def test_views_side_by_side(
+    card: Card, random_tensors: dict[str, np.ndarray], clips: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # or there are no more than processors
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    expected = TorchBackend(card, random_tensors, "cpu", "fp32").outputs(clips).logits
+    try:
+        torch.set_num_threads(2)
+        backend = TorchBackend(card, random_tensors, "cpu", "fp32")
+        assert backend.views_per_batch == 2
+        forward, seen = backend._forward, []
+
+        def noted(batch: torch.Tensor) -> Outputs:
+            seen.append((threading.current_thread().name.startswith("nlvid-view"), torch.get_num_threads(), len(batch)))
+            return forward(batch)
+
+        backend._forward = noted  # type: ignore[method-assign]
+        np.testing.assert_allclose(backend.outputs(clips).logits, expected, rtol=1e-5)
+        assert seen == [(True, 1, 1), (True, 1, 1), (False, 2, 1)]
+        started: list[int] = []
+        thread = threading.Thread(target=lambda: started.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        assert started == [2]  # what others begin with is as before
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_out_of_memory_halves_the_batch_and_goes_on(
     card: Card,
     random_tensors: dict[str, np.ndarray],
@@ -47,7 +83,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
 ) -> None:
     backend = TorchBackend(card, random_tensors, "cpu", "fp32")
     expected = backend.outputs(clips).scores
-    backend.views_per_batch = 3
+    backend.views_per_batch, backend._streams = 3, None  # as on a GPU
     forward = backend._forward
 
     def only_one_view(batch: torch.Tensor) -> Outputs:
