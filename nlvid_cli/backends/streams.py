@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 
 MOST = 4
-"""Views at the same time at most: each takes memory for its activations (0.3 GB for an I3D in bf16)."""
+"""Views at the same time at most: each takes memory for its activations (0.2 GB for an I3D in bf16)."""
 
 T = TypeVar("T")
 R = TypeVar("R")
