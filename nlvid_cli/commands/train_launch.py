@@ -45,20 +45,23 @@ def wait_for(command: Sequence[str]) -> int:
         "PYTHONSAFEPATH": "1",  # or modules that lie in the current folder would be run
         "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGINT,SIGHUP,SIGQUIT",
     }
-    previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, signal.SIG_IGN)}  # handed down to the launcher
-    process = subprocess.Popen(command, env=safe, start_new_session=True)  # noqa: S603
+    process: subprocess.Popen[bytes] | None = None
     interrupted = False
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
         interrupted = True
-        process.send_signal(signal.SIGINT)
+        if process is not None:
+            process.send_signal(signal.SIGINT)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN:  # as nohup ignores SIGHUP
-            previous.setdefault(number, signal.getsignal(number))
-            signal.signal(number, hand_on)
+    heeded = [one for one in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(one) != signal.SIG_IGN]  # as by nohup
+    previous = {number: signal.signal(number, hand_on) for number in heeded}
+    previous[signal.SIGTERM] = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # handed down to the launcher
     try:
+        process = subprocess.Popen(command, env=safe, start_new_session=True)  # noqa: S603
+        signal.signal(signal.SIGTERM, hand_on)
+        if interrupted:  # it came while the launcher was started
+            process.send_signal(signal.SIGINT)
         status = process.wait()
     finally:
         for number, handler in previous.items():

@@ -9,7 +9,10 @@ import pytest
 
 from nlvid_cli.commands.train_launch import wait_for
 
-READY = "signal.signal(signal.SIGINT, lambda *_: sys.exit(1)); os.kill(os.getppid(), signal.{}); time.sleep(60)"
+READY = (
+    "time.sleep(0.5); signal.signal(signal.SIGINT, lambda *_: sys.exit(1)); "
+    "os.kill(os.getppid(), signal.{}); time.sleep(60)"
+)
 
 
 @pytest.mark.parametrize(
