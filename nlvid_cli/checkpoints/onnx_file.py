@@ -11,14 +11,26 @@ from __future__ import annotations
 import math
 import mmap
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from nlvid_cli.checkpoints.protobuf import Value, WireError, int64s, integers, message, parts_of, text
+from nlvid_cli.checkpoints.protobuf import (
+    Parts,
+    Value,
+    WireError,
+    int64s,
+    integers_at,
+    message_at,
+    messages_at,
+    name_at,
+    number_at,
+    parts_of,
+    text,
+    text_at,
+)
 from nlvid_cli.errors import ModelFileError, UnsafeFile
 
 MAX_FILE_BYTES = 2**31
@@ -51,9 +63,6 @@ MAX_AXES = 16
 
 NO_GRAPHS = MAX_DEPTH
 """The depth at which no graph may follow: a function may use one that it is given as often as it likes."""
-
-Parts = Mapping[int, Sequence[Value]]
-"""The values of a message's fields, by their numbers."""
 
 _TYPED_DATA = {4: 4, 10: 8}  # float_data and double_data, by the size of an element in bytes
 _VARINT_DATA = (5, 7, 11)  # int32_data (also of smaller types), int64_data, uint64_data
@@ -151,11 +160,11 @@ def read_onnx(path: Path) -> OnnxModel:
 
 def _model(data: memoryview) -> OnnxModel:
     parts = parts_of(data, 2, 3)
-    graphs = _messages(parts, 7)
+    graphs = messages_at(parts, 7)
     if len(graphs) != 1:
         raise WireError(f"it holds {len(graphs)} graphs" if graphs else "it holds no graph")
-    functions = [parts_of(function, 1, 10) for function in _messages(parts, 25)]
-    keys = [(_name(function, 10), _name(function, 1)) for function in functions]
+    functions = [parts_of(function, 1, 10) for function in messages_at(parts, 25)]
+    keys = [(name_at(function, 10), name_at(function, 1)) for function in functions]
     walk = _Walk({*DOMAINS, *(domain for domain, _ in keys)}, dict.fromkeys(keys, 0))
     sizes = [_function(function, walk) for function in functions]
     for key, size in zip(keys, sizes, strict=True):
@@ -165,14 +174,14 @@ def _model(data: memoryview) -> OnnxModel:
     for kind, name in walk.made:  # operators need not stand in the order in which they are computed
         if walk.shapes[name] > MAX_MADE_VALUES:
             raise UnsafeFile(f"makes a tensor of {walk.shapes[name]} values out of nothing (operator {kind})")
-    opsets = [_opset(entry) for entry in _messages(parts, 8)]
-    properties = [parts_of(entry, 1, 2) for entry in _messages(parts, 14)]
+    opsets = [_opset(entry) for entry in messages_at(parts, 8)]
+    properties = [parts_of(entry, 1, 2) for entry in messages_at(parts, 14)]
     return OnnxModel(
         opset=max((version for domain, version in opsets if domain in ("", "ai.onnx")), default=1),
-        producer=" ".join(_name(parts, number) for number in (2, 3) if number in parts),
-        metadata={_text(entry, 1): _text(entry, 2, 2**24) for entry in properties},
-        inputs=tuple(port for port in map(_port, _messages(graph, 11)) if port.name not in stored),
-        outputs=tuple(map(_port, _messages(graph, 12))),
+        producer=" ".join(name_at(parts, number) for number in (2, 3) if number in parts),
+        metadata={text_at(entry, 1): text_at(entry, 2, 2**24) for entry in properties},
+        inputs=tuple(port for port in map(_port, messages_at(graph, 11)) if port.name not in stored),
+        outputs=tuple(map(_port, messages_at(graph, 12))),
         operators=dict(walk.operators),
         makers=walk.makers,
         weight_kinds=dict(walk.weight_kinds),
@@ -181,12 +190,12 @@ def _model(data: memoryview) -> OnnxModel:
 
 def _function(function: Parts, walk: _Walk) -> int:
     """Look through a function of the file; gives the number of its operators."""
-    if _text(function, 10) in DOMAINS:
-        raise UnsafeFile(f"has a function under the name of an operator of the runtime ({_name(function, 1)})")
+    if text_at(function, 10) in DOMAINS:
+        raise UnsafeFile(f"has a function under the name of an operator of the runtime ({name_at(function, 1)})")
     before = walk.nodes
-    for node in _messages(function, 7):
+    for node in messages_at(function, 7):
         _node(node, walk, 0)
-    for attribute in _messages(function, 11):  # what a call that does not give it gets
+    for attribute in messages_at(function, 11):  # what a call that does not give it gets
         _attribute(attribute, "", walk, NO_GRAPHS)
     return max(1, walk.nodes - before)
 
@@ -198,18 +207,18 @@ def _graph(graph: Parts, walk: _Walk, depth: int) -> set[str]:
     if 15 in graph:
         raise UnsafeFile("has sparse weights, which nlvid does not read; write them as ordinary ones")
     stored: set[str] = set()
-    for tensor in _messages(graph, 5):
+    for tensor in messages_at(graph, 5):
         name, kind, size_bytes = _tensor(tensor, walk)
         stored.add(name)
         walk.weight_kinds[kind] += size_bytes
-    for node in _messages(graph, 1):
+    for node in messages_at(graph, 1):
         _node(node, walk, depth)
     return stored
 
 
 def _node(node: memoryview, walk: _Walk, depth: int) -> None:
     parts = parts_of(node, 4, 7)
-    kind, domain = _name(parts, 4), _name(parts, 7)
+    kind, domain = name_at(parts, 4), name_at(parts, 7)
     walk.operators[kind] += 1
     size = walk.functions.get((domain, kind))
     if size == 0:
@@ -226,7 +235,7 @@ def _node(node: memoryview, walk: _Walk, depth: int) -> None:
     shape_at = {"ConstantOfShape": 0, "Expand": 1}.get(kind)
     if shape_at is not None and len(inputs) > shape_at:
         walk.made.append((kind, inputs[shape_at]))
-    for attribute in _messages(parts, 5):
+    for attribute in messages_at(parts, 5):
         _attribute(attribute, outputs[0] if outputs else "", walk, depth if size is None else NO_GRAPHS)
 
 
@@ -235,29 +244,29 @@ def _attribute(attribute: memoryview, output: str, walk: _Walk, depth: int) -> N
     parts = parts_of(attribute, 5, 6)
     if 22 in parts or 23 in parts:
         raise UnsafeFile("has sparse tensors, which nlvid does not read; write them as ordinary ones")
-    for tensor in (*_messages(parts, 5), *_messages(parts, 10)):
+    for tensor in (*messages_at(parts, 5), *messages_at(parts, 10)):
         _tensor(tensor, walk, output)
-    for graph in (*_messages(parts, 6), *_messages(parts, 11)):
+    for graph in (*messages_at(parts, 6), *messages_at(parts, 11)):
         _graph(parts_of(graph), walk, depth + 1)
     if 8 in parts:
-        walk.note_shape(output, _integers(parts, 8, MAX_AXES))
+        walk.note_shape(output, integers_at(parts, 8, MAX_AXES))
 
 
 def _tensor(tensor: memoryview, walk: _Walk, name: str | None = None) -> tuple[str, str, int]:
     """Name, type and size in bytes of a tensor, whose data must be in the file and as much as its shape says."""
     parts = parts_of(tensor, 2, 8, 9, 14)
-    own_name = _text(parts, 8)
+    own_name = text_at(parts, 8)
     if 13 in parts or parts.get(14) == [1]:
         raise UnsafeFile(_outside(parts))
-    code = _number(parts, 2)
+    code = number_at(parts, 2)
     if code not in TYPES:
         raise WireError(f"the tensor {own_name!r} has elements of type {code}, which nlvid does not know")
     kind, bits = TYPES[code]
-    dims = _integers(parts, 1, MAX_AXES + 1)
+    dims = integers_at(parts, 1, MAX_AXES + 1)
     if len(dims) > MAX_AXES or min(dims, default=0) < 0:
         raise WireError(f"the tensor {own_name!r} has the shape {dims}")
     count = math.prod(dims)
-    raw = _message(parts, 9) if 9 in parts else None
+    raw = message_at(parts, 9) if 9 in parts else None
     if raw is not None:
         there, fits = len(raw) * 8 // bits, len(raw) == -(-count * bits // 8)
     else:
@@ -268,7 +277,7 @@ def _tensor(tensor: memoryview, walk: _Walk, name: str | None = None) -> tuple[s
     if not fits:
         raise WireError(f"the tensor {own_name!r} has the shape {dims}, which is {count} values, but {there} are there")
     if kind == "int64" and count <= MAX_AXES:
-        lengths = int64s(raw) if raw is not None else _integers(parts, 7, count)
+        lengths = int64s(raw) if raw is not None else integers_at(parts, 7, count)
         walk.note_shape(own_name if name is None else name, lengths)
     return own_name, kind, -(-count * bits // 8)
 
@@ -283,8 +292,8 @@ def _count(number: int, value: Value) -> int:
 
 
 def _outside(tensor: Parts) -> str:
-    entries = [parts_of(entry, 1, 2) for entry in _messages(tensor, 13)]
-    places = {_text(entry, 1): _text(entry, 2) for entry in entries}
+    entries = [parts_of(entry, 1, 2) for entry in messages_at(tensor, 13)]
+    places = {text_at(entry, 1): text_at(entry, 2) for entry in entries}
     return (
         f"keeps weights outside itself, in {places.get('location', 'a file that it does not name')!r}; nlvid opens no "
         "other file because of a file. If you trust it, make one file of it with the package onnx: "
@@ -294,53 +303,19 @@ def _outside(tensor: Parts) -> str:
 
 def _port(value_info: memoryview) -> Port:
     info = parts_of(value_info, 1, 2)
-    tensor = parts_of(_message(parts_of(_message(info, 2), 1), 1), 1, 2)
-    kind = TYPES.get(_number(tensor, 1), ("unknown", 0))[0]
-    return Port(_name(info, 1), kind, _shape(_message(tensor, 2)) if 2 in tensor else None)
+    tensor = parts_of(message_at(parts_of(message_at(info, 2), 1), 1), 1, 2)
+    kind = TYPES.get(number_at(tensor, 1), ("unknown", 0))[0]
+    return Port(name_at(info, 1), kind, _shape(message_at(tensor, 2)) if 2 in tensor else None)
 
 
 def _shape(shape: memoryview) -> tuple[int | None, ...]:
-    dims = [parts_of(dim, 1) for dim in _messages(parts_of(shape), 1)]
+    dims = [parts_of(dim, 1) for dim in messages_at(parts_of(shape), 1)]
     if len(dims) > MAX_AXES:
         raise WireError(f"an input or output has {len(dims)} axes")
-    lengths = [_integers(dim, 1, 1) for dim in dims]
+    lengths = [integers_at(dim, 1, 1) for dim in dims]
     return tuple(found[0] if found and found[0] > 0 else None for found in lengths)  # 0 and -1 are old for "any"
 
 
 def _opset(entry: memoryview) -> tuple[str, int]:
     parts = parts_of(entry, 1, 2)
-    return _text(parts, 1), _number(parts, 2)
-
-
-def _messages(parts: Parts, number: int) -> list[memoryview]:
-    """The messages in a field that may be there many times."""
-    return [message(value) for value in parts.get(number, ())]
-
-
-def _message(parts: Parts, number: int) -> memoryview:
-    """The message or the bytes in a field; empty where it is not there."""
-    return message(parts[number][0]) if number in parts else memoryview(b"")
-
-
-def _number(parts: Parts, number: int) -> int:
-    """The number in a field; 0 where it is not there, or is none."""
-    value = parts[number][0] if number in parts else 0
-    return value if isinstance(value, int) else 0
-
-
-def _integers(parts: Parts, number: int, most: int) -> list[int]:
-    """The first ``most`` integers of a field."""
-    return list(islice((entry for value in parts.get(number, ()) for entry in integers(value)), most))
-
-
-def _text(parts: Parts, number: int, limit: int = 2**16) -> str:
-    """The text in a field; empty where it is not there."""
-    return text(parts[number][0], limit) if number in parts else ""
-
-
-def _name(parts: Parts, number: int) -> str:
-    """The same for a text that messages show, and so a terminal may get."""
-    name = _text(parts, number)
-    if not name.isprintable():
-        raise WireError(f"the name {name[:80]!r} holds control characters")
-    return name
+    return text_at(parts, 1), number_at(parts, 2)

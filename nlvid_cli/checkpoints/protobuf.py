@@ -7,7 +7,8 @@ encoding). Nothing is copied and nothing is believed: a length that leads out of
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 """Wire types. Groups (3 and 4) have not been in use since 2008."""
@@ -16,6 +17,9 @@ MAX_FIELDS = 2**17
 """Fields in one message. Empty ones take two bytes of a file, and a hundred times that to look at."""
 
 Value = int | memoryview
+
+Parts = Mapping[int, Sequence[Value]]
+"""The values of a message's fields, by their numbers."""
 
 
 class WireError(ValueError):
@@ -106,6 +110,40 @@ def message(value: Value) -> memoryview:
     if isinstance(value, int):
         raise WireError("a number stands where a message should be")
     return value
+
+
+def messages_at(parts: Parts, number: int) -> list[memoryview]:
+    """The messages in a field that may be there many times."""
+    return [message(value) for value in parts.get(number, ())]
+
+
+def message_at(parts: Parts, number: int) -> memoryview:
+    """The message or the bytes in a field; empty where it is not there."""
+    return message(parts[number][0]) if number in parts else memoryview(b"")
+
+
+def number_at(parts: Parts, number: int) -> int:
+    """The number in a field; 0 where it is not there, or is none."""
+    value = parts[number][0] if number in parts else 0
+    return value if isinstance(value, int) else 0
+
+
+def integers_at(parts: Parts, number: int, most: int) -> list[int]:
+    """The first ``most`` integers of a field."""
+    return list(islice((entry for value in parts.get(number, ()) for entry in integers(value)), most))
+
+
+def text_at(parts: Parts, number: int, limit: int = 2**16) -> str:
+    """The text in a field; empty where it is not there."""
+    return text(parts[number][0], limit) if number in parts else ""
+
+
+def name_at(parts: Parts, number: int) -> str:
+    """The same for a text that messages show, and so a terminal may get."""
+    name = text_at(parts, number)
+    if not name.isprintable():
+        raise WireError(f"the name {name[:80]!r} holds control characters")
+    return name
 
 
 def int64s(raw: memoryview) -> tuple[int, ...]:
