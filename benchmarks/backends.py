@@ -2,11 +2,12 @@
 
     python benchmarks/backends.py [--model i3d --model nl-i3d-r50 --model tiny] [--video clip.mp4] [--rounds 3]
 
-Each form of each model lives in a process of its own, which makes it ready and computes one view to warm up; then all
-of them compute ``rounds`` views in turn. Told are the time until the first scores (imports, loading, first view), the
-median time of a view after that, and the largest resident memory of the process. ``nl-i3d-r50`` is the ResNet-50 I3D
-with 5 non-local blocks on 32 frames, with random weights. int8 is calibrated on the video, and left out without one.
-``torch compiled`` is ``torch.compile`` of the inference form in fp32, which needs a C++ compiler on CPUs.
+Each form of each model lives in a process of its own, which makes it ready and computes as many views as it likes to
+have at once, to warm up; then all of them do so ``rounds`` times in turn. Told are the time until the first scores
+(imports, loading, first views), the median time per view after that, and the largest resident memory of the process.
+``nl-i3d-r50`` is the ResNet-50 I3D with 5 non-local blocks on 32 frames, with random weights. int8 is calibrated on the
+video, and left out without one. ``torch compiled`` is ``torch.compile`` of the inference form in fp32, which needs a
+C++ compiler on CPUs.
 """
 
 from __future__ import annotations
