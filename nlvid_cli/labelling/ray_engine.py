@@ -86,10 +86,13 @@ class RayEngine:
         try:
             entrance = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Entrance).remote()
             with self._watched(entrance) as begun:
-                for batch in self._plan(ray, todo, entrance).iter_batches(batch_size=None, prefetch_batches=0):
-                    rows = [json.loads(row) for row in batch["row"] if row]
-                    done += len(rows)
-                    yield from rows
+                # not iter_batches: it reads ahead in a thread, which asks Ray for more while that is being shut down
+                for bundle in self._plan(ray, todo, entrance).iter_internal_ref_bundles():
+                    for block in ray.get(list(bundle.block_refs)):
+                        told = ray.data.block.BlockAccessor.for_block(block).to_arrow().column("row").to_pylist()
+                        rows = [json.loads(row) for row in told if row]
+                        done += len(rows)
+                        yield from rows
                     if begun and done >= ray.get(begun[0]):
                         return
         except ray.exceptions.RayError as error:
