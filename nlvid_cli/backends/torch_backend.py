@@ -13,7 +13,7 @@ from nlvid_cli.backends import Array, Outputs, Precision
 from nlvid_cli.backends.streams import Streams, streams_for
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.errors import DeviceError
-from nlvid_cli.network import build_network, load_weights
+from nlvid_cli.network import load_network
 from nlvid_cli.network.head import SCORES, mean_logits
 from nlvid_cli.network.inference import inference_form
 from nlvid_cli.processors import limit_torch_threads
@@ -47,8 +47,7 @@ class TorchBackend:
         limit_torch_threads()
         self.device = str(self._device)
         self.precision = choose_precision(self._device, precision)
-        network = build_network(card)
-        load_weights(network, {name: torch.from_numpy(array) for name, array in tensors.items()}, card.name)
+        network = load_network(card, tensors)
         self._dtype = DTYPES[self.precision]
         self._network = inference_form(network, self._device, self._dtype)
         self._scores = SCORES[card.architecture.head.scores]
@@ -102,8 +101,7 @@ def outputs_as_written(card: Card, tensors: Mapping[str, Array], clips: Array) -
 
     On the CPU, in fp32; the yardstick for everything else.
     """
-    network = build_network(card)
-    load_weights(network, {name: torch.from_numpy(array) for name, array in tensors.items()}, card.name)
+    network = load_network(card, tensors)
     output = torch.cat([network(torch.from_numpy(clips[i : i + 1])) for i in range(len(clips))])
     return Outputs(mean_logits(output).numpy(), SCORES[card.architecture.head.scores](output).numpy())
 

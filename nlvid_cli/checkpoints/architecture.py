@@ -11,7 +11,12 @@ part = with_config(ConfigDict(extra="forbid"))
 """Marks a part of the card: unknown keys are errors."""
 
 PositiveInt = Annotated[int, Field(gt=0)]
-Positions3 = tuple[PositiveInt, PositiveInt, PositiveInt]
+Channels = Annotated[int, Field(gt=0, le=2**16)]
+Extent = Annotated[int, Field(gt=0, le=1024)]
+"""Along an axis, or of layers in a row: far more than any network has, so that a card from outside costs little."""
+Padding = Annotated[int, Field(ge=0, le=1024)]
+Epsilon = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positions3 = tuple[Extent, Extent, Extent]
 
 
 @part
@@ -59,7 +64,7 @@ class NonLocal:
     norm: Literal["batch", "affine", "none"] = "batch"
     bias: bool = True
     out_bias: bool = True
-    inner_channels: PositiveInt | None = None
+    inner_channels: Channels | None = None
     group_frames: PositiveInt | None = None
     group_stages: tuple[str, ...] = ()
 
@@ -83,7 +88,7 @@ class InceptionArchitecture:
 
     kind: Literal["inception"]
     head: Head
-    norm_eps: float
+    norm_eps: Epsilon
     nonlocal_blocks: NonLocal | None = None
     last: LastLayer = "mixed_5c"
 
@@ -95,7 +100,7 @@ class Window:
 
     kernel: Positions3
     stride: Positions3
-    padding: tuple[int, int, int] = (0, 0, 0)
+    padding: tuple[Padding, Padding, Padding] = (0, 0, 0)
 
 
 @part
@@ -121,19 +126,19 @@ class ResNetArchitecture:
     """
 
     kind: Literal["resnet"]
-    blocks: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
+    blocks: tuple[Extent, Extent, Extent, Extent]
     stem: Window
     pool1: Window
     head: Head
     block: Literal["bottleneck", "basic"] = "bottleneck"
-    width: PositiveInt = 64
+    width: Channels = 64
     pool2: Window | None = None
     inflate: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]] = ((), (), (), ())
     inflate_kernel: Literal["3x1x1", "3x3x3"] = "3x1x1"
     last_stride: Literal[1, 2] = 2
-    last_dilation: PositiveInt = 1
+    last_dilation: Extent = 1
     norm: Literal["batch", "affine"] = "batch"
-    norm_eps: float = 1e-5
+    norm_eps: Epsilon = 1e-5
     nonlocal_blocks: NonLocal | None = None
 
 

@@ -29,9 +29,16 @@ MAX_VIEW_VALUES = 2**28
 """Numbers in one view, or in one run of a file that fixes the number of views: ten times those of the largest published
 network."""
 
+MAX_CLASSES = 2**20
+
+MAX_STEP = 2**20
+"""Frames from one frame of a clip to the next: ten hours."""
+
 MAX_CLIPS = 1000
 """Clips of a video by a card; the published protocols take 10 at most."""
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 
 
@@ -112,13 +119,13 @@ class Sampling:
     """
 
     frames: PositiveInt
-    step: PositiveInt
+    step: Annotated[int, Field(gt=0, le=MAX_STEP)]
     clips: PositiveInt
     clip_starts: Literal[
         "ends", "ends_truncated", "ends_strided", "wrapped", "scaled_windows", "timed_windows", "centred_segments"
     ]
     short_video: Literal["loop", "hold"]
-    frame_rate: float | None = None
+    frame_rate: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
 
 
 @part
@@ -141,8 +148,8 @@ class Preprocess:
     crop: PositiveInt
     crops: Literal[1, 3]
     resize: Literal["swscale_bilinear", "opencv_bilinear", "float_bilinear"]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[Finite, Finite, Finite]
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     size: Literal["half_up", "floor", "float32_floor", "stretched_340x256"] = "half_up"
     crop_positions: Literal["centre_down", "centre_up", "even", "even_centre_last"] = "centre_down"
 
@@ -162,7 +169,7 @@ class Labels:
     """
 
     kind: Literal["single", "multi"]
-    count: PositiveInt
+    count: Annotated[int, Field(gt=0, le=MAX_CLASSES)]
     file: FileName | None = None
     names: tuple[Text, ...] | None = None
     combine: Literal["mean", "maximum", "softmax_of_mean_logits"] | None = None
@@ -210,7 +217,7 @@ class Card:
     accuracy: tuple[Accuracy, ...] = ()
     commercial_use: bool = True
     redistribution: bool = True
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    temperature: PositiveFloat = 1.0
 
     def with_views(self, clips: int | None, crops: Literal[1, 3] | None, step: int | None) -> Card:
         """The same card with other test views; None keeps what the card says."""

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from nlvid_cli.checkpoints.architecture import Architecture
 from nlvid_cli.checkpoints.card import Card
@@ -21,7 +17,7 @@ from nlvid_cli.checkpoints.formats.opening import require_file
 from nlvid_cli.checkpoints.manifest import load_manifest
 from nlvid_cli.checkpoints.model_file import write_checkpoint
 from nlvid_cli.errors import CheckpointMismatch
-from nlvid_cli.network import build_network, require_fit
+from nlvid_cli.network import require_shapes
 
 
 def convert(path: Path, card: Card, out: Path, note: Callable[[str], None] | None = None) -> Path:
@@ -111,7 +107,7 @@ def _fold_into_convolution(tensors: Tensors, layer: str) -> None:
 def _require_fit(tensors: Tensors, card: Card, family: str, given: Tensors, where: str) -> None:
     """Raise CheckpointMismatch unless the network of the card has exactly these tensors."""
     try:
-        _require_shapes(tensors, card, where)
+        require_shapes(card, tensors, where)
     except CheckpointMismatch as error:
         names = fitting_models(given, family)
         if not names:
@@ -129,26 +125,7 @@ def fitting_models(given: Tensors, family: str) -> list[str]:
 
 def _fits(given: Tensors, card: Card) -> bool:
     try:
-        _require_shapes(fit_norms(given, card.architecture), card, card.name)
+        require_shapes(card, fit_norms(given, card.architecture), card.name)
     except CheckpointMismatch:
         return False
     return True
-
-
-def _require_shapes(tensors: Tensors, card: Card, where: str) -> None:
-    """The strict check of names and shapes, on a network without numbers: that takes hundredths of a second."""
-    with torch.device("meta"), _WithoutInitialisation():
-        network = build_network(card)
-    require_fit(network, {name: tensor.shape for name, tensor in tensors.items()}, where)
-
-
-class _WithoutInitialisation(TorchFunctionMode):
-    """Leaves out random numbers, which shapes do not need and for which torch would load its compiler."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is Tensor.normal_ or getattr(func, "__module__", "") == nn.init.__name__:
-            return kwargs.get("tensor", args[0] if args else None)
-        return func(*args, **kwargs)

@@ -64,7 +64,9 @@ Clips = Annotated[int | None, typer.Option("--clips", min=1, help="Clips per vid
 Crops = Annotated[Literal["1", "3"] | None, typer.Option("--crops", help="Crops per clip. Default: as published.")]
 CROPS: dict[str | None, Literal[1, 3] | None] = {None: None, "1": 1, "3": 3}
 """What :data:`Crops` means; the command line has texts only."""
-Step = Annotated[int | None, typer.Option("--step", min=1, help="Frames from one to the next. Default: as published.")]
+Step = Annotated[
+    int | None, typer.Option("--step", min=1, max=2**20, help="Frames from one to the next. Default: as published.")
+]
 Labels = Annotated[
     list[str] | None,
     typer.Option("--labels", metavar="PATTERN", help='Only these labels, e.g. "swim*"; repeatable.'),

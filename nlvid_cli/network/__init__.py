@@ -6,8 +6,12 @@ A network is a file here and its line in :data:`ARCHITECTURES`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.errors import CheckpointMismatch
@@ -24,6 +28,29 @@ ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
 def build_network(card: Card) -> nn.Module:
     """The network of the card with fresh weights, in evaluation mode."""
     return ARCHITECTURES[card.architecture.kind](card.architecture, card.labels.count).eval()
+
+
+def load_network(card: Card, tensors: Mapping[str, NDArray[Any]]) -> nn.Module:
+    """The network of the card with trained weights, in evaluation mode.
+
+    Before it is made, the tensors must be exactly those that it needs: a card out of a file from outside gets no more
+    memory than the file has tensors for.
+
+    Raises:
+        CheckpointMismatch: if a tensor is missing, is not known, or has another shape.
+    """
+    require_shapes(card, tensors, card.name)
+    with _WithoutInitialisation():
+        network = build_network(card)
+    load_weights(network, {name: torch.from_numpy(array) for name, array in tensors.items()}, card.name)
+    return network
+
+
+def require_shapes(card: Card, tensors: Mapping[str, NDArray[Any]], where: str) -> None:
+    """Check that tensors are those of the card's network, without memory for it; errors as for load_weights."""
+    with torch.device("meta"), _WithoutInitialisation():
+        network = build_network(card)
+    require_fit(network, {name: tensor.shape for name, tensor in tensors.items()}, where)
 
 
 def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
@@ -60,3 +87,18 @@ def require_fit(network: nn.Module, shapes: Mapping[str, tuple[int, ...]], where
 
 def _without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not name.endswith(".num_batches_tracked")}
+
+
+class _WithoutInitialisation(TorchFunctionMode):
+    """Leaves out random numbers, which shapes do not need and weights from a file replace.
+
+    On the device ``meta`` torch would load its compiler for them.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is Tensor.normal_ or getattr(func, "__module__", "") == nn.init.__name__:
+            return kwargs.get("tensor", args[0] if args else None)
+        return func(*args, **kwargs)

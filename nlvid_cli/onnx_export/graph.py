@@ -24,7 +24,7 @@ from nlvid_cli.checkpoints.onnx_contract import (
     REFERENCE_KEY,
 )
 from nlvid_cli.interrupts import Interrupts
-from nlvid_cli.network import build_network, load_weights
+from nlvid_cli.network import load_network
 from nlvid_cli.network.export_form import ExportForm
 from nlvid_cli.verification import Reference
 
@@ -63,8 +63,7 @@ def build_graph(card: Card, tensors: Mapping[str, Array], form: Form) -> onnx.Mo
     Raises:
         CheckpointMismatch: if the weights do not fit the card's network.
     """
-    network = build_network(card)
-    load_weights(network, {name: torch.from_numpy(array) for name, array in tensors.items()}, card.name)
+    network = load_network(card, tensors)
     graph = ExportForm(network, card, DTYPES[form.precision], form.with_preprocess)
     frames, crop = card.sampling.frames, card.preprocess.crop
     # two views, since an exporter takes a length of 1 for a fixed one

@@ -22,7 +22,7 @@ from nlvid_cli.checkpoints.architecture import (
 from nlvid_cli.checkpoints.card import Card, Labels, Preprocess, Sampling
 from nlvid_cli.checkpoints.manifest import label_names
 from nlvid_cli.errors import InputShapeError, UsageError, did_you_mean
-from nlvid_cli.network import build_network, load_weights
+from nlvid_cli.network import build_network, load_weights, require_shapes
 from nlvid_cli.network.inception3d import MIXED_CHANNELS
 from nlvid_cli.network.units import ChannelAffine
 from nlvid_cli.training.recipe import Recipe
@@ -109,8 +109,11 @@ def make_trainee(
 
     Raises:
         UsageError: a layer is not known, or the blocks have no room.
+        CheckpointMismatch: the base's weights are not those of its network.
     """
     card = _with_blocks(_card_for(base.card, classes, kind, recipe), nonlocal_blocks)
+    if base.tensors is not None:
+        require_shapes(base.card, base.tensors, base.card.name)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:

@@ -35,11 +35,48 @@ def test_other_views_leave_the_rest_alone():
         ({"labels": {"kind": "single", "count": 1, "file": "../../x"}}, r"labels\.file: string should match"),
         ({"preprocess": None}, "preprocess: "),
         ({"temperature": 0.0}, "temperature: input should be greater than 0"),
+        ({"labels": {"kind": "single", "count": 10**10}}, r"labels\.count: input should be less than"),
     ],
 )
 def test_every_fault_names_its_place(change, message):
     data = json.loads(card_to_json(find_card("i3d"))) | change
     with pytest.raises(ModelFileError, match=message):
+        card_from_json(json.dumps(data), "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"width": 10**9}, "width"),
+        ({"blocks": (3, 4, 10**6, 3)}, r"blocks\.2"),
+        ({"last_dilation": 10**6}, "last_dilation"),
+        ({"stem": {"kernel": (10**4, 7, 7), "stride": (1, 2, 2)}}, r"stem\.kernel\.0"),
+        ({"pool1": {"kernel": (1, 3, 3), "stride": (1, 2, 2), "padding": (0, -1, 0)}}, r"pool1\.padding\.1"),
+        ({"nonlocal_blocks": {"after": ("res4.1",), "inner_channels": 10**9}}, r"nonlocal_blocks\.inner_channels"),
+        ({"norm_eps": float("nan")}, "norm_eps"),
+    ],
+)
+def test_networks_that_nobody_has_are_refused(change, place):
+    data = json.loads(card_to_json(find_card("nl-i3d")))
+    data["architecture"] |= change
+    with pytest.raises(ModelFileError, match=rf"a\.safetensors: .*architecture\.resnet\.{place}: "):
+        card_from_json(json.dumps(data), "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("sampling", {"frame_rate": 0.0}),
+        ("sampling", {"frame_rate": float("nan")}),
+        ("sampling", {"step": 10**18}),
+        ("preprocess", {"std": (1.0, 0.0, 1.0)}),
+        ("preprocess", {"mean": (1.0, 0.0, float("inf"))}),
+    ],
+)
+def test_numbers_that_make_no_picture_are_refused(part, change):
+    data = json.loads(card_to_json(find_card("i3d")))
+    data[part] |= change
+    with pytest.raises(ModelFileError, match=rf"a\.safetensors: .*{part}\.{next(iter(change))}.*: input should be"):
         card_from_json(json.dumps(data), "a.safetensors")
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.checkpoints.manifest import find_card
 from nlvid_cli.errors import CheckpointMismatch
-from nlvid_cli.network import build_network, load_weights
+from nlvid_cli.network import build_network, load_network, load_weights
 
 
 @pytest.fixture
@@ -43,6 +46,21 @@ def test_wrong_shape_is_told_and_nothing_is_loaded(card: Card, tensors: dict[str
     with pytest.raises(CheckpointMismatch, match=r"head\.classifier\.bias is \(7,\), the network needs \(5,\)"):
         load_weights(network, tensors, "a.safetensors")
     assert torch.equal(network.state_dict()["conv_1a.conv.weight"], before)
+
+
+def test_a_network_with_trained_weights(card: Card, random_tensors: dict[str, np.ndarray]) -> None:
+    network = load_network(card, random_tensors)
+    loaded = network.state_dict()
+    assert all(np.array_equal(loaded[name].numpy(), array) for name, array in random_tensors.items())
+    assert all(tensor.isfinite().all() for tensor in loaded.values())
+    assert not network.training
+
+
+def test_a_card_gets_no_memory_that_its_file_has_no_tensors_for(random_tensors: dict[str, np.ndarray]) -> None:
+    card = find_card("nl-i3d")
+    large = replace(card, architecture=replace(card.architecture, width=2**16))  # 9.4 TB
+    with pytest.raises(CheckpointMismatch, match=r"missing res2\.0\.conv1\.conv\.weight"):
+        load_network(large, random_tensors)
 
 
 def test_many_faults_are_counted(card: Card) -> None:

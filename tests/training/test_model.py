@@ -9,7 +9,7 @@ import torch
 from nlvid_cli.checkpoints.architecture import InceptionArchitecture
 from nlvid_cli.checkpoints.card import Card
 from nlvid_cli.checkpoints.manifest import label_names
-from nlvid_cli.errors import UnknownName, UsageError
+from nlvid_cli.errors import CheckpointMismatch, UnknownName, UsageError
 from nlvid_cli.network import build_network, load_weights
 from nlvid_cli.training.model import SMALL, Base, make_trainee, nonlocal_places
 from nlvid_cli.training.recipe import RECIPES
@@ -88,6 +88,12 @@ def test_a_layer_to_end_at_must_be_one() -> None:
         make_trainee(inception, ("a", "b"), "single", replace(KEEP, until="mixed_4x"), None, seed=1)
     with pytest.raises(UsageError, match="cannot end early; only the Inception I3D can"):
         make_trainee(TINY, ("a", "b"), "single", replace(KEEP, until="res4"), None, seed=1)
+
+
+def test_a_base_gets_no_memory_that_its_file_has_no_tensors_for(base: Base) -> None:
+    large = replace(TINY.card, architecture=replace(TINY.card.architecture, width=2**16))
+    with pytest.raises(CheckpointMismatch, match=r"missing res2\.0\.conv1\.conv\.weight"):
+        make_trainee(Base(large, base.tensors), ("a", "b"), "single", KEEP, None, seed=1)
 
 
 def test_the_head_is_replaced_where_classes_differ(base: Base) -> None:
