@@ -28,8 +28,8 @@ from rich.console import Console
 from rich.table import Table
 
 from nlvid_cli.backends.choose import seconds_per_view
-from nlvid_cli.checkpoints.fetch import fetch
-from nlvid_cli.checkpoints.manifest import find_card, is_known
+from nlvid_cli.card.manifest import find_card, is_known
+from nlvid_cli.models.fetch import fetch
 
 FORMS = ("torch fp32", "torch auto", "torch compiled", "onnx fp32", "onnx int8")
 
@@ -40,7 +40,7 @@ def weights_of(model: str, folder: Path) -> Path:
         return fetch(find_card(model))
     from network import nonlocal_i3d
 
-    from nlvid_cli.checkpoints.model_file import write_checkpoint
+    from nlvid_cli.models.model_file import write_checkpoint
 
     card, tensors = nonlocal_i3d()
     path = folder / "nl-i3d-r50.safetensors"
@@ -51,7 +51,7 @@ def weights_of(model: str, folder: Path) -> Path:
 
 def child(form: str, file: str, device: str) -> None:
     """Make one form of a model ready and compute a view; then one more for each line on stdin. Tells each in JSON."""
-    from nlvid_cli.recognizer import load
+    from nlvid_cli.recognize.recognizer import load
 
     started = time.perf_counter()
     backend = "onnx" if form.startswith("onnx") else "torch"

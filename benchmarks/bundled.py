@@ -29,13 +29,13 @@ from rich.console import Console
 from rich.table import Table
 
 import nlvid_cli
-from nlvid_cli.checkpoints.card import Accuracy, Card
-from nlvid_cli.checkpoints.checksums import sha256_of
-from nlvid_cli.checkpoints.manifest import find_card, weights_folder
-from nlvid_cli.checkpoints.model_file import in_fp16, open_checkpoint, write_checkpoint
+from nlvid_cli.card.card import Accuracy, Card
+from nlvid_cli.card.manifest import find_card, weights_folder
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
-from nlvid_cli.evaluation import Evaluation, ScoredVideo, calibrate, evaluate
-from nlvid_cli.metrics import one_hot, top_k_accuracy
+from nlvid_cli.evaluation.evaluate import Evaluation, ScoredVideo, calibrate, evaluate
+from nlvid_cli.evaluation.metrics import one_hot, top_k_accuracy
+from nlvid_cli.models.model_file import in_fp16, open_checkpoint, write_checkpoint
+from nlvid_cli.models.store.checksums import sha256_of
 
 
 def evaluate_unseen(run: Path) -> Evaluation:

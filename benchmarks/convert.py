@@ -28,8 +28,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from nlvid_cli.checkpoints.convert import convert
-from nlvid_cli.checkpoints.manifest import find_card
+from nlvid_cli.card.manifest import find_card
+from nlvid_cli.models.convert import convert
 from nlvid_cli.network import build_network
 
 MODEL = "nl-i3d-r50-8x8.fair-k400"

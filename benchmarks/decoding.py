@@ -25,7 +25,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from nlvid_cli.checkpoints.card import Sampling
+from nlvid_cli.card.card import Sampling
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames

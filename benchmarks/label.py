@@ -35,10 +35,10 @@ from typing import Any
 import numpy as np
 
 import nlvid_cli
-from nlvid_cli.answer import Answer
-from nlvid_cli.pipeline.batches import Array
-from nlvid_cli.pipeline.pipeline import Limits, Pipeline, Seen
-from nlvid_cli.recognizer import Recognizer
+from nlvid_cli.recognize.answer import Answer
+from nlvid_cli.recognize.pipeline.batches import Array
+from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline, Seen
+from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.video.clips import ClipFacts, Stretch, decode_clips
 from nlvid_cli.video.info import Pixels
 

@@ -23,10 +23,10 @@ from rich.table import Table
 
 from nlvid_cli.backends import Array
 from nlvid_cli.backends.torch_backend import DTYPES, TorchBackend
-from nlvid_cli.checkpoints.architecture import Head, NonLocal, ResNetArchitecture, Window
-from nlvid_cli.checkpoints.card import Card, Sampling
-from nlvid_cli.checkpoints.fetch import fetch, open_checkpoint
-from nlvid_cli.checkpoints.manifest import find_card
+from nlvid_cli.card.architecture import Head, NonLocal, ResNetArchitecture, Window
+from nlvid_cli.card.card import Card, Sampling
+from nlvid_cli.card.manifest import find_card
+from nlvid_cli.models.fetch import fetch, open_checkpoint
 from nlvid_cli.network import build_network, load_weights
 from nlvid_cli.network.head import SCORES
 from nlvid_cli.network.summary import summarise

@@ -16,25 +16,25 @@ from typing import TYPE_CHECKING, Any
 from nlvid_cli._version import __version__
 
 if TYPE_CHECKING:
-    from nlvid_cli.answer import Answer
     from nlvid_cli.errors import NlvidError
-    from nlvid_cli.evaluation import Evaluation, evaluate
+    from nlvid_cli.evaluation.evaluate import Evaluation, evaluate
     from nlvid_cli.onnx_export import export_onnx
-    from nlvid_cli.prediction import Failure, Prediction
-    from nlvid_cli.recognizer import Recognizer, list_models, load
+    from nlvid_cli.recognize.answer import Answer
+    from nlvid_cli.recognize.prediction import Failure, Prediction
+    from nlvid_cli.recognize.recognizer import Recognizer, list_models, load
     from nlvid_cli.training.api import train
 
 _HOMES = {
-    "Answer": "nlvid_cli.answer",
-    "Evaluation": "nlvid_cli.evaluation",
-    "Failure": "nlvid_cli.prediction",
+    "Answer": "nlvid_cli.recognize.answer",
+    "Evaluation": "nlvid_cli.evaluation.evaluate",
+    "Failure": "nlvid_cli.recognize.prediction",
     "NlvidError": "nlvid_cli.errors",
-    "Prediction": "nlvid_cli.prediction",
-    "Recognizer": "nlvid_cli.recognizer",
-    "evaluate": "nlvid_cli.evaluation",
+    "Prediction": "nlvid_cli.recognize.prediction",
+    "Recognizer": "nlvid_cli.recognize.recognizer",
+    "evaluate": "nlvid_cli.evaluation.evaluate",
     "export_onnx": "nlvid_cli.onnx_export",
-    "list_models": "nlvid_cli.recognizer",
-    "load": "nlvid_cli.recognizer",
+    "list_models": "nlvid_cli.recognize.recognizer",
+    "load": "nlvid_cli.recognize.recognizer",
     "train": "nlvid_cli.training.api",
 }
 

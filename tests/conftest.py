@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from nlvid_cli.app import main
-from nlvid_cli.checkpoints.architecture import Head, InceptionArchitecture
-from nlvid_cli.checkpoints.card import Card, Labels, Preprocess, Sampling
+from nlvid_cli.card.architecture import Head, InceptionArchitecture
+from nlvid_cli.card.card import Card, Labels, Preprocess, Sampling
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -91,7 +91,7 @@ def random_tensors(card: Card) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def model_file(card: Card, random_tensors: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model file as nlvid writes it."""
-    from nlvid_cli.checkpoints.model_file import write_checkpoint
+    from nlvid_cli.models.model_file import write_checkpoint
 
     path = tmp_path_factory.mktemp("model") / "random.safetensors"
     write_checkpoint(path, card, random_tensors)

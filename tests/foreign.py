@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nlvid_cli.checkpoints.architecture import NonLocal
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.card.architecture import NonLocal
+from nlvid_cli.card.card import Card
 from tests.golden.builder import dump_python2
 
 Tensors = dict[str, np.ndarray]
@@ -203,7 +203,7 @@ def _gluoncv(card: Card, tensors: Tensors, path: Path) -> None:
 
 
 def _flax_i3d(card: Card, tensors: Tensors, path: Path) -> None:
-    from nlvid_cli.checkpoints.formats.flax_i3d import UNITS
+    from nlvid_cli.models.formats.flax_i3d import UNITS
 
     tree: dict[str, dict[str, object]] = {"params": {}, "batch_stats": {}}
 

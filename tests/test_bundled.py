@@ -14,13 +14,13 @@ import pytest
 from safetensors import safe_open
 
 import nlvid_cli
-from nlvid_cli.checkpoints.checksums import sha256_of
-from nlvid_cli.checkpoints.fetch import fetch
-from nlvid_cli.checkpoints.manifest import find_card, load_manifest, weights_folder
-from nlvid_cli.checkpoints.model_file import open_checkpoint, read_card
+from nlvid_cli.card.manifest import find_card, load_manifest, weights_folder
 from nlvid_cli.datasets.read import read_data_set
 from nlvid_cli.datasets.split import leave_one_group_out
-from nlvid_cli.evaluation import evaluate
+from nlvid_cli.evaluation.evaluate import evaluate
+from nlvid_cli.models.fetch import fetch
+from nlvid_cli.models.model_file import open_checkpoint, read_card
+from nlvid_cli.models.store.checksums import sha256_of
 from tests.clips import make_clip
 
 NAME = "nl1-i3d-inception-16x2.nlvid-weizmann"

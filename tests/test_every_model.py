@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import nlvid_cli
-from nlvid_cli.answer import Answer
-from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.checkpoints.manifest import load_manifest
-from nlvid_cli.checkpoints.model_file import open_checkpoint
-from nlvid_cli.recognizer import Recognizer
+from nlvid_cli.card.card import Card
+from nlvid_cli.card.manifest import load_manifest
+from nlvid_cli.models.model_file import open_checkpoint
+from nlvid_cli.recognize.answer import Answer
+from nlvid_cli.recognize.recognizer import Recognizer
 from tests.clips import make_clip
 from tests.conftest import Run
 from tests.foreign import Tensors, make_tensors, write_foreign

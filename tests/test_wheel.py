@@ -46,7 +46,7 @@ def test_runs_outside_the_repository(wheel: Path, tmp_path: Path) -> None:
         )
         return done.stdout
 
-    where = "from nlvid_cli.checkpoints.manifest import weights_folder; print(weights_folder())"
+    where = "from nlvid_cli.card.manifest import weights_folder; print(weights_folder())"
     assert run("-c", where).strip() == str(place / "nlvid_cli" / "weights")
     assert "i3d-inception-64x1.deepmind-k400" in run("-m", "nlvid_cli", "models", "list")
     assert (place / "bin" / "nlvid").is_file()

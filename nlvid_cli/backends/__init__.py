@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.card.card import Card
 
 Array = NDArray[np.float32]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -52,7 +52,7 @@ class Backend(Protocol):
 
 def _open_torch(card: Card, path: Path, device: str, precision: Precision) -> Backend:
     from nlvid_cli.backends.torch_backend import TorchBackend
-    from nlvid_cli.checkpoints.model_file import open_checkpoint
+    from nlvid_cli.models.model_file import open_checkpoint
 
     return TorchBackend(card, open_checkpoint(path)[1], device, precision)
 

@@ -19,12 +19,12 @@ import numpy as np
 from nlvid_cli._version import __version__
 from nlvid_cli.backends import BACKENDS, Backend, BackendName, Precision
 from nlvid_cli.backends.machine import describe_machine, runtime_version
-from nlvid_cli.checkpoints.cache import cached_path, exported_path, slot_of
-from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.checkpoints.manifest import find_card, is_known
-from nlvid_cli.checkpoints.onnx_contract import card_in
-from nlvid_cli.checkpoints.onnx_file import is_onnx_name, read_onnx
+from nlvid_cli.card.card import Card
+from nlvid_cli.card.manifest import find_card, is_known
 from nlvid_cli.errors import DeviceError, InputShapeError, ModelError, NlvidError, UsageError
+from nlvid_cli.models.onnx_file.contract import card_in
+from nlvid_cli.models.onnx_file.read import is_onnx_name, read_onnx
+from nlvid_cli.models.store.cache import cached_path, exported_path, slot_of
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from nlvid_cli.processors import usable_processors
+from nlvid_cli.system.processors import usable_processors
 
 RUNTIMES = {"torch": ("torch",), "onnx": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")}
 """By backend: the packages that it may come from."""

@@ -16,12 +16,12 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from nlvid_cli.backends import Array, Outputs, Precision
 from nlvid_cli.backends.providers import GPU, Place, places
-from nlvid_cli.checkpoints.cache import compiled_from
-from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.checkpoints.onnx_contract import interface_of
-from nlvid_cli.checkpoints.onnx_file import read_onnx
+from nlvid_cli.card.card import Card
 from nlvid_cli.errors import DeviceError, InputShapeError, ModelFileError
-from nlvid_cli.processors import usable_processors
+from nlvid_cli.models.onnx_file.contract import interface_of
+from nlvid_cli.models.onnx_file.read import read_onnx
+from nlvid_cli.models.store.cache import compiled_from
+from nlvid_cli.system.processors import usable_processors
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from nlvid_cli.backends import Array, Outputs, Precision
 from nlvid_cli.backends.streams import Streams, streams_for
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.card.card import Card
 from nlvid_cli.errors import DeviceError
 from nlvid_cli.network import load_network
 from nlvid_cli.network.head import SCORES, mean_logits
 from nlvid_cli.network.inference import inference_form
-from nlvid_cli.processors import limit_torch_threads
+from nlvid_cli.system.processors import limit_torch_threads
 
 log = logging.getLogger(__name__)
 

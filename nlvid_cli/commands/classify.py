@@ -30,7 +30,7 @@ from nlvid_cli.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from nlvid_cli.prediction import Result
+    from nlvid_cli.recognize.prediction import Result
     from nlvid_cli.report import ReportOptions
 
 
@@ -67,9 +67,9 @@ def classify(
 
       nlvid classify clips/ --model i3d --top-k 3 --format jsonl -o labels.jsonl
     """
-    from nlvid_cli.answer import Answer
     from nlvid_cli.commands.inputs import expand_inputs, is_one_video
     from nlvid_cli.commands.loading import Loading
+    from nlvid_cli.recognize.answer import Answer
     from nlvid_cli.report import ReportOptions
     from nlvid_cli.report.target import refuse_inputs
 
@@ -90,10 +90,10 @@ def _report_all(
 ) -> int:
     """Report each video as it is done, failures on stderr too; returns how many failed."""
     from nlvid_cli.commands.progress import spinner
-    from nlvid_cli.interrupts import Interrupts, sigterm_as_ctrl_c
-    from nlvid_cli.prediction import Failure
+    from nlvid_cli.recognize.prediction import Failure
     from nlvid_cli.report.output import open_report
     from nlvid_cli.report.table import printable
+    from nlvid_cli.system.interrupts import Interrupts, sigterm_as_ctrl_c
 
     failures = 0
     with (

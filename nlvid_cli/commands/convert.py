@@ -32,12 +32,12 @@ def convert(
 
       nlvid models convert I3D_NLN_8x8_R50.pkl --as nl-i3d-r50-8x8.pyslowfast-k400 -o nln.safetensors
     """
-    from nlvid_cli.checkpoints.convert import convert
-    from nlvid_cli.checkpoints.find import adopt
-    from nlvid_cli.checkpoints.formats.opening import require_file
-    from nlvid_cli.checkpoints.manifest import find_card
+    from nlvid_cli.card.manifest import find_card
     from nlvid_cli.commands.options import log
     from nlvid_cli.errors import OutputError, UsageError
+    from nlvid_cli.models.convert import convert
+    from nlvid_cli.models.find import adopt
+    from nlvid_cli.models.formats.opening import require_file
 
     entry = find_card(as_name)
     if output.suffix != ".safetensors":

@@ -30,8 +30,8 @@ from nlvid_cli.commands.options import (
 
 if TYPE_CHECKING:
     from nlvid_cli.datasets.labelled import DataSet
-    from nlvid_cli.evaluation import Evaluation
-    from nlvid_cli.recognizer import Recognizer
+    from nlvid_cli.evaluation.evaluate import Evaluation
+    from nlvid_cli.recognize.recognizer import Recognizer
 
 
 def evaluate(
@@ -74,7 +74,7 @@ def evaluate(
 
       nlvid evaluate kinetics/val.csv --root kinetics/videos --model nl-i3d --crops 3 --json
     """
-    from nlvid_cli.checkpoints.manifest import label_names
+    from nlvid_cli.card.manifest import label_names
     from nlvid_cli.commands.loading import Loading
     from nlvid_cli.commands.options import log
     from nlvid_cli.datasets.match import read_for_model
@@ -126,14 +126,14 @@ def _part(data: DataSet, split: str | None) -> DataSet:
 
 def _evaluate(data: DataSet, recognizer: Recognizer, predictions: Path | None) -> Evaluation:
     """Evaluate with a bar on a terminal, failures on stderr, and predictions written as they come."""
-    from nlvid_cli.checkpoints.manifest import label_names
+    from nlvid_cli.card.manifest import label_names
     from nlvid_cli.commands.progress import counting_bar
-    from nlvid_cli.evaluation import ScoredVideo, evaluate
-    from nlvid_cli.interrupts import Interrupts, sigterm_as_ctrl_c
-    from nlvid_cli.prediction import Failure
+    from nlvid_cli.evaluation.evaluate import ScoredVideo, evaluate
+    from nlvid_cli.recognize.prediction import Failure
     from nlvid_cli.report.output import open_whole
     from nlvid_cli.report.predictions import predictions_writer
     from nlvid_cli.report.table import printable
+    from nlvid_cli.system.interrupts import Interrupts, sigterm_as_ctrl_c
 
     done: list[None] = []
     with ExitStack() as stack:
@@ -173,8 +173,8 @@ def _require_own_file(model: str | None, as_name: str | None) -> None:
     Raises:
         UsageError: the model is something else; says how to get such a file.
     """
-    from nlvid_cli.checkpoints.reference import kind_of
     from nlvid_cli.errors import UsageError
+    from nlvid_cli.models.reference import kind_of
 
     if model is None or kind_of(model) != "file" or as_name is not None:
         name = model or "NAME"
@@ -195,9 +195,9 @@ def _write_temperature(path: Path, evaluation: Evaluation) -> None:
         NlvidError: the videos determine none.
         OutputError: the file cannot be written.
     """
-    from nlvid_cli.checkpoints.model_file import read_card, replace_card
     from nlvid_cli.commands.options import log
     from nlvid_cli.errors import NlvidError, OutputError
+    from nlvid_cli.models.model_file import read_card, replace_card
     from nlvid_cli.report.evaluation import calibration_sentence
 
     if not evaluation.calibration.determined:

@@ -67,8 +67,8 @@ def export(
     from nlvid_cli.commands.inputs import expand_inputs
     from nlvid_cli.commands.options import log
     from nlvid_cli.commands.progress import DownloadBar, spinner
-    from nlvid_cli.interrupts import sigterm_as_ctrl_c
     from nlvid_cli.onnx_export import export_onnx
+    from nlvid_cli.system.interrupts import sigterm_as_ctrl_c
 
     with sigterm_as_ctrl_c(), spinner(f"exporting {model}"):
         exported = export_onnx(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import glob
 import os
 
-from nlvid_cli.labelling.find import TABLE_SUFFIXES, find_videos
+from nlvid_cli.inputs.videos import TABLE_SUFFIXES, find_videos
 
 
 def expand_inputs(names: list[str]) -> list[str]:
-    """Paths of the videos that ``names`` stand for; see :func:`nlvid_cli.labelling.find.find_videos`."""
+    """Paths of the videos that ``names`` stand for; see :func:`nlvid_cli.inputs.videos.find_videos`."""
     return find_videos(names)
 
 

@@ -70,14 +70,14 @@ def label(
 
       nlvid label "s3://bucket/**/*.mp4" -o labels.parquet --shard 3/8
     """
-    from nlvid_cli.answer import Answer
     from nlvid_cli.commands.label_run import Job, Outputs, dry_run, merge, run
     from nlvid_cli.commands.loading import Loading
     from nlvid_cli.errors import UsageError
-    from nlvid_cli.labelling.find import find_videos
+    from nlvid_cli.inputs.videos import find_videos
     from nlvid_cli.labelling.shards import Shard
-    from nlvid_cli.pipeline.pipeline import Limits
-    from nlvid_cli.pipeline.worker import WorkerLimits
+    from nlvid_cli.recognize.answer import Answer
+    from nlvid_cli.recognize.pipeline.pipeline import Limits
+    from nlvid_cli.recognize.pipeline.worker import WorkerLimits
 
     if output is None:
         raise UsageError("say with --output where the rows shall go, for example -o labels.jsonl")

@@ -12,20 +12,21 @@ from typing import Literal
 
 import typer
 
-from nlvid_cli.answer import Answer
 from nlvid_cli.commands.label_progress import duration, progress, summary
 from nlvid_cli.commands.loading import Loading
 from nlvid_cli.errors import UsageError
-from nlvid_cli.interrupts import GentleInterrupt
+from nlvid_cli.inputs.parquet import import_parquet
 from nlvid_cli.labelling import shards
 from nlvid_cli.labelling.ledger import Ledger, locked
 from nlvid_cli.labelling.ray_engine import RayEngine
 from nlvid_cli.labelling.rows import Request
 from nlvid_cli.labelling.run import Engine, LocalEngine, Tally, Todo, label
-from nlvid_cli.labelling.tables import TABLES, import_parquet, make_table
-from nlvid_cli.pipeline.pipeline import Limits
-from nlvid_cli.recognizer import Recognizer
+from nlvid_cli.labelling.tables import TABLES, make_table
+from nlvid_cli.recognize.answer import Answer
+from nlvid_cli.recognize.pipeline.pipeline import Limits
+from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.report.target import behind_links, refuse_inputs
+from nlvid_cli.system.interrupts import GentleInterrupt
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from typing import Literal
 
 from nlvid_cli.backends import BackendName, Precision
 from nlvid_cli.commands.progress import DownloadBar
-from nlvid_cli.recognizer import Recognizer, load
+from nlvid_cli.recognize.recognizer import Recognizer, load
 
 
 @dataclass(frozen=True)
 class Loading:
-    """What the options say of the model; see :func:`nlvid_cli.recognizer.load`."""
+    """What the options say of the model; see :func:`nlvid_cli.recognize.recognizer.load`."""
 
     model: str | None
     as_name: str | None

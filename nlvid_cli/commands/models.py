@@ -16,8 +16,8 @@ from nlvid_cli.commands.remove import remove
 from nlvid_cli.commands.verify import verify
 
 if TYPE_CHECKING:
-    from nlvid_cli.checkpoints.card import Card
-    from nlvid_cli.checkpoints.onnx_contract import OnnxFacts
+    from nlvid_cli.card.card import Card
+    from nlvid_cli.models.onnx_file.contract import OnnxFacts
     from nlvid_cli.network.summary import NetworkSummary
 
 app = typer.Typer(help="Models that nlvid knows by name.", no_args_is_help=True)
@@ -44,8 +44,8 @@ def list_(
 
       nlvid models list --cached --json
     """
-    from nlvid_cli.checkpoints.cache import cached_path
-    from nlvid_cli.checkpoints.manifest import load_manifest
+    from nlvid_cli.card.manifest import load_manifest
+    from nlvid_cli.models.store.cache import cached_path
     from nlvid_cli.report.models import models_table
     from nlvid_cli.report.table import stdout_console
 
@@ -62,7 +62,7 @@ def list_(
 def _list_cached(as_json: bool) -> None:
     from rich.markup import escape
 
-    from nlvid_cli.checkpoints.removal import models_here
+    from nlvid_cli.models.store.removal import models_here
     from nlvid_cli.report.table import plain_table, stdout_console
 
     here = models_here()
@@ -93,7 +93,7 @@ def show(
 
       nlvid models show model.onnx
     """
-    from nlvid_cli.checkpoints.card import card_to_json
+    from nlvid_cli.card.card import card_to_json
     from nlvid_cli.report.models import model_report
     from nlvid_cli.report.table import stdout_console
 
@@ -109,12 +109,12 @@ def show(
 
 def _card_and_file(name: str, as_name: str | None) -> tuple[Card, OnnxFacts | None]:
     """The card of a model, and what an ONNX file says of itself; a model that has a name is not fetched."""
-    from nlvid_cli.checkpoints.find import find_model, find_model_card
-    from nlvid_cli.checkpoints.onnx_contract import facts_of
-    from nlvid_cli.checkpoints.onnx_file import is_onnx_name
-    from nlvid_cli.checkpoints.reference import kind_of
     from nlvid_cli.commands.options import log
     from nlvid_cli.commands.progress import DownloadBar
+    from nlvid_cli.models.find import find_model, find_model_card
+    from nlvid_cli.models.onnx_file.contract import facts_of
+    from nlvid_cli.models.onnx_file.read import is_onnx_name
+    from nlvid_cli.models.reference import kind_of
 
     if kind_of(name) == "name":
         return find_model_card(name, as_name, DownloadBar(), log.info), None
@@ -147,9 +147,9 @@ def pull(name: Name, as_name: As = None, quiet: Quiet = False, verbose: Verbose 
 
       NLVID_CACHE=/data/models nlvid models pull hf://me/my-model/model.safetensors
     """
-    from nlvid_cli.checkpoints.find import find_model
     from nlvid_cli.commands.options import log
     from nlvid_cli.commands.progress import DownloadBar
+    from nlvid_cli.models.find import find_model
 
     card, path = find_model(name, as_name, DownloadBar(), log.info, onnx=True, newest=True)
     log.info("%s is ready; licence: %s", card.name, card.licence)
@@ -168,10 +168,10 @@ def labels(name: Name, as_name: As = None, quiet: Quiet = False, verbose: Verbos
 
       nlvid models labels i3d | grep swim
     """
-    from nlvid_cli.checkpoints.find import find_model_card
-    from nlvid_cli.checkpoints.manifest import label_names
+    from nlvid_cli.card.manifest import label_names
     from nlvid_cli.commands.options import log
     from nlvid_cli.commands.progress import DownloadBar
+    from nlvid_cli.models.find import find_model_card
 
     print("\n".join(label_names(find_model_card(name, as_name, DownloadBar(), log.info))))
 

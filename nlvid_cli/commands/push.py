@@ -28,9 +28,9 @@ def push(
 
       nlvid models push nl-i3d --to me/nl-i3d --revision test
     """
-    from nlvid_cli.checkpoints.find import find_model, find_model_card
-    from nlvid_cli.checkpoints.publish import Target, publish, require_publishable
     from nlvid_cli.commands.progress import DownloadBar
+    from nlvid_cli.models.find import find_model, find_model_card
+    from nlvid_cli.models.publish import Target, publish, require_publishable
 
     target = Target(to, private, revision)
     require_publishable(find_model_card(name, as_name, DownloadBar(), log.info))

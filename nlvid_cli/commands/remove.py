@@ -10,7 +10,7 @@ from nlvid_cli.commands.options import Quiet, Verbose, log
 from nlvid_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from nlvid_cli.checkpoints.removal import Removed
+    from nlvid_cli.models.store.removal import Removed
 
 
 def remove(
@@ -30,7 +30,7 @@ def remove(
 
       nlvid models remove --all
     """
-    from nlvid_cli.checkpoints import removal
+    from nlvid_cli.models.store import removal
 
     if bool(names) == everything:
         raise UsageError("say which models to remove, by their names or with --all, not both")
@@ -43,7 +43,7 @@ def remove(
 
 
 def _tell_what_is_left(removed: Removed) -> None:
-    from nlvid_cli.checkpoints.removal import hub_repository_of
+    from nlvid_cli.models.store.removal import hub_repository_of
 
     for path in removed.left:
         repository = hub_repository_of(path)

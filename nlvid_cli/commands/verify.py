@@ -13,8 +13,8 @@ from nlvid_cli.commands.options import As, AsJson, Device, Quiet, Verbose
 
 if TYPE_CHECKING:
     from nlvid_cli.backends import Precision
-    from nlvid_cli.checkpoints.card import Card
-    from nlvid_cli.verification import Comparison
+    from nlvid_cli.backends.verification import Comparison
+    from nlvid_cli.card.card import Card
 
 
 def verify(
@@ -49,10 +49,10 @@ def verify(
 
       nlvid models verify model.onnx
     """
-    from nlvid_cli.checkpoints.find import find_model
     from nlvid_cli.commands.options import log
     from nlvid_cli.commands.progress import DownloadBar, spinner
     from nlvid_cli.errors import ReferenceMismatch
+    from nlvid_cli.models.find import find_model
 
     card, path = find_model(name, as_name, DownloadBar(), log.info, onnx=True)
     with spinner(f"replaying the references of {card.name}"):
@@ -76,9 +76,9 @@ def _compare_all(
 ) -> tuple[Comparison, ...]:
     """An ONNX file with ONNX Runtime; a model with torch, and its exported file in the cache with ONNX Runtime."""
     from nlvid_cli.backends.choose import usable_export
-    from nlvid_cli.checkpoints.model_file import open_checkpoint
-    from nlvid_cli.checkpoints.onnx_file import is_onnx_name
-    from nlvid_cli.verification import verify, verify_onnx
+    from nlvid_cli.backends.verification import verify, verify_onnx
+    from nlvid_cli.models.model_file import open_checkpoint
+    from nlvid_cli.models.onnx_file.read import is_onnx_name
 
     if is_onnx_name(path.name):
         return verify_onnx(card, path, device, precisions, against)

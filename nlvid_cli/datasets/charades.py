@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 
-from nlvid_cli.checkpoints.manifest import weights_folder
+from nlvid_cli.card.manifest import weights_folder
 from nlvid_cli.datasets.entries import Entries, Entry
 from nlvid_cli.datasets.locate import Locator
 from nlvid_cli.datasets.look import Folder, Place, Wanted
-from nlvid_cli.datasets.table import SPLITS, Row, Table, read_table
-from nlvid_cli.datasets.text import read_lines
 from nlvid_cli.errors import DataSetError
+from nlvid_cli.inputs.table import SPLITS, Row, Table, read_table
+from nlvid_cli.inputs.text import read_lines
 
 CHARADES_FILES = {"train": "Charades_v1_train.csv", "test": "Charades_v1_test.csv"}
 """As the data set is published, by split."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from nlvid_cli.datasets.text import parse_json, read_lines
 from nlvid_cli.errors import DataSetError
+from nlvid_cli.inputs.text import parse_json, read_lines
 
 CLASS_FILES = tuple(
     f"{name}.{suffix}"

@@ -13,8 +13,8 @@ from dataclasses import replace
 from nlvid_cli.datasets.entries import Entries, Entry
 from nlvid_cli.datasets.locate import Locator
 from nlvid_cli.datasets.look import Place, Wanted
-from nlvid_cli.datasets.table import LABEL_COLUMNS, SPLIT_COLUMNS, SPLITS, Row, Table
 from nlvid_cli.errors import DataSetError, VideoError
+from nlvid_cli.inputs.table import LABEL_COLUMNS, SPLIT_COLUMNS, SPLITS, Row, Table
 from nlvid_cli.video.probe import probe
 
 PROBED = 5

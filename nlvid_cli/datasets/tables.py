@@ -13,7 +13,8 @@ from nlvid_cli.datasets.entries import Entries, Entry
 from nlvid_cli.datasets.labelled import Kind
 from nlvid_cli.datasets.locate import Locator
 from nlvid_cli.datasets.look import Folder, Place, Wanted
-from nlvid_cli.datasets.table import (
+from nlvid_cli.errors import DataSetError
+from nlvid_cli.inputs.table import (
     LABEL_COLUMNS,
     LABELS_COLUMNS,
     PATH_COLUMNS,
@@ -24,7 +25,6 @@ from nlvid_cli.datasets.table import (
     Table,
     read_table,
 )
-from nlvid_cli.errors import DataSetError
 from nlvid_cli.video.suffixes import is_video_name
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".txt")

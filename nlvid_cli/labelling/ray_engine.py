@@ -25,14 +25,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nlvid_cli.checkpoints.card import Preprocess, Sampling
+from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.errors import UsageError, WorkerError
 from nlvid_cli.labelling.rows import Request, row_of
 from nlvid_cli.labelling.run import Row, Tally, Todo
-from nlvid_cli.pipeline.pipeline import ENFORCE_SECONDS, Limits
-from nlvid_cli.pipeline.worker import Decoded, DecodeWorker, WorkerLimits, facts_of
-from nlvid_cli.prediction import Failure, FailureReason
-from nlvid_cli.recognizer import Recognizer
+from nlvid_cli.recognize.pipeline.pipeline import ENFORCE_SECONDS, Limits
+from nlvid_cli.recognize.pipeline.worker import Decoded, DecodeWorker, WorkerLimits, facts_of
+from nlvid_cli.recognize.prediction import Failure, FailureReason
+from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.video.clips import Stretch
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nlvid_cli.answer import Answer
-from nlvid_cli.prediction import Result, Views
+from nlvid_cli.recognize.answer import Answer
+from nlvid_cli.recognize.prediction import Result, Views
 from nlvid_cli.video.remote import is_address, remote_state
 
 Identity = tuple[str, str, str]

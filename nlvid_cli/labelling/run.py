@@ -11,9 +11,9 @@ from typing import Any
 
 from nlvid_cli.labelling.ledger import Ledger
 from nlvid_cli.labelling.rows import Request, row_of
-from nlvid_cli.pipeline.pipeline import Limits
-from nlvid_cli.pipeline.stages import Stages
-from nlvid_cli.recognizer import Recognizer
+from nlvid_cli.recognize.pipeline.pipeline import Limits
+from nlvid_cli.recognize.pipeline.stages import Stages
+from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.video.clips import Stretch
 
 Todo = Sequence[tuple[str, dict[str, Any] | None]]

@@ -8,9 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nlvid_cli.csv_lines import csv_writer
-from nlvid_cli.errors import OutputError, UsageError
+from nlvid_cli.errors import OutputError
+from nlvid_cli.inputs.parquet import import_parquet
 from nlvid_cli.labelling.ledger import read_rows
+from nlvid_cli.system.csv_lines import csv_writer
 
 COLUMNS = (
     "video", "label", "index", "score", "unsure", "labels", "model", "model_sha256", "device", "precision",
@@ -54,19 +55,6 @@ def write_parquet(rows: Iterable[dict[str, Any]], path: Path) -> None:
     with parquet.ParquetWriter(path, schema) as table:
         while batch := list(islice(waiting, ROWS_AT_ONCE)):
             table.write_table(pyarrow.Table.from_pylist(batch, schema))
-
-
-def import_parquet() -> Any:
-    """``pyarrow.parquet``.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise UsageError("Parquet needs pyarrow: pip install 'nlvid-cli[parquet]'") from None
-    return pyarrow.parquet
 
 
 TABLES: dict[str, Callable[[Iterable[dict[str, Any]], Path], None]] = {"csv": write_csv, "parquet": write_parquet}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.card.card import Card
 from nlvid_cli.errors import CheckpointMismatch
 from nlvid_cli.network.inception3d import InceptionI3d
 from nlvid_cli.network.resnet3d import ResNet3d

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.card.card import Card
 from nlvid_cli.network.head import SCORES, mean_logits
 from nlvid_cli.network.inception3d import SamePadConv3d, SamePadMaxPool3d
 from nlvid_cli.network.inference import fold_norms

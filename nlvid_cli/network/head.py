@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nlvid_cli.checkpoints.architecture import Head
+from nlvid_cli.card.architecture import Head
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.network.units import times
 

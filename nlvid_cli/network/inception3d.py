@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nlvid_cli.checkpoints.architecture import InceptionArchitecture
+from nlvid_cli.card.architecture import InceptionArchitecture
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.network.head import ConvolutionalHead
 from nlvid_cli.network.nonlocal_block import insert_nonlocal

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from nlvid_cli.checkpoints.architecture import NonLocal
+from nlvid_cli.card.architecture import NonLocal
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.network.pairwise import concatenation_sum, dot_product_sum, softmax_sum
 from nlvid_cli.network.units import Conv, ConvNorm, make_norm

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.card.card import Card
 from nlvid_cli.network import build_network
 from nlvid_cli.network.inception3d import Mixed, SamePadMaxPool3d
 from nlvid_cli.network.nonlocal_block import NonLocalBlock

@@ -14,10 +14,10 @@ from nlvid_cli.backends import Array, Backend
 from nlvid_cli.backends.choose import seconds_per_view
 from nlvid_cli.backends.providers import GPU
 from nlvid_cli.backends.torch_backend import TorchBackend, outputs_as_written
-from nlvid_cli.checkpoints.architecture import Architecture, InceptionArchitecture
-from nlvid_cli.checkpoints.card import Card, Preprocess
+from nlvid_cli.backends.verification import Comparison, Reference, compare, make_blocks
+from nlvid_cli.card.architecture import Architecture, InceptionArchitecture
+from nlvid_cli.card.card import Card, Preprocess
 from nlvid_cli.errors import VideoError
-from nlvid_cli.verification import Comparison, Reference, compare, make_blocks
 from nlvid_cli.video.clips import Stretch, decode_clips
 from nlvid_cli.video.preprocess import preprocess
 

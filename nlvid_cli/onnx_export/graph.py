@@ -12,10 +12,11 @@ import torch
 
 from nlvid_cli._version import __version__
 from nlvid_cli.backends import Array
-from nlvid_cli.checkpoints.card import CARD_KEY, Card, card_to_json
-from nlvid_cli.checkpoints.manifest import label_names
-from nlvid_cli.checkpoints.model_file import VERSION_KEY
-from nlvid_cli.checkpoints.onnx_contract import (
+from nlvid_cli.backends.verification import Reference
+from nlvid_cli.card.card import CARD_KEY, Card, card_to_json
+from nlvid_cli.card.manifest import label_names
+from nlvid_cli.models.model_file import VERSION_KEY
+from nlvid_cli.models.onnx_file.contract import (
     INPUT,
     INPUT_KEY,
     LABELS_KEY,
@@ -23,10 +24,9 @@ from nlvid_cli.checkpoints.onnx_contract import (
     PRECISION_KEY,
     REFERENCE_KEY,
 )
-from nlvid_cli.interrupts import Interrupts
 from nlvid_cli.network import load_network
 from nlvid_cli.network.export_form import ExportForm
-from nlvid_cli.verification import Reference
+from nlvid_cli.system.interrupts import Interrupts
 
 log = logging.getLogger(__name__)
 

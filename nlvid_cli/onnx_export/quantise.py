@@ -28,7 +28,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from nlvid_cli.checkpoints.onnx_contract import INPUT
+from nlvid_cli.models.onnx_file.contract import INPUT
 
 OPERATORS = ["Conv", "MaxPool", "Concat", "Add"]
 """What is quantised. The others lie between or behind them and follow, or are cheap."""

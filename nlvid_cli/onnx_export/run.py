@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from nlvid_cli.checkpoints.cache import cached_path, slot_of
-from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.checkpoints.find import find_model
-from nlvid_cli.checkpoints.manifest import find_card, is_known
-from nlvid_cli.checkpoints.model_file import open_checkpoint
-from nlvid_cli.checkpoints.onnx_file import is_onnx_name
-from nlvid_cli.checkpoints.progress import Progress
+from nlvid_cli.card.card import Card
+from nlvid_cli.card.manifest import find_card, is_known
 from nlvid_cli.errors import NlvidError, OutputError, ReferenceMismatch, UsageError, VideoError
+from nlvid_cli.models.find import find_model
+from nlvid_cli.models.model_file import open_checkpoint
+from nlvid_cli.models.onnx_file.read import is_onnx_name
+from nlvid_cli.models.store.cache import cached_path, slot_of
+from nlvid_cli.models.store.progress import Progress
 
 if TYPE_CHECKING:
     import onnx
 
     from nlvid_cli.backends import Array
+    from nlvid_cli.backends.verification import Comparison, Reference
     from nlvid_cli.onnx_export.check import Speed
     from nlvid_cli.onnx_export.graph import Form
-    from nlvid_cli.verification import Comparison, Reference
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
-from nlvid_cli.prediction import Result
+from nlvid_cli.recognize.prediction import Result
 from nlvid_cli.report.csv_rows import CsvRenderer
 from nlvid_cli.report.json_lines import JsonLinesRenderer, JsonRenderer
 from nlvid_cli.report.table import TableRenderer

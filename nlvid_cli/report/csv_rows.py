@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from nlvid_cli.csv_lines import csv_writer
-from nlvid_cli.prediction import LabelScore, Prediction, Result
+from nlvid_cli.recognize.prediction import LabelScore, Prediction, Result
+from nlvid_cli.system.csv_lines import csv_writer
 
 COLUMNS = (
     "video", "clip", "start_seconds", "end_seconds", "rank", "label", "index", "score",

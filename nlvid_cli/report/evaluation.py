@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from nlvid_cli.evaluation import ClassRow, Evaluation
-from nlvid_cli.prediction import SCHEMA
+from nlvid_cli.evaluation.evaluate import ClassRow, Evaluation
+from nlvid_cli.recognize.prediction import SCHEMA
 from nlvid_cli.report.table import how_it_was_looked_at, plain_table
 
 FIGURE_NAMES = {"top1": "top-1", "top5": "top-5", "mean_class_accuracy": "mean class accuracy", "mAP": "mAP"}

@@ -1,4 +1,4 @@
-"""JSON and JSON Lines: the values of ``nlvid_cli.prediction``, key for key; see ``docs/json.md``."""
+"""JSON and JSON Lines: the values of ``nlvid_cli.recognize.prediction``, key for key; see ``docs/json.md``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from nlvid_cli.prediction import Result
+from nlvid_cli.recognize.prediction import Result
 
 
 class JsonLinesRenderer:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
-from nlvid_cli.checkpoints.card import Card, Source
+from nlvid_cli.card.card import Card, Source
 from nlvid_cli.report.table import plain_table
 
 if TYPE_CHECKING:
-    from nlvid_cli.checkpoints.onnx_contract import OnnxFacts
+    from nlvid_cli.models.onnx_file.contract import OnnxFacts
     from nlvid_cli.network.summary import NetworkSummary
 
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from nlvid_cli.errors import OutputError
-from nlvid_cli.prediction import Result
+from nlvid_cli.recognize.prediction import Result
 from nlvid_cli.report import RENDERERS, Renderer, ReportOptions
 from nlvid_cli.report.target import behind_links
 

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from nlvid_cli.csv_lines import csv_writer
 from nlvid_cli.errors import UsageError
-from nlvid_cli.evaluation import ScoredVideo
-from nlvid_cli.prediction import SCHEMA, Failure
+from nlvid_cli.evaluation.evaluate import ScoredVideo
+from nlvid_cli.recognize.prediction import SCHEMA, Failure
+from nlvid_cli.system.csv_lines import csv_writer
 
 COLUMNS = (
     "video", "where", "actual", "predicted", "correct", "score", "actual_score", "actual_rank", "error_type",

@@ -11,10 +11,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nlvid_cli.prediction import Prediction, Result, Views
+from nlvid_cli.recognize.prediction import Prediction, Result, Views
 
 if TYPE_CHECKING:
-    from nlvid_cli.evaluation import Evaluation
+    from nlvid_cli.evaluation.evaluate import Evaluation
 
 BAR_WIDTH = 20
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from nlvid_cli.errors import NlvidError
-from nlvid_cli.evaluation import Evaluation, ScoredVideo
-from nlvid_cli.prediction import Failure
+from nlvid_cli.evaluation.evaluate import Evaluation, ScoredVideo
+from nlvid_cli.recognize.prediction import Failure
 from nlvid_cli.report.curves import Curve, chart
 from nlvid_cli.report.evaluation import FIGURE_NAMES, calibration_sentence, figure_name, percent, worst_first
 from nlvid_cli.report.page import plain, write_page

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.card.card import Card
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.errors import NlvidError, UnreadableVideo, WorkerError
 from nlvid_cli.training.augment import apply_look, draw_look

@@ -19,12 +19,12 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from nlvid_cli.checkpoints.model_file import in_fp16, write_checkpoint
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.errors import NumericalError, WorkerError
-from nlvid_cli.evaluation import Evaluation
-from nlvid_cli.interrupts import GentleInterrupt
+from nlvid_cli.evaluation.evaluate import Evaluation
+from nlvid_cli.models.model_file import in_fp16, write_checkpoint
 from nlvid_cli.network.head import mean_logits
+from nlvid_cli.system.interrupts import GentleInterrupt
 from nlvid_cli.training.augment import mix_pairs, normalise
 from nlvid_cli.training.division import Division
 from nlvid_cli.training.figures import TrainFigure

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.card.card import Card
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.video.info import Numbers, VideoInfo
 from nlvid_cli.video.picture import SIZES

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nlvid_cli.checkpoints.architecture import (
+from nlvid_cli.card.architecture import (
     Architecture,
     Head,
     InceptionArchitecture,
@@ -19,8 +19,8 @@ from nlvid_cli.checkpoints.architecture import (
     ResNetArchitecture,
     Window,
 )
-from nlvid_cli.checkpoints.card import Card, Labels, Preprocess, Sampling
-from nlvid_cli.checkpoints.manifest import label_names
+from nlvid_cli.card.card import Card, Labels, Preprocess, Sampling
+from nlvid_cli.card.manifest import label_names
 from nlvid_cli.errors import InputShapeError, UsageError, did_you_mean
 from nlvid_cli.network import build_network, load_weights, require_shapes
 from nlvid_cli.network.inception3d import MIXED_CHANNELS

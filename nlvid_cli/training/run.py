@@ -16,17 +16,17 @@ from accelerate.state import AcceleratorState
 
 from nlvid_cli._version import __version__
 from nlvid_cli.backends.torch_backend import choose_device, choose_precision
-from nlvid_cli.checkpoints.card import Accuracy, Card
-from nlvid_cli.checkpoints.fetch import fetch_default
-from nlvid_cli.checkpoints.find import find_model
-from nlvid_cli.checkpoints.model_file import open_checkpoint, replace_card
-from nlvid_cli.checkpoints.progress import Progress
+from nlvid_cli.card.card import Accuracy, Card
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.errors import UsageError
-from nlvid_cli.evaluation import Evaluation
-from nlvid_cli.interrupts import sigterm_as_ctrl_c
-from nlvid_cli.processors import limit_torch_threads, usable_processors
+from nlvid_cli.evaluation.evaluate import Evaluation
+from nlvid_cli.models.fetch import fetch_default
+from nlvid_cli.models.find import find_model
+from nlvid_cli.models.model_file import open_checkpoint, replace_card
+from nlvid_cli.models.store.progress import Progress
+from nlvid_cli.system.interrupts import sigterm_as_ctrl_c
+from nlvid_cli.system.processors import limit_torch_threads, usable_processors
 from nlvid_cli.training.augment import sided_classes
 from nlvid_cli.training.division import Division
 from nlvid_cli.training.folder import facts_of, prepare_folder

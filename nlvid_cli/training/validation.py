@@ -1,4 +1,4 @@
-"""Validation during training: the evaluation of :mod:`nlvid_cli.evaluation`, shared out among the processes."""
+"""Validation during training: that of :mod:`nlvid_cli.evaluation.evaluate`, shared out among the processes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from accelerate.utils import gather_object
 
 from nlvid_cli.backends.torch_backend import TorchBackend
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.card.card import Card
 from nlvid_cli.datasets.labelled import DataSet
-from nlvid_cli.evaluation import Evaluation, score_videos, summarise
-from nlvid_cli.recognizer import Recognizer
+from nlvid_cli.evaluation.evaluate import Evaluation, score_videos, summarise
+from nlvid_cli.recognize.recognizer import Recognizer
 
 FIGURES = {"single": "top1", "multi": "mAP"}
 """What decides which weights are the best, by the kind of the labels."""

@@ -20,7 +20,7 @@ import numpy as np
 from nlvid_cli.video.info import Numbers
 
 if TYPE_CHECKING:
-    from nlvid_cli.checkpoints.card import Sampling
+    from nlvid_cli.card.card import Sampling
 
 TARGET_RATE = 30
 """Frames per second in which PySlowFast and PyTorchVideo count the step of a clip, whatever the video's rate."""

@@ -19,7 +19,7 @@ from nlvid_cli.video.sample import FramePlan, sample
 from nlvid_cli.video.trim import trim
 
 if TYPE_CHECKING:
-    from nlvid_cli.checkpoints.card import Preprocess, Sampling
+    from nlvid_cli.card.card import Preprocess, Sampling
 
 
 @dataclass(frozen=True)

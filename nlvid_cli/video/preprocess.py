@@ -12,7 +12,7 @@ from nlvid_cli.errors import InputShapeError
 from nlvid_cli.video.info import Pixels
 
 if TYPE_CHECKING:
-    from nlvid_cli.checkpoints.card import Preprocess
+    from nlvid_cli.card.card import Preprocess
 
 Views = NDArray[np.float32]
 

@@ -23,7 +23,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from nlvid_cli.errors import UnreadableVideo
-from nlvid_cli.processors import usable_processors
+from nlvid_cli.system.processors import usable_processors
 from nlvid_cli.video.container import check_frame_shape, open_video
 from nlvid_cli.video.decode import (
     SeekingFailedError,

@@ -23,7 +23,7 @@ from nlvid_cli.video.clip_rules import CLIP_STARTS, Timeline, clip_span
 from nlvid_cli.video.info import Numbers, Times, VideoInfo
 
 if TYPE_CHECKING:
-    from nlvid_cli.checkpoints.card import Sampling
+    from nlvid_cli.card.card import Sampling
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,10 @@ from onnx import helper
 from nlvid_cli.backends import Outputs, choose
 from nlvid_cli.backends.choose import open_backend, seconds_per_view, usable_export
 from nlvid_cli.backends.machine import describe_machine, runtime_version
-from nlvid_cli.checkpoints.cache import cached_path, exported_path, slot_of
-from nlvid_cli.checkpoints.card import CARD_KEY, Card, card_to_json
-from nlvid_cli.checkpoints.manifest import find_card
+from nlvid_cli.card.card import CARD_KEY, Card, card_to_json
+from nlvid_cli.card.manifest import find_card
 from nlvid_cli.errors import DeviceError, InputShapeError, ModelFileError, NlvidError, UsageError
+from nlvid_cli.models.store.cache import cached_path, exported_path, slot_of
 from tests.conftest import Run
 from tests.onnx_models import make_model, write_model
 

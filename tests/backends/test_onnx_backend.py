@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from nlvid_cli.backends import BACKENDS, Outputs, onnx_backend, providers
 from nlvid_cli.backends.onnx_backend import OnnxBackend, _brief, as_input, threads
 from nlvid_cli.backends.providers import Place, places
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.card.card import Card
 from nlvid_cli.errors import DeviceError, InputShapeError, ModelFileError, UnsafeFile
 from tests.onnx_models import make_model, weights_of, write_model
 

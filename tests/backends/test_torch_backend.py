@@ -11,7 +11,7 @@ from nlvid_cli.backends import BACKENDS, Outputs
 from nlvid_cli.backends import torch_backend as module
 from nlvid_cli.backends.streams import streams_for
 from nlvid_cli.backends.torch_backend import TorchBackend, choose_device, choose_precision, describe_devices
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.card.card import Card
 from nlvid_cli.errors import DeviceError
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlvid_cli.checkpoints.card import Card, Labels
-from nlvid_cli.checkpoints.model_file import read_card, write_checkpoint
+from nlvid_cli.card.card import Card, Labels
+from nlvid_cli.models.model_file import read_card, write_checkpoint
 from tests.clips import make_clip
 from tests.conftest import Run
 
@@ -200,7 +200,7 @@ def test_a_class_alone_and_classes_of_another_model(evaluate: Run, data: Path, t
 def test_an_interruption_keeps_the_answers_so_far(
     evaluate: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    from nlvid_cli.recognizer import Recognizer
+    from nlvid_cli.recognize.recognizer import Recognizer
 
     score_many = Recognizer.score_many
 

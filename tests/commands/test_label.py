@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 
 import nlvid_cli
-from nlvid_cli.answer import Answer
-from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.checkpoints.model_file import write_checkpoint
-from nlvid_cli.prediction import Prediction
+from nlvid_cli.card.card import Card
+from nlvid_cli.models.model_file import write_checkpoint
+from nlvid_cli.recognize.answer import Answer
+from nlvid_cli.recognize.prediction import Prediction
 from tests.clips import make_clip, png, silence
 from tests.conftest import Run
 
@@ -155,7 +155,7 @@ def _plain(prediction: Prediction) -> dict[str, Any]:
 def test_hang_crash_and_memory_cost_a_row_each(
     run: Run, model_file: Path, good: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nlvid_cli.pipeline.worker.MODULE", "tests.pipeline.odd_decoder")
+    monkeypatch.setattr("nlvid_cli.recognize.pipeline.worker.MODULE", "tests.recognize.pipeline.odd_decoder")
     folder = _folder(tmp_path / "videos", good, 12)
     for name in ("hang", "crash", "hungry"):
         shutil.copy(good[0], folder / f"{name}.mp4")

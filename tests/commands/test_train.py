@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nlvid_cli.checkpoints.model_file import write_checkpoint
 from nlvid_cli.commands import train as command
+from nlvid_cli.models.model_file import write_checkpoint
 from nlvid_cli.training.model import make_trainee, tensors_of
 from tests.conftest import Run
 from tests.training.made import QUICK, TINY, motions

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nlvid_cli.checkpoints.manifest import find_card, label_names
+from nlvid_cli.card.manifest import find_card, label_names
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.match import match_classes, read_for_model
 from nlvid_cli.datasets.read import read_data_set

@@ -14,9 +14,9 @@ from torch import nn
 
 import nlvid_cli
 from nlvid_cli.app import main
-from nlvid_cli.checkpoints.model_file import open_checkpoint
+from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.network.nonlocal_block import NonLocalBlock
-from nlvid_cli.recognizer import Recognizer
+from nlvid_cli.recognize.recognizer import Recognizer
 from tests.golden.builder import DATA, families, make_input, make_tensors, read_table, write_checkpoint
 from tests.plain_resnet import GRAPHS, PlainResNet
 

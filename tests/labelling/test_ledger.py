@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from nlvid_cli.answer import Answer
 from nlvid_cli.errors import OutputError
 from nlvid_cli.labelling.ledger import Ledger, locked, read_rows
 from nlvid_cli.labelling.rows import Request, file_state, line_of, parse_line, row_of
-from nlvid_cli.prediction import Failure, FailureReason, LabelScore, Prediction, Views
+from nlvid_cli.recognize.answer import Answer
+from nlvid_cli.recognize.prediction import Failure, FailureReason, LabelScore, Prediction, Views
 
 VIEWS = Views(3, 1, 8, 2)
 REQUEST = Request("model", "0123", VIEWS, False, Answer())

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 import nlvid_cli
-from nlvid_cli.answer import Answer
 from nlvid_cli.labelling.ray_engine import Entrance, _Look, decode_row
 from nlvid_cli.labelling.rows import Request, row_of
-from nlvid_cli.pipeline.worker import WorkerLimits
-from nlvid_cli.recognizer import Recognizer
+from nlvid_cli.recognize.answer import Answer
+from nlvid_cli.recognize.pipeline.worker import WorkerLimits
+from nlvid_cli.recognize.recognizer import Recognizer
 from tests.clips import make_clip
 
 STATE = {"size_bytes": 1}

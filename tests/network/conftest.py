@@ -16,8 +16,8 @@ def golden() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def real_network() -> torch.nn.Module:
-    from nlvid_cli.checkpoints.fetch import fetch, open_checkpoint
-    from nlvid_cli.checkpoints.manifest import find_card
+    from nlvid_cli.card.manifest import find_card
+    from nlvid_cli.models.fetch import fetch, open_checkpoint
     from nlvid_cli.network import build_network, load_weights
 
     card = find_card("i3d")

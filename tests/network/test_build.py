@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.checkpoints.manifest import find_card
+from nlvid_cli.card.card import Card
+from nlvid_cli.card.manifest import find_card
 from nlvid_cli.errors import CheckpointMismatch
 from nlvid_cli.network import build_network, load_network, load_weights
 

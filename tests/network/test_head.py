@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from nlvid_cli.checkpoints.architecture import Head
+from nlvid_cli.card.architecture import Head
 from nlvid_cli.network.head import SCORES, ConvolutionalHead, mean_logits
 
 LOGITS = torch.tensor([[0.0, 2.0], [1.0, -1.0]]).reshape(1, 2, 2, 1, 1)  # 2 classes at 2 positions in time

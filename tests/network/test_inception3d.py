@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from nlvid_cli.checkpoints.architecture import Head, InceptionArchitecture
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.card.architecture import Head, InceptionArchitecture
+from nlvid_cli.card.card import Card
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.network import build_network
 from nlvid_cli.network.inception3d import InceptionI3d, SamePadConv3d, SamePadMaxPool3d, same_padding

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nlvid_cli.checkpoints.architecture import Head, InceptionArchitecture, NonLocal
+from nlvid_cli.card.architecture import Head, InceptionArchitecture, NonLocal
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.network.inception3d import InceptionI3d
 from nlvid_cli.network.nonlocal_block import NonLocalBlock, insert_nonlocal

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nlvid_cli.checkpoints.architecture import Head, NonLocal, ResNetArchitecture, Window
+from nlvid_cli.card.architecture import Head, NonLocal, ResNetArchitecture, Window
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.network.inference import inference_form
 from nlvid_cli.network.nonlocal_block import NonLocalBlock, insert_nonlocal

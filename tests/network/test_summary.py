@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nlvid_cli.checkpoints.architecture import NonLocal
-from nlvid_cli.checkpoints.manifest import find_card
+from nlvid_cli.card.architecture import NonLocal
+from nlvid_cli.card.manifest import find_card
 from nlvid_cli.network.summary import summarise
 from tests.conftest import make_card
 from tests.network.test_resnet3d import FIVE, I3D

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nlvid_cli.checkpoints.architecture import Head, InceptionArchitecture
-from nlvid_cli.checkpoints.card import Accuracy, Card
-from nlvid_cli.checkpoints.model_file import write_checkpoint
+from nlvid_cli.card.architecture import Head, InceptionArchitecture
+from nlvid_cli.card.card import Accuracy, Card
+from nlvid_cli.models.model_file import write_checkpoint
 from nlvid_cli.onnx_export import Exported, export_onnx
 from tests.clips import make_clip
 from tests.conftest import make_card

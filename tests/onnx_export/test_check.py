@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from nlvid_cli.checkpoints.architecture import ResNetArchitecture
-from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.checkpoints.manifest import find_card, load_manifest
+from nlvid_cli.card.architecture import ResNetArchitecture
+from nlvid_cli.card.card import Card
+from nlvid_cli.card.manifest import find_card, load_manifest
 from nlvid_cli.onnx_export.check import other_size, torch_device
 
 

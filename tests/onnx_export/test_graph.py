@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from nlvid_cli.backends.torch_backend import outputs_as_written
-from nlvid_cli.checkpoints.architecture import Head, InceptionArchitecture, NonLocal, ResNetArchitecture, Window
-from nlvid_cli.checkpoints.card import Card
+from nlvid_cli.card.architecture import Head, InceptionArchitecture, NonLocal, ResNetArchitecture, Window
+from nlvid_cli.card.card import Card
 from nlvid_cli.network import build_network
 from nlvid_cli.onnx_export.graph import Form, build_graph
 from tests.conftest import make_card

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import nlvid_cli
-from nlvid_cli.answer import Answer
-from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.checkpoints.manifest import load_manifest
-from nlvid_cli.checkpoints.model_file import write_checkpoint
+from nlvid_cli.card.card import Card
+from nlvid_cli.card.manifest import load_manifest
+from nlvid_cli.models.model_file import write_checkpoint
 from nlvid_cli.onnx_export import export_onnx
+from nlvid_cli.recognize.answer import Answer
 from tests.foreign import make_tensors
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]

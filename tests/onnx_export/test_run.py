@@ -15,14 +15,14 @@ import pytest
 import torch
 
 import nlvid_cli
-from nlvid_cli.answer import Answer
-from nlvid_cli.checkpoints.card import CARD_KEY, Card, card_from_json
-from nlvid_cli.checkpoints.model_file import open_checkpoint, write_checkpoint
-from nlvid_cli.checkpoints.onnx_file import read_onnx
+from nlvid_cli.card.card import CARD_KEY, Card, card_from_json
 from nlvid_cli.errors import DeviceError, ModelFileError, OutputError, ReferenceMismatch, UsageError
+from nlvid_cli.models.model_file import open_checkpoint, write_checkpoint
+from nlvid_cli.models.onnx_file.read import read_onnx
 from nlvid_cli.onnx_export import Exported, check, export_onnx
 from nlvid_cli.onnx_export import run as module
 from nlvid_cli.onnx_export.check import Speed
+from nlvid_cli.recognize.answer import Answer
 from tests.clips import make_clip
 from tests.conftest import Run
 
@@ -335,7 +335,7 @@ def test_somebody_elses_file_as_a_model(
     exported: Exported, small_card: Card, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    from nlvid_cli.checkpoints import find
+    from nlvid_cli.models import find
 
     caplog.set_level(logging.INFO)
     model = onnx.load(exported.path)

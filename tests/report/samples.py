@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from nlvid_cli.checkpoints.card import Labels
+from nlvid_cli.card.card import Labels
 from nlvid_cli.errors import NoVideoStream
-from nlvid_cli.evaluation import Evaluation, ScoredVideo, summarise
-from nlvid_cli.prediction import ClipPrediction, Failure, FailureReason, LabelScore, Prediction, Views
-from nlvid_cli.recognizer import Recognizer
+from nlvid_cli.evaluation.evaluate import Evaluation, ScoredVideo, summarise
+from nlvid_cli.recognize.prediction import ClipPrediction, Failure, FailureReason, LabelScore, Prediction, Views
+from nlvid_cli.recognize.recognizer import Recognizer
 from tests.conftest import make_card
 
 WRESTLING = LabelScore("arm wrestling", 6, 0.998)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nlvid_cli.errors import OutputError, UnreadableVideo
-from nlvid_cli.evaluation import Evaluation
+from nlvid_cli.evaluation.evaluate import Evaluation
 from nlvid_cli.report.evaluation import evaluation_json, evaluation_report
 from nlvid_cli.report.table import console_for
 from nlvid_cli.report.training_html import TrainingRun, write_evaluation_report, write_training_report

@@ -15,11 +15,11 @@ import pytest
 import torch
 
 import nlvid_cli
-from nlvid_cli.checkpoints.model_file import open_checkpoint
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.errors import NumericalError, UnreadableVideo, UsageError, WorkerError
-from nlvid_cli.evaluation import evaluate
+from nlvid_cli.evaluation.evaluate import evaluate
+from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.training import memory
 from nlvid_cli.training.cross import summarise_folds
 from nlvid_cli.training.loader import Batch, Batches

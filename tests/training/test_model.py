@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from nlvid_cli.checkpoints.architecture import InceptionArchitecture
-from nlvid_cli.checkpoints.card import Card
-from nlvid_cli.checkpoints.manifest import label_names
+from nlvid_cli.card.architecture import InceptionArchitecture
+from nlvid_cli.card.card import Card
+from nlvid_cli.card.manifest import label_names
 from nlvid_cli.errors import CheckpointMismatch, UnknownName, UsageError
 from nlvid_cli.network import build_network, load_weights
 from nlvid_cli.training.model import SMALL, Base, make_trainee, nonlocal_places

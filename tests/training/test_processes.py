@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nlvid_cli.checkpoints.model_file import open_checkpoint
 from nlvid_cli.datasets.labelled import DataSet
+from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.training.records import read_rows
 from nlvid_cli.training.state import load_state
 from tests.conftest import REPOSITORY

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlvid_cli.checkpoints.card import Sampling
+from nlvid_cli.card.card import Sampling
 from nlvid_cli.video.clip_rules import CLIP_STARTS, Timeline, clip_span, truncated_linspace
 from nlvid_cli.video.sample import SHORT_VIDEO
 

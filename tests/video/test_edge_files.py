@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nlvid_cli import errors
-from nlvid_cli.checkpoints.card import Sampling
+from nlvid_cli.card.card import Sampling
 from nlvid_cli.video.info import VideoInfo
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames

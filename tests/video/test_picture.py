@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlvid_cli.checkpoints.card import Preprocess
+from nlvid_cli.card.card import Preprocess
 from nlvid_cli.video.picture import RESIZE, SIZES
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames

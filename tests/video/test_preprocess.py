@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlvid_cli.checkpoints.card import Preprocess
+from nlvid_cli.card.card import Preprocess
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.video.preprocess import CROPS, crop_corners, preprocess
 

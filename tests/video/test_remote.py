@@ -12,7 +12,7 @@ import pytest
 import s3fs
 from moto.server import ThreadedMotoServer
 
-from nlvid_cli.checkpoints.card import Preprocess, Sampling
+from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.errors import ForbiddenFormat, RemoteFailure, UnreadableVideo, UsageError, VideoNotFound
 from nlvid_cli.video.clips import Stretch, decode_clips
 from nlvid_cli.video.probe import probe

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlvid_cli.checkpoints.card import Sampling
+from nlvid_cli.card.card import Sampling
 from nlvid_cli.video.clip_rules import Timeline, ends
 from nlvid_cli.video.info import VideoInfo
 from nlvid_cli.video.sample import exact_rate, hold, loop, nearest_frames, sample

@@ -1,0 +1,1 @@
+"""What a checkpoint fixes, as data: the ground that everything else stands on."""

@@ -1,0 +1,176 @@
+"""From what the user names to paths of videos: files, folders, globs, ``@list``, ``-``, tables and addresses."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from nlvid_cli.errors import UsageError
+from nlvid_cli.video.remote import expand_address, is_address
+from nlvid_cli.video.suffixes import is_video_name
+
+log = logging.getLogger(__name__)
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
+"""Files that are not videos but name them, in a column."""
+
+SIGNATURE_BYTES = 189
+"""That are read of a file whose name tells nothing."""
+
+AUDIO_AND_PICTURES = (b"M4A ", b"M4B ", b"heic", b"heix", b"mif1", b"avif", b"crx ")
+"""Brands of MP4's family (ISO/IEC 14496-12, ``ftyp``) that are no videos."""
+
+
+def find_videos(names: Iterable[str]) -> list[str]:
+    """Paths of the videos that ``names`` stand for, in their order, each once.
+
+    A folder stands for the videos in it and below it, in the order of their names: the files that are called like
+    videos, and those without a telling name that begin like one. ``*``, ``?`` and ``[...]`` in a name that is not
+    there itself are patterns, ``**`` goes into folders; ``@list.txt`` stands for the paths in that file, one a
+    line; a CSV, TSV or Parquet file, also one that matches a pattern for such files, for those in its column of
+    paths; ``-`` for the paths on stdin. Paths in lists and tables are relative to the current folder, or else to
+    the list's own. However a folder is spelled (``v``, ``./v``, ``v//``), its videos have the same paths.
+
+    Raises:
+        UsageError: if a list cannot be read, a pattern matches nothing, or nothing is left.
+    """
+    names = list(names)
+    here = os.getcwd()
+    found: dict[str, str] = {}
+    for name in names:
+        for path in map(_plain, _expand(name)):
+            found.setdefault(os.path.join(here, path), path)
+    if not found:
+        raise UsageError(f"no video in {', '.join(names)}")
+    return list(found.values())
+
+
+def _plain(path: str) -> str:
+    """A path without ``./`` and doubled slashes; ``..`` stays, for what it means depends on the links before it."""
+    return path if is_address(path) or not path else str(Path(path))
+
+
+def _expand(name: str) -> Iterator[str]:
+    if name == "-":
+        yield from _lines(sys.stdin.buffer.read())
+    elif is_address(name):
+        yield from expand_address(name)
+    elif name.startswith("@") and not os.path.exists(name):
+        yield from _listed(Path(name[1:]))
+    elif os.path.isdir(name):
+        yield from _in_folder(name)
+    elif glob.has_magic(name) and not os.path.exists(name):
+        for path in _matching(name):
+            yield from _file(path)
+    else:
+        yield from _file(name)
+
+
+def _file(name: str) -> Iterator[str]:
+    """A file itself, or those that it names if it is a table."""
+    if _is_table(name):
+        from nlvid_cli.inputs.path_column import read_paths
+
+        yield from _near(Path(name), read_paths(Path(name)))
+    else:
+        yield name
+
+
+def _is_table(name: str) -> bool:
+    return name.lower().endswith(TABLE_SUFFIXES)
+
+
+def _matching(pattern: str) -> list[str]:
+    paths = sorted(glob.glob(pattern, recursive=True))
+    if not paths:
+        raise UsageError(f"nothing matches {pattern}")
+    return [path for path in paths if not os.path.isdir(path) and (_is_table(pattern) or not _is_table(path))]
+
+
+def _listed(file: Path) -> Iterator[str]:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"@{file}: cannot read the list ({error.strerror})") from None
+    yield from _near(file, _lines(content))
+
+
+def _near(file: Path, paths: Iterable[str]) -> Iterator[str]:
+    for path in paths:
+        beside = os.path.join(file.parent, path)
+        is_beside = not is_address(path) and not os.path.exists(path) and os.path.exists(beside)
+        yield beside if is_beside else path
+
+
+def _lines(content: bytes) -> list[str]:
+    content = content.removeprefix(b"\xef\xbb\xbf")  # a byte order mark, as Windows editors write it
+    return [os.fsdecode(line) for line in content.splitlines() if line.strip()]
+
+
+def _in_folder(folder: str) -> Iterator[str]:
+    """Videos of a folder and those below; each folder once, however links go round in circles."""
+    seen: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        try:
+            status = os.stat(current)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(current) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            log.warning("%s: cannot look into this folder (%s)", current, error.strerror)
+            continue
+        yield from (entry.path for entry in entries if not _is_folder(entry) and _is_video(entry))
+        waiting += [entry.path for entry in reversed(entries) if _is_folder(entry)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link into a circle
+        return False
+
+
+def _is_video(entry: os.DirEntry[str]) -> bool:
+    name = entry.name
+    if name.startswith("._"):  # what macOS keeps about a file, under the file's own name
+        return False
+    suffix = os.path.splitext(name)[1].lower()
+    if is_video_name(name) and suffix != ".ts":
+        return True
+    return (suffix in ("", ".ts") or not suffix[1:].isalpha()) and _begins_like_a_video(entry)
+
+
+def _begins_like_a_video(entry: os.DirEntry[str]) -> bool:
+    """By the first bytes; of ``.ts``, which is also TypeScript, and of files whose names tell nothing."""
+    try:
+        if not entry.is_file():
+            return False
+        with open(entry.path, "rb", buffering=0) as file:
+            head = file.read(SIGNATURE_BYTES)
+    except OSError:
+        return False
+    if head[4:8] == b"ftyp":
+        return head[8:12] not in AUDIO_AND_PICTURES
+    riff = head[:4] == b"RIFF" and head[8:12] == b"AVI "
+    transport = head[:1] == head[188:] == b"G"  # each packet of 188 bytes begins so (ISO/IEC 13818-1)
+    return riff or transport or head.startswith(SIGNATURES)
+
+
+SIGNATURES = (
+    b"\x1a\x45\xdf\xa3",  # Matroska and WebM (RFC 8794)
+    b"FLV\x01",
+    b"\x00\x00\x01\xba",  # MPEG program stream
+    b"\x00\x00\x01\xb3",  # MPEG video
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",  # ASF, WMV
+    b"YUV4MPEG2",
+    b"\x06\x0e\x2b\x34",  # MXF
+)
+"""First bytes of videos; those of MP4, AVI and transport streams stand elsewhere."""

@@ -1,0 +1,53 @@
+"""Checkpoint files of other programs: one file per family, one line in :data:`FORMATS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import nlvid_cli.models.formats.caffe2 as caffe2
+import nlvid_cli.models.formats.flax_i3d as flax_i3d
+import nlvid_cli.models.formats.gluoncv as gluoncv
+import nlvid_cli.models.formats.mmaction2 as mmaction2
+import nlvid_cli.models.formats.own as own
+import nlvid_cli.models.formats.pyslowfast as pyslowfast
+import nlvid_cli.models.formats.pytorch_resnet3d as pytorch_resnet3d
+import nlvid_cli.models.formats.pytorchvideo as pytorchvideo
+import nlvid_cli.models.formats.torchvision as torchvision
+from nlvid_cli.errors import ModelFileError
+from nlvid_cli.models.formats.common import Tensors
+from nlvid_cli.models.formats.opening import open_file
+
+FORMATS: dict[str, tuple[Callable[[Collection[str]], bool], Callable[[Tensors, str], Tensors]]] = {
+    "caffe2": (caffe2.matches, caffe2.read),
+    "pyslowfast": (pyslowfast.matches, pyslowfast.read),
+    "pytorchvideo": (pytorchvideo.matches, pytorchvideo.read),
+    "mmaction2": (mmaction2.matches, mmaction2.read),
+    "gluoncv": (gluoncv.matches, gluoncv.read),
+    "pytorch-resnet3d": (pytorch_resnet3d.matches, pytorch_resnet3d.read),
+    "torchvision": (torchvision.matches, torchvision.read),
+    "flax-i3d": (flax_i3d.matches, flax_i3d.read),
+    "nlvid": (own.matches, own.read),
+}
+"""By family: whether tensors of such names are its own, and how they become nlvid's. The first that matches counts."""
+
+
+def read_foreign(path: Path) -> tuple[str, Tensors]:
+    """Read a checkpoint of any program that nlvid knows; what is in the file says which one that is.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The key of :data:`FORMATS`, and the tensors as float32 arrays (some are views of the file) under nlvid's names.
+
+    Raises:
+        UnsafeFile: the file asks for something that nlvid does not execute.
+        ModelFileError: there is no such file, it is damaged, of no known family, or holds a tensor that has no place.
+    """
+    tensors = open_file(path)
+    for name, (matches, read) in FORMATS.items():
+        if matches(tensors):
+            return name, read(tensors, path.name)
+    held = f"tensors of a network that nlvid does not know, such as {min(tensors)}" if tensors else "no tensors"
+    raise ModelFileError(f"{path.name}: the file holds {held}; known are those of {', '.join(FORMATS)}")

@@ -1,0 +1,37 @@
+"""PyTorchVideo's names: ``blocks.0.conv``, ``blocks.1.res_blocks.0.branch1_conv``; torch files, under ``model_state``.
+
+Block 0 is the stem, 1 is res2, 2 the pool along time, 3 to 5 are res3 to res5, 6 is the head. PySlowFast, where it
+trained such networks, put ``model.`` before all names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from nlvid_cli.models.formats.common import Tensors, translate_all
+from nlvid_cli.models.formats.names import Names
+
+_BLOCK = r"(model\.)?blocks\.(?P<stage>\d)\.res_blocks\.(?P<block>\d+)"
+
+NAMES = Names(
+    (
+        (r"(model\.)?blocks\.0\.conv\.(?P<part>\w+)", "stem.conv.{part}"),
+        (r"(model\.)?blocks\.0\.norm\.(?P<part>\w+)", "stem.norm.{part}"),
+        (_BLOCK + r"\.branch1_conv\.(?P<part>\w+)", "res{stage}.{block}.shortcut.conv.{part}"),
+        (_BLOCK + r"\.branch1_norm\.(?P<part>\w+)", "res{stage}.{block}.shortcut.norm.{part}"),
+        (_BLOCK + r"\.branch2\.conv_(?P<conv>\w)\.(?P<part>\w+)", "res{stage}.{block}.conv{conv}.conv.{part}"),
+        (_BLOCK + r"\.branch2\.norm_(?P<conv>\w)\.(?P<part>\w+)", "res{stage}.{block}.conv{conv}.norm.{part}"),
+        (r"(model\.)?blocks\.6\.proj\.(?P<part>\w+)", "head.classifier.{part}"),
+    ),
+    {"stage": {"1": "2", "3": "3", "4": "4", "5": "5"}, "conv": {"a": "1", "b": "2", "c": "3"}},
+)
+
+
+def matches(keys: Collection[str]) -> bool:
+    """Whether tensors of these names are of this family."""
+    return "blocks.0.conv.weight" in keys or "model.blocks.0.conv.weight" in keys
+
+
+def read(tensors: Tensors, where: str) -> Tensors:
+    """The parameters under nlvid's names; errors are those of ``common.translate_all``."""
+    return translate_all(tensors, NAMES.translate, where)

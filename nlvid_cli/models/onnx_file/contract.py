@@ -1,0 +1,228 @@
+"""What an ONNX file must be like to name the actions in a video: its input, its outputs, its metadata.
+
+nlvid's own files have the input ``video`` and the outputs ``scores`` and ``logits``, and say the rest in their
+metadata. Of somebody else's, the shapes and the last operator tell what goes in and what comes out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from nlvid_cli.card.card import CARD_KEY, MAX_VIEW_VALUES, Card, card_from_json
+from nlvid_cli.errors import CheckpointMismatch, ModelFileError
+from nlvid_cli.models.onnx_file.read import OnnxModel, Port, read_onnx
+
+INPUT = "video"
+OUTPUTS = ("scores", "logits")
+
+LABELS_KEY = "nlvid_labels"
+"""Key of the class names, one a line, in the metadata."""
+
+INPUT_KEY = "nlvid_input"
+"""Key of a sentence for people who run the file elsewhere: what the input is."""
+
+PRECISION_KEY = "nlvid_precision"
+"""Key of what the graph computes in: ``fp32``, ``fp16`` or ``int8``."""
+
+REFERENCE_KEY = "nlvid_reference"
+"""Key of inputs and outputs to test the file with, see :mod:`nlvid_cli.backends.verification`."""
+
+PRECISIONS = ("fp32", "fp16", "int8")
+
+SAME_VALUES = (
+    "Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear",
+)  # fmt: skip
+"""Operators that give their first input another type or shape."""
+
+FLOATS = {"float32": "fp32", "float16": "fp16"}
+
+
+@dataclass(frozen=True)
+class Interface:
+    """How to run a graph.
+
+    Attributes:
+        input: name of the input.
+        kind: type of its elements: ``float32``, ``float16``, or ``uint8`` for pixels.
+        batch: views that it must be given at once; None: any number.
+        frames: of a clip; None: any number.
+        size: height and width of a clip, each None where any will do.
+        scores: name of the output with scores; None: they must be computed from the logits.
+        logits: name of the output with logits; None: they must be computed from the scores.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+    """
+
+    input: str
+    kind: str
+    batch: int | None
+    frames: int | None
+    size: tuple[int | None, int | None]
+    scores: str | None
+    logits: str | None
+    precision: str
+
+
+@dataclass(frozen=True)
+class OnnxFacts:
+    """What a user wants to know of an ONNX file.
+
+    Attributes:
+        opset: version of the standard operators.
+        producer: the program that wrote it.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        input: name, type and shape of the input.
+        outputs: the same of each output.
+        operators: how often each is in it, the most frequent first.
+    """
+
+    opset: int
+    producer: str
+    precision: str
+    input: str
+    outputs: tuple[str, ...]
+    operators: dict[str, int]
+
+
+def facts_of(path: Path, card: Card) -> OnnxFacts:
+    """What to tell of an ONNX file; errors as for :func:`interface_of`."""
+    model = read_onnx(path)
+    interface = interface_of(model, card, str(path))
+    operators = sorted(model.operators.items(), key=lambda entry: -entry[1])
+    (port,) = model.inputs
+    outputs = tuple(map(_described, model.outputs))
+    return OnnxFacts(model.opset, model.producer, interface.precision, _described(port), outputs, dict(operators))
+
+
+def card_in(model: OnnxModel, where: str) -> Card | None:
+    """The card of a file that nlvid wrote, or None.
+
+    Raises:
+        ModelFileError: it has one that is not valid.
+    """
+    text = model.metadata.get(CARD_KEY)
+    return None if text is None else card_from_json(text, where)
+
+
+def interface_of(model: OnnxModel, card: Card, where: str) -> Interface:
+    """How to run a model for videos.
+
+    Args:
+        model: as :func:`read_onnx` gives it.
+        card: of the model: how many labels are expected, and which sizes where the file leaves them free.
+        where: the file, for messages.
+
+    Raises:
+        ModelFileError: its inputs or outputs are not those of a network for videos.
+        CheckpointMismatch: it has another number of classes.
+    """
+    port = _video_port(model, where)
+    shape = port.shape or (None,) * 5
+    batch, (frames, height, width) = shape[0], shape[1:4] if port.kind == "uint8" else shape[2:]
+    crop = card.preprocess.crop
+    sizes = (batch or 1, frames or card.sampling.frames, height or crop, width or crop)
+    if math.prod(sizes) * 3 > MAX_VIEW_VALUES:
+        told = f"{' x '.join(map(str, sizes))} (views x frames x height x width)"
+        raise ModelFileError(f"{where}: takes clips of {told}, which is more than nlvid feeds")
+    scores, logits = _outputs(model, card.labels.count, where)
+    precision = model.metadata.get(PRECISION_KEY) or _precision(model)
+    if precision not in PRECISIONS:
+        raise ModelFileError(
+            f"{where}: says that it computes in {precision[:20]!r}, and not in {', '.join(PRECISIONS)}"
+        )
+    return Interface(port.name, port.kind, batch, frames, (height, width), scores, logits, precision)
+
+
+def fit_card(card: Card, path: Path) -> Card:
+    """The card for somebody's ONNX file that has the network of ``card``: frames and crop as the file fixes them.
+
+    Raises:
+        ModelError: as for :func:`read_onnx` and :func:`interface_of`, or the file takes clips that are no squares.
+    """
+    interface = interface_of(read_onnx(path), card, str(path))
+    height, width = interface.size
+    if height != width:
+        raise ModelFileError(f"{path}: takes frames of {width} x {height} pixels; nlvid cuts squares out of videos")
+    crop = height or card.preprocess.crop
+    short_side = max(crop, card.preprocess.short_side)
+    return replace(
+        card,
+        sampling=replace(card.sampling, frames=interface.frames or card.sampling.frames),
+        preprocess=replace(card.preprocess, crop=crop, short_side=short_side),
+    )
+
+
+def _video_port(model: OnnxModel, where: str) -> Port:
+    if len(model.inputs) != 1:
+        names = ", ".join(port.name for port in model.inputs) or "none"
+        raise ModelFileError(f"{where}: has {len(model.inputs)} inputs ({names}); a network for videos takes one")
+    port = model.inputs[0]
+    pixels = port.kind == "uint8"
+    if port.kind not in FLOATS and not pixels:
+        raise ModelFileError(
+            f"{where}: its input {port.name!r} is of {port.kind}; nlvid gives float32, float16 or uint8"
+        )
+    colours = -1 if pixels else 1
+    if port.shape is not None and (len(port.shape) != 5 or port.shape[colours] not in (3, None)):
+        wanted = "(N, T, H, W, 3)" if pixels else "(N, 3, T, H, W)"
+        raise ModelFileError(
+            f"{where}: its input {port.name!r} has the shape {_shown(port.shape)}; clips are {wanted}, views x "
+            "colours x frames x height x width"
+        )
+    return port
+
+
+def _outputs(model: OnnxModel, classes: int, where: str) -> tuple[str | None, str | None]:
+    """Names of the outputs with scores and with logits."""
+    for port in model.outputs:
+        if port.kind not in FLOATS:
+            raise ModelFileError(f"{where}: its output {port.name!r} is of {port.kind}; scores are float32 or float16")
+    names = {port.name: port for port in model.outputs}
+    if all(name in names for name in OUTPUTS):
+        _require_classes([names[name] for name in OUTPUTS], classes, where)
+        return OUTPUTS
+    if len(model.outputs) != 1:
+        raise ModelFileError(
+            f"{where}: has the outputs {', '.join(names) or 'none'}; nlvid takes one of (views, classes), or two that "
+            "are called scores and logits"
+        )
+    port = model.outputs[0]
+    _require_classes([port], classes, where)
+    return (port.name, None) if _maker(model, port.name) in ("Softmax", "Sigmoid") else (None, port.name)
+
+
+def _maker(model: OnnxModel, name: str) -> str:
+    """The operator that computed a value, before others gave it another form."""
+    kind = ""
+    for _ in model.makers:  # a chain is no longer than this, and a damaged file may have a circle
+        kind, name = model.makers.get(name, ("", ""))
+        if kind not in SAME_VALUES:
+            break
+    return kind
+
+
+def _require_classes(ports: list[Port], classes: int, where: str) -> None:
+    for port in ports:
+        if port.shape is not None and (len(port.shape) != 2 or port.shape[1] not in (classes, None)):
+            raise CheckpointMismatch(
+                f"{where}: its output {port.name!r} has the shape {_shown(port.shape)}, and the model has {classes} "
+                f"labels, so that (views, {classes}) is needed; is it another model's file?"
+            )
+
+
+def _precision(model: OnnxModel) -> str:
+    """What somebody's file computes in, by its operators and most of its weights."""
+    if any("Quantize" in kind or "QLinear" in kind for kind in model.operators):
+        return "int8"
+    most = max(model.weight_kinds, key=lambda kind: model.weight_kinds[kind], default="float32")
+    return FLOATS.get(most, "fp32")
+
+
+def _described(port: Port) -> str:
+    return f"{port.name}, {port.kind} {'of any shape' if port.shape is None else _shown(port.shape)}"
+
+
+def _shown(shape: tuple[Literal[None] | int, ...]) -> str:
+    return "(" + ", ".join("any" if length is None else str(length) for length in shape) + ")"

@@ -1,0 +1,152 @@
+"""What all kinds of sources share: the job, its result, its failure, and the words for network errors."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from nlvid_cli.models.store.cache import Slot
+from nlvid_cli.models.store.progress import Progress
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model to be fetched.
+
+    Attributes:
+        slot: its name, and where its files go.
+        progress: is told of the bytes of downloads.
+        note: is told, in a sentence each, of what the user may want to know meanwhile.
+    """
+
+    slot: Slot
+    progress: Progress
+    note: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """A file that has the sums that are published of it.
+
+    Attributes:
+        path: where it lies.
+        disposable: whether it belongs to nlvid's cache and is to be removed after use.
+        sha256: of the file, or of the archive that it came out of.
+        etag: what the server of an address calls this version of the file; "" if it does not.
+    """
+
+    path: Path
+    disposable: bool
+    sha256: str
+    etag: str = ""
+
+
+class SourceError(Exception):
+    """A source cannot be reached, or does not have the file; the next one is tried.
+
+    Attributes:
+        host: who was asked.
+        reason: why it failed, in a few words without a full stop.
+    """
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(f"{host}: {reason}")
+        self.host = host
+        self.reason = reason
+
+
+def host_of(url: str) -> str:
+    """Host and port of an address, without user name and password; of any text, be it no address."""
+    try:
+        host = urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return "a malformed address"
+    name, _, port = host.rpartition(":")
+    # what is no number may be the beginning of a password with a / in it
+    return host if not name or port.isdecimal() or host.endswith("]") else name
+
+
+def without_logins(text: str) -> str:
+    """A text with nothing before the ``@`` of an address in it but the scheme, whatever a password may hold."""
+    return re.sub(rf"(?is)({_SCHEME})?((?!{_SCHEME}).)*@", r"\1***@", text)
+
+
+_SCHEME = r"\b[a-z][a-z0-9+.-]*://"
+
+
+PERCENT_HINT = "special characters in a user name or a password are written as %2F for /, %40 for @ and so on"
+
+
+def network_reason(error: BaseException) -> str:
+    """Why a request failed, in words, from the chain of causes of any HTTP client's exception."""
+    chain = list(causes(error))
+    if any("ProxyError" in type(cause).__name__ for cause in chain):
+        return "the proxy does not answer or refuses (see HTTPS_PROXY and NO_PROXY)"
+    for cause in chain:
+        if isinstance(cause, ssl.SSLError):
+            return f"its certificate is not accepted ({cause}; REQUESTS_CA_BUNDLE can name the CA file)"
+    for kind, words in _NETWORK_ERRORS.items():
+        if any(isinstance(cause, kind) for cause in chain):
+            return words
+    for part_of_name, words in _CLIENT_ERRORS.items():
+        if any(part_of_name in type(cause).__name__ for cause in chain):
+            return words
+    if "CA certificate bundle" in str(error):
+        return f"{error} (see REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and PIP_CERT)"
+    first_line = without_logins(str(error).strip()).partition("\n")[0]
+    return f"{type(error).__name__}: {first_line or 'no details'}"
+
+
+_NETWORK_ERRORS: dict[type[BaseException], str] = {
+    socket.gaierror: "the name cannot be resolved (is there a network?)",
+    ConnectionRefusedError: "connection refused",
+    ConnectionResetError: "the connection was reset",
+    BrokenPipeError: "the connection was reset",
+    TimeoutError: "no answer in time",
+}
+
+_MALFORMED = f"its address or that of a proxy is malformed ({PERCENT_HINT})"
+"""Without the client's own words, which may quote a part of the password."""
+
+_CLIENT_ERRORS = {
+    "InvalidURL": _MALFORMED,
+    "InvalidProxyURL": _MALFORMED,
+    "ValueError": _MALFORMED,  # urllib.parse's own
+    "Timeout": "no answer in time",
+    "IncompleteRead": "the connection ended early",
+    "RemoteProtocolError": "the connection ended early",
+}
+"""Parts of the names of exceptions that HTTP clients raise without one of Python's own behind them."""
+
+
+def status_reason(status: int, what: str) -> str:
+    """What an HTTP status that is no success means for the user.
+
+    Args:
+        status: the code.
+        what: the thing that was asked for.
+    """
+    words = {
+        401: "access needs a login",
+        403: "access is forbidden",
+        404: "not there",
+        410: "no longer there",
+    }
+    if status in words:
+        return f"{what}: {words[status]} (HTTP {status})"
+    return f"{what}: the server {'has a problem' if status >= 500 else 'refuses'} (HTTP {status})"
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception, the one behind it, and so on."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__

@@ -1,0 +1,129 @@
+"""What runs in a process that decodes: ``python -m nlvid_cli.recognize.pipeline.decode_process``.
+
+It talks with :class:`~nlvid_cli.recognize.pipeline.worker.DecodeWorker` in lines of JSON, since a process that reads
+files from outside is not to be trusted with more::
+
+    it reads                                    it writes
+    {"sampling", "rules", "memory_bytes",
+     "timeout_seconds"}                         {"ready": true}
+    {"path", "start_seconds", "end_seconds"}    {"shape", "dtype", "facts", "seconds"}
+    {"into": path of shared memory, or null}    {"written": true}
+
+Instead of the last two it may answer ``{"error": {"type", "message"}}``.
+The frames themselves cross in shared memory. It imports neither torch nor anything that knows the model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import asdict
+from typing import Any, TextIO
+
+import numpy as np
+
+from nlvid_cli.card.card import Preprocess, Sampling
+from nlvid_cli.recognize.prediction import Failure
+from nlvid_cli.video.clips import Stretch, decode_clips
+from nlvid_cli.video.info import Pixels
+
+ALARM_GRACE_SECONDS = 30
+"""After the time limit and this, the process ends by itself: then nobody is left who would end it."""
+
+NICENESS = 10
+
+HEADROOM = 1.5
+"""Memory beyond the limit at which allocations fail, as a factor; the limit itself is kept by the other side."""
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    replies = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)  # what libraries print must not get among the replies
+    start = json.loads(sys.stdin.readline())
+    sampling, rules = Sampling(**start["sampling"]), Preprocess(**_tuples(start["rules"]))
+    _limit_memory(start["memory_bytes"])
+    _let_the_network_go_first()
+    _reply(replies, {"ready": True})
+    for line in sys.stdin:
+        _set_alarm(start["timeout_seconds"] + ALARM_GRACE_SECONDS)
+        began = time.perf_counter()
+        try:
+            frames, facts = decode_clips(Stretch(**json.loads(line)), sampling, rules, threads=1)
+        except Exception as error:
+            _set_alarm(0)
+            _reply(replies, _failed(error))
+            continue
+        _set_alarm(0)
+        seconds = time.perf_counter() - began
+        _reply(replies, {"shape": frames.shape, "dtype": frames.dtype.name, "facts": asdict(facts), "seconds": seconds})
+        _hand_over(frames, replies)
+        del frames
+
+
+def _hand_over(frames: Pixels, replies: TextIO) -> None:
+    line = sys.stdin.readline()
+    into = json.loads(line)["into"] if line else None
+    if into is None:
+        return
+    try:
+        memory = np.memmap(into, frames.dtype, "r+", shape=frames.shape)
+        memory[...] = frames
+    except OSError as error:
+        _reply(replies, _failed(error))
+    else:
+        _reply(replies, {"written": True})
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    if os.environ.get("NLVID_DEBUG") == "1":
+        traceback.print_exception(error, file=sys.stderr)
+    if isinstance(error, MemoryError):
+        return {"error": {"type": "MemoryExceeded", "message": str(error) or "no memory"}}
+    return {"error": asdict(Failure.of("", error).error)}
+
+
+def _reply(replies: TextIO, message: dict[str, Any]) -> None:
+    replies.write(json.dumps(message) + "\n")
+    replies.flush()
+
+
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _limit_memory(limit_bytes: int | None) -> None:
+    """Let allocations far beyond the limit fail, and this process be the first that the kernel ends."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # a container may forbid it
+        file.write("1000")
+    if limit_bytes is not None:
+        used_bytes = 2**28  # the interpreter and its libraries
+        most = int(limit_bytes * HEADROOM) + used_bytes
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
+
+
+def _let_the_network_go_first() -> None:
+    """Where both compute on the same processors, threads of a network that wait for each other waste time."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+
+
+def _set_alarm(seconds: float) -> None:
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, also in the middle of a C function
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+if __name__ == "__main__":
+    main()

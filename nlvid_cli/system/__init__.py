@@ -1,0 +1,1 @@
+"""The machine: interrupts, processors, files. Nothing of videos or models."""

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from nlvid_cli.errors import UsageError
+from nlvid_cli.inputs.path_column import read_paths
+
+AB = ["v/a.mp4", "v/b.mp4"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path\nv/a.mp4\nv/b.mp4\n",
+        "Video\r\nv/a.mp4\r\nv/b.mp4",
+        "\ufefffile\nv/a.mp4\n\nv/b.mp4\n",
+        "path,note,note\nv/a.mp4,1,2\nv/b.mp4,3\n",
+        "note;path\nsay, what;v/a.mp4\n;v/b.mp4\n",
+        "label\tpath\nwalk, or run\tv/a.mp4\nx;y\tv/b.mp4\n",
+        "label|video path\nx|v/a.mp4\ny|v/b.mp4\n",
+        'label,"path"\n"two\nlines, ""so""", v/a.mp4\n[1,"v/b.mp4"\n',
+        "label,path\nx,v/a.mp4\ny,\nz,  \nshort\nx,v/b.mp4\n",
+        "youtube_id,time_start,path\nx,1,v/a.mp4\ny,2,v/b.mp4\n",
+        "v/a.mp4\n\nv/b.mp4\n",
+        "v/a.mp4,walk\nv/b.mp4,run\n",
+        "walk;v/a.mp4\nrun;v/b.mp4\n",
+        "v/a.mp4 0\nv/b.mp4 1\n",
+        '"v/a.mp4"\n"v/b.mp4"\n',
+    ],
+)
+def test_tables_of_all_kinds(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "table.csv"
+    file.write_bytes(text.encode())
+    assert read_paths(file) == AB
+    file.write_bytes(text.encode("utf-16"))
+    assert read_paths(file) == AB
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("path,size\nvideos/0001,3\nvideos/0002,4\n", ["videos/0001", "videos/0002"]),
+        ("videos/0001\nvideos/0002\n", ["videos/0001", "videos/0002"]),
+        ("my first clip.mp4\nother clip.mp4\n", ["my first clip.mp4", "other clip.mp4"]),
+        ("videos/a, b.mp4\nvideos/c.mp4\n", ["videos/a, b.mp4", "videos/c.mp4"]),
+        ('"videos/a, b.mp4",x\nvideos/c.mp4,y\n', ["videos/a, b.mp4", "videos/c.mp4"]),
+        ("path\nvideos/a, b.mp4\nvideos/c.mp4\n", ["videos/a, b.mp4", "videos/c.mp4"]),
+        ("x,s3://bucket/1\ny,s3://bucket/2\n", ["s3://bucket/1", "s3://bucket/2"]),
+        ("path,label\n", []),
+        ("\n \n", []),
+        ("", []),
+        ('""\n', []),
+        ('"a\nb",path\nx,c.mp4\n', ["c.mp4"]),
+    ],
+)
+def test_paths_as_they_are(tmp_path: Path, text: str, paths: list[str]) -> None:
+    (tmp_path / "table.tsv").write_text(text)
+    assert read_paths(tmp_path / "table.tsv") == paths
+
+
+def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_bytes(b"path,label\ncaf\xe9.mp4,x\n")
+    assert read_paths(tmp_path / "table.csv") == [os.fsdecode(b"caf\xe9.mp4")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"label;split\nx;train\n", "no column of paths; call it path, file or video .* which is 'label;split'"),
+        (b"label,split\nx\n", "no column of paths"),
+        (b",,,\n", "no column of paths"),
+        (b"x" * 200_000, r"table\.csv, line 1: cannot be read"),
+        (b"where\nv/a.mp4\nv/b.mp4\n", "no column of paths"),
+        (b"where,label\nv/a.mp4,x\n", "no column of paths"),
+        (b'\npath,label\nb.mp4,"y\nc.mp4,z\n', r"table\.csv, line 3: cannot be read .* written twice"),
+        (b"PK\3\4\0\0", "not a text file"),
+        (b"\xff\xfea", "save it as UTF-8"),
+    ],
+)
+def test_what_is_no_table_of_paths(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "table.csv").write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        read_paths(tmp_path / "table.csv")
+
+
+def test_a_table_that_is_not_there(tmp_path: Path) -> None:
+    for name in ("no.csv", "no.parquet"):
+        with pytest.raises(UsageError, match=r"no\.\w+: cannot read the table"):
+            read_paths(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("values", "paths"),
+    [
+        (["a.mp4", None, "", "b.mp4"], ["a.mp4", "b.mp4"]),
+        ([b"caf\xe9.mp4", None, b"b.mp4"], [os.fsdecode(b"caf\xe9.mp4"), "b.mp4"]),
+        (pyarrow.array(["a.mp4", "b.mp4", "a.mp4"]).dictionary_encode(), ["a.mp4", "b.mp4", "a.mp4"]),
+        (pyarrow.array([], pyarrow.string()), []),
+    ],
+)
+def test_parquet(tmp_path: Path, values: Any, paths: list[str]) -> None:
+    parquet.write_table(pyarrow.table({"n": [0] * len(values), "File": values}), tmp_path / "a.parquet")
+    assert read_paths(tmp_path / "a.parquet") == paths
+
+
+def test_parquet_that_names_no_paths(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.table({"video": [None, {"bytes": b"", "path": "a"}]}), file)
+    with pytest.raises(UsageError, match="column 'video' holds no paths but dicts"):
+        read_paths(file)
+    parquet.write_table(pyarrow.table({"label": ["x"]}), file)
+    with pytest.raises(UsageError, match=r"no column of paths .*'label'"):
+        read_paths(file)
+    file.write_bytes(b"PAR1")
+    with pytest.raises(UsageError, match="cannot read the table"):
+        read_paths(file)

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nlvid_cli.errors import DataSetError
+from nlvid_cli.inputs.table import read_table
+from tests.datasets.conftest import Make
+
+
+@pytest.mark.parametrize("separator", [",", ", ", "\t", ";", "|", " "])
+@pytest.mark.parametrize("header", ["", "path{}label\n", "Video Path{}Class\n"])
+def test_separators_and_headers(write: Make, separator: str, header: str) -> None:
+    if separator == " ":  # within a name of a column it cannot be told from a separator
+        header = header.replace("Video Path", "video_path")
+    text = header.format(separator) + f"my clips/a 1.mp4{separator}run\n\nb.mp4{separator}riding a horse\n"
+    table = read_table(write("list.txt", text))
+    assert table.header in (None, ("path", "label"), ("video_path", "class"))
+    assert (table.header is None) == (not header)
+    first = 2 if header else 1
+    assert [(row.line, row.cells) for row in table.rows] == [
+        (first, ("my clips/a 1.mp4", "run")),
+        (first + 2, ("b.mp4", "riding a horse")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('"a, b.mp4",run\nc.mp4,walk\n', ("a, b.mp4", "run")),
+        ("a, b.mp4 3\nc.mp4 4\n", ("a, b.mp4", "3")),
+        ("a;b.mp4,run\nc.mp4,walk\n", ("a;b.mp4", "run")),
+        ('"a b.mp4" "ride a horse"\nc.mp4 walk\n', ("a b.mp4", "ride a horse")),
+        ('"she said ""hi"".mp4",run\nc.mp4,walk\n', ('she said "hi".mp4', "run")),
+        ("my.mp4 copy.mp4 3\nc.mp4 4\n", ("my.mp4 copy.mp4", "3")),
+        ("a.mp4,run,\nb.mp4,walk,\n,,\n", ("a.mp4", "run", "")),
+    ],
+)
+def test_separators_within_names(write: Make, text: str, expected: tuple[str, ...]) -> None:
+    assert read_table(write("list.csv", text)).rows[0].cells == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "list.csv: the file is empty"),
+        ("path,label\n", "list.csv: a header and nothing below it"),
+        ("path,label\na.mp4,run\nb.mp4\twalk\n", "line 3: 1 column where 2 are expected, with comma as separator"),
+        ("a.mp4,run\nb, c.mp4,walk\nd.mp4,run\n", "line 2: 3 columns where 2 are expected, with comma"),
+        ('a.mp4,run\n"b.mp4,walk\nc.mp4,run\nd.mp4,run\n', "line 2: the quotes of this row do not match"),
+        ("a.mp4\nb.mp4\n", "list.csv: holds paths and no labels"),
+        ("hello\nworld\n", "cannot tell paths from labels in 'hello'"),
+        ("what,ever\na.mp4,run\nb.mp4,walk\n", r"line 1: looks like a header, but none of its names \(what, ever\)"),
+        ("path,label,label\na.mp4,run,2\n", "line 1: two columns are called 'label'"),
+        ('[{"path": "a.mp4"}]', "one JSON document; write one object a line"),
+        ('{"path": "a.mp4", "label": "run"}\n{"path"\n', "line 2: this is not JSON"),
+        ('{"path": "a.mp4", "label": "run"}\n3\n', "line 2: not a JSON object"),
+        ('{"path": "a.mp4", "label": {"x": 1}}\n', "line 1: 'label' must be a text, a number or a list"),
+    ],
+)
+def test_mistakes_name_the_line(write: Make, text: str, message: str) -> None:
+    with pytest.raises(DataSetError, match=message):
+        read_table(write("list.csv", text))
+
+
+def test_a_header_is_not_taken_for_data_nor_data_for_a_header(write: Make) -> None:
+    assert read_table(write("a.csv", "label,video\nrun,a\nwalk,b\n")).header == ("label", "video")
+    table = read_table(write("b.csv", "class.mp4,video\nb.mp4,label\n"))  # labels that are called like columns
+    assert table.header is None
+    assert len(table.rows) == 2
+
+
+def test_json_lines_with_different_keys(write: Make) -> None:
+    text = '{"path": "a.mp4", "labels": ["run", 3]}\n\n{"labels": null, "path": "b.mp4", "extra": {"x": 1}}\n'
+    table = read_table(write("a.jsonl", text))
+    assert table.header == ("path", "labels", "extra")
+    assert [(row.line, row.cells) for row in table.rows] == [
+        (1, ("a.mp4", ("run", "3"), "")),
+        (3, ("b.mp4", "", "")),
+    ]
+
+
+def test_a_video_is_no_data_set(write: Make) -> None:
+    with pytest.raises(DataSetError, match=r"clip\.mp4: a video, not a data set"):
+        read_table(write("clip.mp4", b"\0"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.one_of(
+        st.binary(max_size=200),
+        st.text("abc.mp4|,;\t \n\"'{}[]:path,label0", max_size=200).map(str.encode),
+    )
+)
+def test_any_file_gives_a_table_or_a_data_set_error(write: Make, text: bytes) -> None:
+    try:
+        table = read_table(write("list.csv", text))
+    except DataSetError as error:
+        assert_names_the_file(str(error))
+        return
+    widths = {len(row.cells) for row in table.rows}
+    assert len(widths) == 1
+    assert [row.line for row in table.rows] == sorted({row.line for row in table.rows})
+
+
+def assert_names_the_file(message: str) -> None:
+    assert "list.csv" in message

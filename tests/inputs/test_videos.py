@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nlvid_cli.errors import UsageError
+from nlvid_cli.inputs.videos import find_videos
+from tests.clips import make_clip
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _touch(*names: str, content: bytes = b"") -> None:
+    for name in names:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_bytes(content)
+
+
+def test_files_without_a_telling_name_are_known_by_their_content() -> None:
+    Path("v").mkdir()
+    for name, container in (("a", "mp4"), ("b.123", "matroska"), ("c.ts", "mpegts"), ("d", "avi")):
+        codec = "mpeg2video" if name == "c.ts" else "mpeg4"
+        make_clip(Path("v", name), frames=3, container_format=container, codec=codec)
+    _touch("v/script.ts", content=b"export const G = 1;\n" * 20)
+    _touch("v/notes", content=b"G" + b"x" * 187 + b"!")
+    _touch("v/sound", content=b"\0\0\0\x20ftypM4A \0\0\0\0")
+    _touch("v/._a.mp4", "v/letter.doc", content=b"\0\0\0\x20ftypisom\0\0\0\0")
+    assert find_videos(["v"]) == ["v/a", "v/b.123", "v/c.ts", "v/d"]
+
+
+def test_links_in_circles_end_and_folders_come_once() -> None:
+    _touch("v/deep/a.mp4")
+    os.symlink("..", "v/deep/up")
+    os.symlink("itself", "v/itself")
+    os.symlink("deep", "v/again")
+    os.symlink(Path("v/deep/a.mp4").absolute(), "v/link.mp4")
+    assert find_videos(["v"]) == ["v/link.mp4", "v/again/a.mp4"]
+
+
+def test_a_folder_that_cannot_be_read_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _touch("v/a.mp4", "v/closed/b.mp4")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if path == "v/closed":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert find_videos(["v"]) == ["v/a.mp4"]
+    assert "v/closed: cannot look into this folder (Permission denied)" in caplog.text
+
+
+def test_patterns() -> None:
+    _touch("v/a1.mp4", "v/a2.xyz", "v/deep/a3.mp4", "v/[x].mp4")
+    assert find_videos(["v/a*"]) == ["v/a1.mp4", "v/a2.xyz"]
+    assert find_videos(["v/**/a*.mp4"]) == ["v/a1.mp4", "v/deep/a3.mp4"]
+    assert find_videos(["v/[x].mp4"]) == ["v/[x].mp4"]
+    with pytest.raises(UsageError, match=r"nothing matches w/\*"):
+        find_videos(["w/*"])
+
+
+def test_each_once_however_it_is_named() -> None:
+    _touch("v/a.mp4")
+    assert find_videos(["v/a.mp4", "./v//a.mp4", "v", "v/*"]) == ["v/a.mp4"]
+    assert find_videos([os.path.abspath("v"), "v"]) == [os.path.abspath("v/a.mp4")]
+
+
+@pytest.mark.parametrize("name", ["v", "./v", ".//v/.", "v/", ".", "./v/*", "@./list.txt"])
+def test_a_folder_gives_the_same_paths_however_it_is_spelled(name: str) -> None:
+    _touch("v/a.mp4", "v/-b:c.mp4")
+    Path("list.txt").write_text("./v/-b:c.mp4\nv//a.mp4\n")
+    assert find_videos([name]) == ["v/-b:c.mp4", "v/a.mp4"]
+
+
+def test_what_paths_mean_stays() -> None:
+    _touch("b/a.mp4", "a.mp4")
+    Path("b/deep").mkdir()
+    os.symlink("b/deep", "link")
+    names = ["link/../a.mp4", "a.mp4", "http://host//a.mp4", "http://host/./a.mp4"]  # the first is b/a.mp4
+    assert find_videos(names) == names
+
+
+def test_tables() -> None:
+    _touch("lists/near.mp4", "here.mp4")
+    Path("lists/a.csv").write_text("label,path\nx,here.mp4\ny,near.mp4\nz,s3://bucket/far.mp4\n")
+    assert find_videos(["lists/a.csv"]) == ["here.mp4", "lists/near.mp4", "s3://bucket/far.mp4"]
+    Path("b.csv").write_text("label;split\nx;train\n")
+    with pytest.raises(UsageError, match=r"b\.csv: no column of paths"):
+        find_videos(["b.csv"])
+
+
+def test_patterns_of_tables() -> None:
+    for name in ("t1", "t2", "[t]"):
+        Path(f"{name}.csv").write_text(f"path,label\n{name}/a.mp4,x\n")
+    assert find_videos(["t*.csv"]) == ["t1/a.mp4", "t2/a.mp4"]
+    assert find_videos(["[t].csv"]) == ["[t]/a.mp4"]
+    _touch("v/a.mp4")
+    Path("v/labels.csv").write_text("label;split\nx;train\n")
+    assert find_videos(["v/*"]) == ["v/a.mp4"]  # a pattern of videos
+    with pytest.raises(UsageError, match=r"nothing matches u\*\.csv"):
+        find_videos(["u*.csv"])
+
+
+def test_a_folder_of_a_hundred_thousand(folder: Path) -> None:
+    import time
+
+    for number in range(100):
+        (folder / "v" / f"{number:02}").mkdir(parents=True)
+        for file in range(1000):
+            os.close(os.open(folder / "v" / f"{number:02}" / f"{file}.mp4", os.O_CREAT))
+    began = time.process_time()
+    assert len(find_videos(["v"])) == 100_000
+    assert time.process_time() - began < 20

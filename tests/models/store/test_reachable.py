@@ -1,0 +1,57 @@
+"""What ``nlvid doctor`` says of the places that models come from."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from nlvid_cli.card.card import card_to_json
+
+CODE = """
+import json, sys
+from nlvid_cli.models.store import reachable
+from nlvid_cli.card.card import card_from_json
+from nlvid_cli.card.manifest import Manifest
+cards = tuple(card_from_json(text, "stdin") for text in json.load(sys.stdin))
+reachable.load_manifest = lambda: Manifest(cards, ())
+print(json.dumps(reachable.reachable_sources()))
+"""
+
+
+@pytest.fixture
+def reach(monkeypatch, server, make_card):
+    index = {"kind": "index", "project": "pkg", "version": "1", "archive": "a.whl", "member": "m", "sha256": "0" * 64}
+    urls = [{"kind": "url", "url": f"{server.url}/{name}"} for name in ("first", "second")]
+    cards = json.dumps([card_to_json(make_card(source)) for source in (index, *urls)])
+
+    def run(**environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        command = [sys.executable, "-W", "error", "-c", CODE]
+        run = subprocess.run(command, input=cards, capture_output=True, text=True, check=True)
+        return json.loads(run.stdout)
+
+    return run
+
+
+def test_what_answers_and_what_does_not(reach, server, tools):
+    server.pages["/"] = tools.Page(b"hub")
+    server.pages["/simple/pkg/"] = tools.Page(b"index")
+    extra = "http://me:hunter2@127.0.0.1:9/simple"
+    assert reach(HF_ENDPOINT=server.url, PIP_INDEX_URL=f"{server.url}/simple", PIP_EXTRA_INDEX_URL=extra) == [
+        [server.host, True, "answers (HTTP 200)"],
+        [server.host, True, "answers (HTTP 200)"],
+        ["127.0.0.1:9", False, "connection refused"],
+        [server.host, False, "answers (HTTP 404)"],
+    ]
+    assert [path for _, path, _ in server.requests] == ["/", "/simple/pkg/", "/first"]
+
+
+def test_what_is_switched_off_is_not_asked(reach, server):
+    assert reach(HF_ENDPOINT=server.url, HF_HUB_OFFLINE="1", PIP_NO_INDEX="1") == [
+        [server.host, False, "not asked, HF_HUB_OFFLINE is set"],
+        ["the package index", False, "PIP_NO_INDEX forbids to use it"],
+        [server.host, False, "answers (HTTP 404)"],
+    ]
+    assert [path for _, path, _ in server.requests] == ["/first"]

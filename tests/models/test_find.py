@@ -1,0 +1,462 @@
+"""Models that are named by a file, by a file on the Hub or by an address."""
+
+import datetime
+import json
+import pickle
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+import nlvid_cli
+from nlvid_cli.errors import (
+    CheckpointMismatch,
+    ModelFileError,
+    ModelUnavailable,
+    UnknownName,
+    UnsafeFile,
+    UsageError,
+)
+from nlvid_cli.models.find import find_model, find_model_card
+from nlvid_cli.models.model_file import open_checkpoint, write_checkpoint
+from nlvid_cli.models.store import acquire
+from nlvid_cli.models.store.cache import Slot, safe_name
+from tests.clips import make_clip
+from tests.onnx_models import make_model, write_model
+
+PATH = "/models/mine.pkl"
+
+
+@pytest.fixture
+def entry(weights, make_card):
+    """A manifest of one model, whose network the files of these tests have."""
+    figure = {"data_set": "test", "metric": "top-1", "value": 50.0, "protocol": "none", "measured_by": "nobody"}
+    source = {"kind": "url", "url": "https://127.0.0.1:9/published.pkl", "sha256_prefix": "0" * 8}
+    card = make_card(source, name="entry.test", aliases=["entry"], accuracy=[figure], redistribution=False)
+    weights(card)
+    return card
+
+
+@pytest.fixture
+def foreign(tmp_path, foreign_file):
+    """A checkpoint without a card on this machine."""
+    path = tmp_path / "mine.pkl"
+    path.write_bytes(foreign_file)
+    return path
+
+
+@pytest.fixture
+def own_file(tmp_path, make_card, small_tensors):
+    """A file that nlvid wrote."""
+    path = tmp_path / "own.safetensors"
+    write_checkpoint(path, make_card(name="own.test"), small_tensors)
+    return path
+
+
+@pytest.fixture
+def conversions(monkeypatch):
+    """Files that were converted, in order."""
+    seen = []
+    convert_file = acquire.convert_file
+
+    def count(path, card, ready):
+        seen.append(path)
+        convert_file(path, card, ready)
+
+    monkeypatch.setattr(acquire, "convert_file", count)
+    return seen
+
+
+def files_of(cache):
+    return sorted(path.name for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock")
+
+
+def test_a_file_of_nlvid_brings_its_card_and_is_used_where_it_lies(entry, own_file, cache):
+    card, path = find_model(own_file)
+    assert (card.name, path) == ("own.test", own_file)
+    assert find_model(str(own_file)) == (card, path)
+    assert find_model_card(own_file) == card
+    assert not cache.exists()
+    with pytest.raises(UsageError, match=r"own\.safetensors: the file brings a model card of its own \(own\.test\)"):
+        find_model(own_file, "entry")
+
+
+def test_a_file_of_nlvid_is_known_by_its_contents(entry, own_file):
+    other = own_file.with_name("checkpoint.bin")
+    own_file.rename(other)
+    assert find_model(other)[0].name == "own.test"
+
+
+def test_a_foreign_file_is_converted_once(entry, foreign, cache, conversions, small_tensors):
+    card, path = find_model(foreign, "entry")
+    assert path.parent == cache / "models"
+    assert open_checkpoint(path)[0] == card
+    for name, array in open_checkpoint(path)[1].items():
+        np.testing.assert_array_equal(array, small_tensors[name])
+    assert find_model(foreign, "entry.test") == (card, path)
+    copy = foreign.with_name("copy.pkl")
+    foreign.rename(copy)
+    again = find_model(copy, "entry")
+    assert again[1] != path  # its card has the name of the file
+    assert conversions == [foreign, copy]
+
+
+def test_a_changed_file_is_converted_again(entry, foreign, conversions, small_tensors):
+    _, first = find_model(foreign, "entry")
+    changed = {name: array + 1 for name, array in small_tensors.items()}
+    foreign.write_bytes(pickle.dumps(changed, protocol=4))
+    _, second = find_model(foreign, "entry")
+    assert first != second
+    np.testing.assert_array_equal(open_checkpoint(second)[1]["head.classifier.bias"], changed["head.classifier.bias"])
+
+
+def test_a_changed_entry_is_not_taken_from_the_cache(entry, foreign, weights, make_card):
+    _, first = find_model(foreign, "entry")
+    weights(make_card(name="entry.test", aliases=["entry"], licence="another one"))
+    card, second = find_model(foreign, "entry")
+    assert (card.licence, first == second) == ("another one", False)
+
+
+def test_nobody_claims_the_accuracy_of_the_entry_for_other_weights(entry, foreign):
+    card, _ = find_model(foreign, "entry")
+    assert card.name == "mine"
+    assert (card.aliases, card.sources, card.accuracy) == ((), (), ())
+    assert (card.licence, card.redistribution) == (entry.licence, False)
+    assert (card.architecture, card.labels, card.sampling) == (entry.architecture, entry.labels, entry.sampling)
+
+
+@pytest.mark.parametrize("kind", ["sha256", "sha256_prefix", "sha1"])
+def test_the_published_file_is_the_entry_itself(weights, make_card, foreign, tools, foreign_file, kind):
+    import hashlib
+
+    sums = {"sha256": tools.sha256(foreign_file), "sha1": hashlib.sha1(foreign_file).hexdigest()}
+    sums["sha256_prefix"] = sums["sha256"][:8]
+    card = make_card({"kind": "url", "url": "https://127.0.0.1:9/x", kind: sums[kind]}, name="entry.test")
+    weights(card)
+    assert find_model(foreign, "entry.test")[0] == card
+
+
+def test_without_as_the_error_says_what_the_file_is_and_what_to_do(entry, foreign, weights, make_card):
+    with pytest.raises(UsageError) as error:
+        find_model(foreign)
+    assert str(error.value) == (
+        f"{foreign}: a checkpoint in the form of nlvid, without a model card; say whose network it has with --as NAME "
+        "(its tensors are those of entry.test; `nlvid models list` shows all)"
+    )
+    assert error.value.exit_status == 2
+    named = make_card({"kind": "url", "url": "https://127.0.0.1:9/a/mine.pkl"}, name="named.test")
+    weights(entry, named)
+    with pytest.raises(UsageError, match=r"its tensors are those of named\.test and of 1 more;"):
+        find_model(foreign)
+
+
+def test_safetensors_of_others_need_as_too(entry, tmp_path, small_tensors):
+    path = tmp_path / "plain.safetensors"
+    path.write_bytes(save(small_tensors))
+    with pytest.raises(UsageError, match="without a model card"):
+        find_model(path)
+    assert find_model(path, "entry")[0].name == "plain"
+
+
+def test_as_must_be_a_model(entry, foreign):
+    with pytest.raises(UnknownName, match="'entri'; did you mean 'entry'"):
+        find_model(foreign, "entri")
+    with pytest.raises(UnknownName, match="'entri'; did you mean 'entry'"):
+        find_model("entri")
+
+
+def test_a_model_with_a_name_needs_no_as(entry):
+    with pytest.raises(UsageError, match=r"entry\.test is a model with a card of its own; --as is for files"):
+        find_model("entry", "entry")
+
+
+def test_a_card_of_the_manifest_is_not_fetched_for(entry, cache):
+    assert find_model_card("entry") == entry
+    assert not cache.exists()
+
+
+def test_weights_of_another_network_are_refused(entry, foreign, cache):
+    tensors = {"stem.conv.weight": np.zeros((2, 3, 1, 7, 7), np.float32)}
+    foreign.write_bytes(pickle.dumps(tensors, protocol=4))
+    with pytest.raises((CheckpointMismatch, ModelFileError), match="mine"):
+        find_model(foreign, "entry")
+    assert files_of(cache) == []
+
+
+class Evil:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('executed')",))
+
+
+def test_a_hostile_file_is_refused_and_leaves_nothing(entry, foreign, cache, at_address):
+    data = pickle.dumps({"stem.conv.weight": Evil()}, protocol=2)
+    foreign.write_bytes(data)
+    for reference in (foreign, at_address(data)):
+        for as_name in (None, "entry"):
+            with pytest.raises(UnsafeFile):
+                find_model(reference, as_name)
+    assert files_of(cache) == []
+
+
+def test_files_that_are_none(entry, tmp_path):
+    for text, words in (
+        ("none.pkl", "none.pkl: no such model file"),
+        (str(tmp_path), "a folder, not a model file"),
+        ("x/y.onnx", "can be run, but not be worked on"),
+        (
+            "https://me:secret@127.0.0.1:1/y.onnx?x=1",
+            r"^https://127\.0\.0\.1:1/y\.onnx: an ONNX file can be run, but not",
+        ),
+    ):
+        with pytest.raises(ModelFileError, match=words):
+            find_model(text)
+    empty = tmp_path / "empty.pkl"
+    empty.touch()
+    with pytest.raises(ModelFileError, match=r"empty\.pkl"):
+        find_model(empty, "entry")
+
+
+def test_a_file_that_cannot_be_read_is_not_the_caches_fault(entry, foreign, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ModelFileError, match=r"mine\.pkl: the model file cannot be read \(Permission denied\)"):
+        find_model(foreign, "entry")
+
+
+@pytest.fixture
+def at_address(server, tools):
+    """Put a file on the server."""
+
+    def put(data, path=PATH):
+        server.pages[path] = tools.Page(data)
+        return server.url + path
+
+    return put
+
+
+def test_an_address_is_fetched_converted_and_used_from_the_cache(entry, at_address, foreign_file, server, cache, tools):
+    url = at_address(foreign_file)
+    notes = []
+    card, path = find_model(url, "entry", note=notes.append)
+    assert card.name == "mine"
+    assert notes == [
+        f"the authors of mine.pkl publish no hash of it; the sha256 of what came is {tools.sha256(foreign_file)}"
+    ]
+    assert find_model(url, "entry") == (card, path)
+    assert len(server.requests) == 1
+    assert files_of(cache) == [path.name]
+
+
+def test_an_address_of_a_file_of_nlvid_needs_nothing_else(entry, at_address, own_file, server, cache):
+    url = at_address(own_file.read_bytes(), "/own.safetensors")
+    card, path = find_model(url)
+    assert (card.name, path.read_bytes()) == ("own.test", own_file.read_bytes())
+    assert find_model(url) == (card, path)
+    assert len(server.requests) == 1
+    assert files_of(cache) == [path.name]
+
+
+def test_what_came_without_as_is_not_downloaded_again(entry, at_address, foreign_file, server, cache):
+    url = at_address(foreign_file)
+    with pytest.raises(UsageError, match=rf"{url}: a checkpoint in the form of nlvid, .* those of entry\.test"):
+        find_model(url)
+    _, path = find_model(url, "entry")
+    assert len(server.requests) == 1
+    assert files_of(cache) == [path.name]
+
+
+def test_a_file_of_nlvid_that_came_with_as_is_not_downloaded_again(entry, at_address, own_file, server):
+    url = at_address(own_file.read_bytes(), "/own.safetensors")
+    with pytest.raises(UsageError, match="leave --as out"):
+        find_model(url, "entry")
+    assert find_model(url)[0].name == "own.test"
+    assert len(server.requests) == 1
+
+
+def dated(path):
+    return datetime.date.fromtimestamp(path.stat().st_mtime).isoformat()
+
+
+@pytest.mark.parametrize("etag", [None, '"1"', 'W/"1"'])
+@pytest.mark.parametrize("as_name", [None, "entry"])
+def test_an_address_is_asked_again_only_for_the_newest(
+    entry, make_card, own_file, at_address, foreign_file, small_tensors, server, cache, etag, as_name
+):
+    place = "/mine.pkl" if as_name else "/mine.safetensors"
+
+    def put(number):
+        tensors = {name: array + number for name, array in small_tensors.items()}
+        write_checkpoint(own_file, make_card(name="own.test"), tensors)
+        url = at_address(pickle.dumps(tensors, protocol=4) if as_name else own_file.read_bytes(), place)
+        server.pages[place].headers = {"ETag": etag.replace("1", str(number))} if etag else {}
+        return url
+
+    def find(**options):
+        notes.clear()
+        server.requests.clear()
+        _, path = find_model(url, as_name, note=notes.append, **options)
+        return path, float(
+            open_checkpoint(path)[1]["head.classifier.bias"][0] - small_tensors["head.classifier.bias"][0]
+        )
+
+    notes = []
+    url = put(1)
+    path, number = find(newest=True)
+    assert number == pytest.approx(1)
+    put(2)
+    assert find() == (path, number)
+    assert server.requests == []
+    assert notes == [
+        f"{url}: using the copy of {dated(path)}; `nlvid models pull` of the address looks for a newer one"
+    ]
+    assert find(newest=True) == (path, pytest.approx(2))
+    assert find(newest=True) == (path, pytest.approx(2))
+    assert len(server.requests) == 1
+    if etag:
+        assert notes == [f"{url}: the copy of {dated(path)} is the newest"]
+    server.pages[place].status = 404
+    assert find(newest=True) == (path, pytest.approx(2))
+    assert notes == [
+        f"{url}: {server.host}: {place[1:]}: not there (HTTP 404); using the copy of {dated(path)}, newest or not"
+    ]
+    assert files_of(cache) == [path.name, *([f"{path.name}.etag"] if etag else [])]
+
+
+def test_an_onnx_file_at_an_address_is_pulled_anew(run, entry, at_address, server, tmp_path, cache):
+    models = [
+        write_model(tmp_path / "mine.onnx", make_model(classes=3, last=last)).read_bytes() for last in (None, "Softmax")
+    ]
+    url = at_address(models[0], "/mine.onnx")
+    pulled = run("models", "pull", url, "--as", "entry")
+    assert pulled.status == 0, pulled.err
+    at_address(models[1], "/mine.onnx")
+    shown = run("models", "show", url, "--as", "entry")
+    assert (shown.status, len(server.requests)) == (0, 1)
+    assert f"note: {url}: using the copy of " in shown.err
+    assert run("models", "pull", url, "--as", "entry").out == pulled.out
+    assert Path(pulled.out.rstrip("\n")).read_bytes() == models[1]
+    at_address(b"damaged", "/mine.onnx")
+    assert run("models", "pull", url, "--as", "entry").status == 3
+    assert Path(pulled.out.rstrip("\n")).read_bytes() == models[1]
+    assert len(files_of(cache)) == 1
+
+
+def test_a_copy_stays_where_the_server_cannot_be_asked(entry, at_address, foreign_file, server, monkeypatch):
+    url = at_address(foreign_file)
+    server.pages[PATH].headers = {"ETag": '"1"'}
+    found = find_model(url, "entry")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("HTTP_PROXY", "http://me:se[cret@proxy")
+    notes = []
+    assert find_model(url, "entry", note=notes.append, newest=True) == found
+    assert notes[0].endswith(f"; using the copy of {dated(found[1])}, newest or not")
+    assert "malformed" in notes[0]
+    assert "cret@" not in notes[0]
+
+
+def test_a_newer_file_that_is_damaged_leaves_the_copy(entry, at_address, foreign_file, cache):
+    url = at_address(foreign_file)
+    _, path = find_model(url, "entry")
+    before = path.read_bytes()
+    at_address(foreign_file[:-100])
+    with pytest.raises(ModelFileError):
+        find_model(url, "entry", newest=True)
+    assert files_of(cache) == [path.name]
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_file_is_not_kept(entry, at_address, foreign_file, cache):
+    url = at_address(foreign_file[:-100])
+    with pytest.raises(ModelFileError):
+        find_model(url, "entry")
+    assert files_of(cache) == []
+    at_address(foreign_file)
+    assert find_model(url, "entry")[0].name == "mine"
+
+
+def test_secrets_of_an_address_are_not_told(entry, at_address, server):
+    url = at_address(b"x").replace("http://", "http://me:hunter2@") + "?token=hunter2"
+    server.pages[PATH].status = 404
+    with pytest.raises(ModelUnavailable) as error:
+        find_model(url)
+    assert str(error.value) == f"{server.url}{PATH}: {server.host}: mine.pkl: not there (HTTP 404)"
+    assert "authorization" in server.requests[0][2]
+
+
+def test_plain_http_is_refused_elsewhere(entry):
+    with pytest.raises(ModelUnavailable, match=r"http://example\.org/x\.pkl: example\.org: plain http is not used"):
+        find_model("http://example.org/x.pkl")
+
+
+@pytest.mark.parametrize(
+    "name", ["..", "../../x", "a\\..\\b", "-x", ".hidden", "n\0l", "ä" * 300, "x" * 300 + ".pkl", ""]
+)
+def test_no_name_leads_out_of_the_cache(name, cache):
+    slot = Slot(safe_name(name), "0" * 16)
+    for path, folder in ((slot.ready, "models"), (slot.lock, "locks"), (slot.download(name), "downloads")):
+        assert path.resolve().parent == cache / folder
+        assert len(path.name.encode()) < 250
+
+
+def test_a_name_that_climbs_stays_in_the_cache(entry, at_address, foreign_file, cache, tmp_path):
+    before = {path for path in tmp_path.rglob("*") if cache not in path.parents and path != cache}
+    url = at_address(foreign_file, "/a/x%2F..%2F..%2Fescaped.pkl")
+    _, path = find_model(url, "entry")
+    assert path.parent == cache / "models"
+    assert {path for path in tmp_path.rglob("*") if cache not in path.parents and path != cache} == before
+
+
+def test_two_at_once_make_one_download_and_one_conversion(entry, at_address, foreign_file, server, conversions):
+    url = at_address(foreign_file)
+    server.pages[PATH].faults = [("drip", 5000)]
+    found = []
+    threads = [Thread(target=lambda: found.append(find_model(url, "entry"))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3
+    assert len({path for _, path in found}) == len(conversions) == len(server.requests) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_named(entry, foreign, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NLVID_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(ModelUnavailable, match=r"mine: the cache .*file/cache cannot be used .*NLVID_CACHE"):
+        find_model(foreign, "entry")
+
+
+def test_a_foreign_file_wherever_a_model_is_named(run, entry, foreign, tmp_path):
+    pulled = run("models", "pull", foreign, "--as", "entry")
+    assert pulled.status == 0
+    assert open_checkpoint(pulled.out.rstrip("\n"))[0].name == "mine"
+    assert run("models", "labels", foreign, "--as", "entry").out.split() == ["a", "b", "c"]
+    assert "mine.pkl, read as entry.test" in run("models", "show", foreign, "--as", "entry").out
+    clip = make_clip(tmp_path / "clip.mp4", frames=80)
+    options = ("--clips", 1, "--device", "cpu", "-f", "json")
+    outcome = run("classify", clip, "--model", foreign, "--as", "entry", *options)
+    assert outcome.status == 0, outcome.err
+    assert json.loads(outcome.out)["model"] == "mine"
+    asked = nlvid_cli.load(foreign, as_name="entry", clips=1, device="cpu")
+    assert [score.label for score in asked.classify(clip).predictions] == [
+        score["label"] for score in json.loads(outcome.out)["predictions"]
+    ]
+
+
+def test_what_is_wrong_is_told_on_stderr(run, entry, foreign):
+    for arguments, status, words in (
+        (("classify", "x.mp4", "--model", foreign), 2, "say whose network it has with --as NAME"),
+        (("classify", "x.mp4", "--as", "entry"), 2, "--as entry says what network a file has; name the file"),
+        (("classify", "x.mp4", "-m", foreign, "--as", "entri"), 2, "did you mean 'entry'"),
+        (("models", "pull", "ftp://host/x"), 2, "not ftp://"),
+        (("models", "labels", "hf://me/../x"), 2, "not a file on the Hub"),
+        (("models", "show", "none.pth"), 3, "none.pth: no such model file"),
+    ):
+        outcome = run(*arguments)
+        assert (outcome.status, outcome.out) == (status, "")
+        assert outcome.err.startswith("error: ")
+        assert words in outcome.err

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from nlvid_cli.card.architecture import Head, NonLocal, ResNetArchitecture
+from nlvid_cli.errors import CheckpointMismatch, ModelFileError, ModelUnavailable
+from nlvid_cli.models.inflate import image_weights, inflate
+from nlvid_cli.network import load_weights
+from nlvid_cli.network.resnet3d import ResNet3d
+from tests.network.test_resnet3d import C2D, I3D
+
+EVERY_18 = ((0, 1), (0, 1), (0, 1), (0, 1))
+BASIC = {"block": "basic", "blocks": (2, 2, 2, 2)}
+
+
+def image_network(depth: int) -> nn.Module:
+    """A network of torchvision with weights that make every layer count."""
+    torch.manual_seed(0)
+    network: nn.Module = getattr(torchvision.models, f"resnet{depth}")(weights=None, num_classes=10)
+    for name, tensor in network.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 1.5)
+        elif name.endswith(("running_mean", "bias")):
+            tensor.normal_(0, 0.1)
+    return network.eval()
+
+
+def features(network: nn.Module, x: Tensor, layers: list[str]) -> dict[str, Tensor]:
+    """Outputs of the layers."""
+    seen: dict[str, Tensor] = {}
+    hooks = [
+        network.get_submodule(name).register_forward_hook(lambda _m, _i, out, name=name: seen.update({name: out}))
+        for name in layers
+    ]
+    with torch.inference_mode():
+        network(x)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("depth", "architecture"),
+    [
+        (50, C2D),
+        (50, I3D),
+        (50, replace(I3D, inflate_kernel="3x3x3")),
+        (18, replace(I3D, inflate=EVERY_18, **BASIC)),  # type: ignore[arg-type]
+        (18, replace(I3D, inflate=EVERY_18, inflate_kernel="3x3x3", **BASIC)),  # type: ignore[arg-type]
+    ],
+)
+def test_a_static_video_gives_what_its_frame_gives(depth: int, architecture: ResNetArchitecture) -> None:
+    """At every stage, away from the ends, where zeros are padded in time."""
+    image = image_network(depth)
+    video = ResNet3d(replace(architecture, head=Head("mean_of_softmax", (1, 2, 2))), 10).eval()
+    load_weights(video, inflate(image.state_dict(), video), "test")
+    frame = torch.randn(1, 3, 64, 64)
+    still = frame.unsqueeze(2).repeat(1, 1, 160, 1, 1)
+    two = features(image, frame, ["maxpool", "layer1", "layer2", "layer3", "layer4"])
+    three = features(video, still, ["pool1", "res2", "res3", "res4", "res5"])
+    for flat, deep in zip(two.values(), three.values(), strict=True):
+        middle = deep[:, :, deep.shape[2] // 2]
+        assert (middle - flat).abs().max() < 1e-5 * flat.abs().max()
+    with torch.inference_mode():
+        logits = video(still)[:, :, 10, 0, 0]
+        assert (logits - image(frame)).abs().max() < 1e-5 * logits.abs().max()
+
+
+def test_non_local_blocks_and_other_classes_keep_their_own_values() -> None:
+    blocks = NonLocal(("res3.0",))
+    video = ResNet3d(replace(I3D, inflate=EVERY_18, nonlocal_blocks=blocks, **BASIC), 7)  # type: ignore[arg-type]
+    tensors = inflate(image_network(18).state_dict(), video)
+    assert tensors.keys() == video.state_dict().keys()
+    for name in ("head.classifier.weight", "res3.0.nonlocal_block.theta.weight"):
+        assert torch.equal(tensors[name], video.state_dict()[name])
+    stem = image_network(18).state_dict()["conv1.weight"]
+    assert tensors["stem.conv.weight"].shape == (64, 3, 5, 7, 7)
+    torch.testing.assert_close(tensors["stem.conv.weight"].sum(dim=2), stem)
+
+
+def test_networks_that_do_not_match() -> None:
+    video = ResNet3d(replace(C2D, **BASIC), 10)  # type: ignore[arg-type]
+    with pytest.raises(
+        CheckpointMismatch,
+        match=r"res2\.0\.conv1\.conv\.weight is \(64, 64, 1, 1\), the network needs \(64, 64, 1, 3, 3\)",
+    ):
+        inflate(image_network(50).state_dict(), video)
+    with pytest.raises(
+        CheckpointMismatch, match=r"has no res2\.0\.shortcut\.conv\.weight; are depth and block the same"
+    ):
+        inflate({"layer1.0.downsample.0.weight": torch.zeros(1)}, video)
+    tensors = image_network(18).state_dict()
+    del tensors["layer2.1.bn2.bias"]
+    with pytest.raises(CheckpointMismatch, match=r"lack res3\.1\.conv2\.norm\.bias"):
+        inflate(tensors, video)
+    tensors["layer2.1.bn2.bias"] = torch.zeros(5)
+    with pytest.raises(CheckpointMismatch, match=r"res3\.1\.conv2\.norm\.bias is \(5,\), the network needs \(128,\)"):
+        inflate(tensors, video)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_weights_from_a_file(tmp_path: Path, suffix: str) -> None:
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.clone() for name, tensor in image_network(18).state_dict().items()}
+    path = tmp_path / f"resnet18{suffix}"
+    if suffix == ".pth":
+        torch.save(tensors, path)
+    else:
+        save_file(tensors, path)
+    loaded = image_weights(path)
+    assert loaded.keys() == tensors.keys()
+    assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
+
+
+def test_files_that_are_no_weights(tmp_path: Path) -> None:
+    class Code:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return open, (str(tmp_path / "canary"), "w")
+
+    torch.save({"a": Code()}, tmp_path / "evil.pth")
+    torch.save({"a": 1}, tmp_path / "other.pth")
+    for name in ("evil.pth", "other.pth", "none.pth", "none.safetensors", "resnet51"):
+        with pytest.raises(ModelFileError):
+            image_weights(tmp_path / name if "." in name else name)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_by_name_where_the_host_is_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("torch.hub.urlopen", fail)
+    with pytest.raises(ModelUnavailable, match=r"resnet50: torchvision cannot download .* no route to host"):
+        image_weights("resnet50")

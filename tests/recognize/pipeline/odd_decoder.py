@@ -1,0 +1,54 @@
+"""A process that decodes as nlvid's does, but for files that are called oddly, with which it behaves oddly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from nlvid_cli.recognize.pipeline import decode_process
+from nlvid_cli.video.clips import ClipFacts, Stretch, decode_clips
+from nlvid_cli.video.info import Pixels
+
+MEMMAP = np.memmap
+
+
+def _odd(stretch: Stretch, *rules: object, threads: int | None = None) -> tuple[Pixels, ClipFacts]:
+    name = Path(stretch.path).name
+    if name.startswith("hang"):
+        time.sleep(1000)
+    elif name.startswith("crash"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif name.startswith("hungry"):
+        memory = [np.ones(1 << 23) for _ in range(16)]  # 1 GiB, all of it touched
+        time.sleep(1000)
+        del memory
+    elif name.startswith("greedy"):
+        np.empty(1 << 40)
+    elif name.startswith("nonsense"):
+        decode_process._reply = lambda replies, message: print("what?", file=replies, flush=True)
+    elif name.startswith("leave"):
+        os._exit(3)
+    elif name.startswith("die_late"):
+        np.memmap = _die
+    elif name.startswith("no_room"):
+        np.memmap = _no_room
+    return decode_clips(stretch, *rules, threads=threads)  # type: ignore[arg-type]
+
+
+def _die(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _no_room(*_: object, **__: object) -> None:
+    np.memmap = MEMMAP
+    raise OSError("made by the test")
+
+
+decode_process.decode_clips = _odd
+
+if __name__ == "__main__":
+    decode_process.main()

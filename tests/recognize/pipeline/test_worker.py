@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlvid_cli.card.card import Card
+from nlvid_cli.errors import WorkerError
+from nlvid_cli.recognize.pipeline import worker as pipeline_worker
+from nlvid_cli.recognize.pipeline.shared import MemoryBudget
+from nlvid_cli.recognize.pipeline.worker import Decoded, DecodeWorker, WorkerLimits
+from nlvid_cli.recognize.prediction import FailureReason
+from nlvid_cli.video.clips import Stretch, decode_clips
+from tests.clips import make_clip
+from tests.recognize.pipeline.conftest import MakeWorker
+
+
+def _failure(worker: DecodeWorker, path: Path) -> FailureReason:
+    result = worker.decode(Stretch(path))
+    assert isinstance(result, FailureReason)
+    return result
+
+
+def _is_good(worker: DecodeWorker, clip: Path, card: Card) -> None:
+    result = worker.decode(Stretch(clip))
+    assert isinstance(result, Decoded)
+    frames, facts = decode_clips(Stretch(clip), card.sampling, card.preprocess)
+    np.testing.assert_array_equal(result.frames, frames)
+    assert result.facts == facts
+
+
+def _named(clip: Path, folder: Path, name: str) -> Path:
+    return Path(shutil.copy(clip, folder / name))
+
+
+def test_frames_and_facts_cross_unchanged(make_worker: MakeWorker, clip: Path, card: Card) -> None:
+    worker = make_worker(WorkerLimits())
+    _is_good(worker, clip, card)
+    _is_good(worker, clip, card)
+
+
+def test_a_file_that_is_no_video_is_a_typed_reason(
+    make_worker: MakeWorker, clip: Path, card: Card, tmp_path: Path
+) -> None:
+    worker = make_worker(WorkerLimits())
+    odd_name = tmp_path / os.fsdecode(b"caf\xe9 \n.mp4")
+    odd_name.write_text("#EXTM3U\n")
+    assert _failure(worker, odd_name).type == "ForbiddenFormat"
+    assert _failure(worker, tmp_path / "none.mp4") == FailureReason("VideoNotFound", "no such file")
+    _is_good(worker, clip, card)
+
+
+def test_a_hang_ends_after_the_time_limit(make_worker: MakeWorker, clip: Path, card: Card, tmp_path: Path) -> None:
+    worker = make_worker(WorkerLimits(timeout_seconds=3))
+    _is_good(worker, clip, card)
+    began = time.monotonic()
+    reason = _failure(worker, _named(clip, tmp_path, "hang.mp4"))
+    assert reason.type == "DecodeTimeout"
+    assert "more than 3 s" in reason.message
+    assert 2.5 < time.monotonic() - began < 10
+    _is_good(worker, clip, card)
+
+
+def test_a_crash_costs_one_video(make_worker: MakeWorker, clip: Path, card: Card, tmp_path: Path) -> None:
+    worker = make_worker(WorkerLimits())
+    reason = _failure(worker, _named(clip, tmp_path, "crash.mp4"))
+    assert reason.type == "DecoderCrashed"
+    assert "by signal 11 (SIGSEGV)" in reason.message
+    _is_good(worker, clip, card)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory a process has")
+def test_too_much_memory_costs_one_video(make_worker: MakeWorker, clip: Path, card: Card, tmp_path: Path) -> None:
+    worker = make_worker(WorkerLimits(memory_bytes=400 << 20))
+    for name in ("hungry.mp4", "greedy.mp4"):  # memory that is filled, and memory that cannot be had at all
+        reason = _failure(worker, _named(clip, tmp_path, name))
+        assert reason.type == "MemoryExceeded"
+        assert "more than 0.391 GiB" in reason.message
+        _is_good(worker, clip, card)
+
+
+def test_a_process_that_was_killed_while_idle_is_replaced(make_worker: MakeWorker, clip: Path, card: Card) -> None:
+    worker = make_worker(WorkerLimits())
+    _is_good(worker, clip, card)
+    assert worker._process is not None
+    os.kill(worker._process.pid, signal.SIGKILL)
+    worker._process.wait()
+    _is_good(worker, clip, card)
+
+
+def test_frames_for_which_there_is_no_room(make_worker: MakeWorker, clip: Path, card: Card) -> None:
+    worker = make_worker(WorkerLimits())
+    one_video = 3 * 8 * 64 * 64 * 3
+    result = worker.decode(Stretch(clip), MemoryBudget(one_video - 1))
+    assert isinstance(result, FailureReason)
+    assert result.type == "MemoryExceeded"
+    _is_good(worker, clip, card)
+    assert isinstance(worker.decode(Stretch(clip), MemoryBudget(one_video)), Decoded)
+
+
+@pytest.mark.parametrize("name", ["die_late.mp4", "no_room.mp4"])
+def test_what_fails_at_the_last_moment_keeps_no_memory(
+    make_worker: MakeWorker, clip: Path, tmp_path: Path, name: str
+) -> None:
+    worker, budget = make_worker(WorkerLimits()), MemoryBudget(3 * 8 * 64 * 64 * 3)
+    for _ in range(3):
+        assert isinstance(worker.decode(Stretch(_named(clip, tmp_path, name)), budget), FailureReason)
+    assert isinstance(worker.decode(Stretch(clip), budget), Decoded)
+
+
+@pytest.mark.parametrize("found", ["av.py", "json.py"])
+def test_no_code_of_the_current_folder_is_run(
+    make_worker: MakeWorker, clip: Path, card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: str
+) -> None:
+    (tmp_path / found).write_text("open('run', 'w').close()")
+    monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[3]), *(one for one in sys.path if one)])
+    monkeypatch.chdir(tmp_path)
+    _is_good(make_worker(WorkerLimits()), clip, card)
+    assert not (tmp_path / "run").exists()
+
+
+def test_nonsense_costs_one_video(make_worker: MakeWorker, clip: Path, card: Card, tmp_path: Path) -> None:
+    worker = make_worker(WorkerLimits())
+    reason = _failure(worker, _named(clip, tmp_path, "nonsense.mp4"))
+    assert reason == FailureReason("DecoderCrashed", "the process that decoded it answered with what makes no sense")
+    _is_good(worker, clip, card)
+
+
+def test_how_a_process_ended_by_itself_is_told(make_worker: MakeWorker, clip: Path, tmp_path: Path) -> None:
+    reason = _failure(make_worker(WorkerLimits()), _named(clip, tmp_path, "leave.mp4"))
+    assert reason.message.endswith("ended unexpectedly, with status 3")
+
+
+def test_a_process_that_takes_the_place_of_another_has_more_than_one_try(
+    make_worker: MakeWorker, clip: Path, card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlvid_cli.recognize.pipeline.worker.PAUSES_SECONDS", (0.1, 0.2))
+    tries: list[int | None] = []
+
+    def scarce(stderr: int | None) -> subprocess.Popen[str]:
+        tries.append(stderr)
+        if len(tries) in (2, 3):
+            raise BlockingIOError(errno.EAGAIN, "no more processes")
+        return start(stderr)
+
+    start = pipeline_worker._popen
+    monkeypatch.setattr(pipeline_worker, "_popen", scarce)
+    worker = make_worker(WorkerLimits())
+    assert _failure(worker, _named(clip, tmp_path, "crash.mp4")).type == "DecoderCrashed"
+    _is_good(worker, clip, card)
+    assert len(tries) == 4
+    tries[:] = [None]
+    with pytest.raises(WorkerError, match="does not start: no more processes"):
+        make_worker(WorkerLimits()).decode(Stretch(clip))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory a process has")
+def test_memory_does_not_grow_from_video_to_video(make_worker: MakeWorker, tmp_path: Path, card: Card) -> None:
+    worker = make_worker(WorkerLimits())
+    videos = [make_clip(tmp_path / f"{width}.mp4", frames=30, size=(width, 360)) for width in (640, 1280, 320, 960)]
+    seen = []
+    for _ in range(6):
+        for video in videos:
+            assert isinstance(worker.decode(Stretch(video)), Decoded)
+        assert worker._process is not None
+        time.sleep(0.2)
+        seen.append(pipeline_worker._resident_bytes(worker._process.pid) >> 20)
+    assert max(seen) - min(seen) < 4
+
+
+def test_a_process_that_does_not_start_says_why(
+    make_worker: MakeWorker, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlvid_cli.recognize.pipeline.worker.MODULE", "nlvid_cli.no_such_module")
+    with pytest.raises(WorkerError, match=r"does not start: .*No module named"):
+        make_worker(WorkerLimits()).decode(Stretch(clip))
+
+
+def test_a_new_process_after_many_videos(
+    make_worker: MakeWorker, clip: Path, card: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlvid_cli.recognize.pipeline.worker.VIDEOS_PER_PROCESS", 2)
+    worker = make_worker(WorkerLimits())
+    processes = set()
+    for _ in range(3):
+        _is_good(worker, clip, card)
+        assert worker._process is not None
+        processes.add(worker._process.pid)
+    assert len(processes) == 2
