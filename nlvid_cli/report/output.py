@@ -14,7 +14,7 @@ from typing import Self, TextIO
 from nlvid_cli.errors import OutputError
 from nlvid_cli.recognize.prediction import Result
 from nlvid_cli.report import RENDERERS, Renderer, ReportOptions
-from nlvid_cli.report.target import behind_links
+from nlvid_cli.system.atomic import behind_links
 
 
 class Report:

@@ -30,11 +30,6 @@ def refuse_inputs(outputs: Iterable[Path | None], inputs: Iterable[str]) -> None
             raise UsageError(f"{there[number]}: is an input, and would be written over; write to another file")
 
 
-def behind_links(path: Path) -> Path:
-    """Where a link leads, so that the link is not replaced by a file; any other path as it is."""
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
-
-
 def _file_number(path: str | Path) -> tuple[int, int] | None:
     """What stands for a regular file, however it is called."""
     try:

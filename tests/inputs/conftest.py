@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.datasets.conftest import data, make, write
+
+__all__ = ["data", "make", "write"]
