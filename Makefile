@@ -15,20 +15,23 @@ RUNS ?= runs/bundled
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 BUNDLED := --base i3d --recipe small --nonlocal mixed_4b --group-by "^[^_]+" --resume
 
-.PHONY: demo test test-offline test-slow test-gpu check fix bench bundled build clean
+.PHONY: demo test test-offline test-slow test-long test-gpu check fix bench bundled build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed $(VIDEO)
 	$(BIN)/nlvid classify "$(VIDEO)"
 
 test: $(VENV)/installed-dev
-	$(PARALLEL) -m "not slow and not gpu"
+	$(PARALLEL) -m "not slow and not long and not gpu"
 
 test-offline: $(VENV)/installed-dev
-	$(PARALLEL) -m "not slow and not gpu and not network"
+	$(PARALLEL) -m "not slow and not long and not gpu and not network"
 
 test-slow: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m slow
+	$(PARALLEL) -m "slow and not gpu"
+
+test-long: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m long
 
 test-gpu: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m gpu

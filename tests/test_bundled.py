@@ -100,7 +100,7 @@ def test_the_people_it_was_trained_on(shared: Path) -> None:
     assert evaluation.figures["top1"] >= 0.95
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_person_it_has_never_seen(shared: Path, tmp_path: Path) -> None:
     """The recipe again, without one person: the rate in the card, give or take a clip or two of the ten."""

@@ -348,13 +348,13 @@ def test_killed_while_rows_are_made_again(model_file: Path, good: list[Path], tm
     assert {row["answer"]["top_k"] for row in rows.values()} == {1}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_killed_thirty_times_and_resumed(model_file: Path, good: list[Path], tmp_path: Path) -> None:
     _check_kills(good, model_file, tmp_path, kills=30, videos=60)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_two_shards_killed_and_resumed(run: Run, model_file: Path, good: list[Path], tmp_path: Path) -> None:
     folder = _folder(tmp_path / "videos", good, 60)
@@ -368,7 +368,7 @@ def test_two_shards_killed_and_resumed(run: Run, model_file: Path, good: list[Pa
     _same(_rows(tmp_path / "labels.jsonl"), _rows(whole))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_a_ray_cluster_that_loses_a_worker(model_file: Path, good: list[Path], tmp_path: Path) -> None:
     folder = _folder(tmp_path / "videos", good, 60)
@@ -384,7 +384,7 @@ def test_a_ray_cluster_that_loses_a_worker(model_file: Path, good: list[Path], t
     assert "60 of 60 videos are in it already" in again.communicate(timeout=120)[1]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_of_a_ray_cluster_finishes_what_is_begun(

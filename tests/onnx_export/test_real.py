@@ -17,7 +17,7 @@ from nlvid_cli.onnx_export import export_onnx
 from nlvid_cli.recognize.answer import Answer
 from tests.foreign import make_tensors
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
 ALL = Answer(top_k=None)
 
