@@ -37,7 +37,8 @@ for the user. ``NLVID_DEBUG=1`` shows the traceback all the same.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from itertools import islice
 
 
 class NlvidError(Exception):
@@ -77,6 +78,21 @@ def did_you_mean(what: str, name: str, known: Iterable[str], hint: str) -> Unkno
     near = [by_folded[folded] for folded in difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)]
     guess = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
     return UnknownName(f"no {what} is called {name!r}{guess} ({hint})")
+
+
+def shortened(items: Collection[object], most: int, separator: str = ", ") -> str:
+    """Join items for a message: the first ``most``, then "and N more" for the rest.
+
+    Args:
+        items: Anything with a readable ``str``.
+        most: Number of items to show, at least 1.
+        separator: Between items.
+
+    Returns:
+        For example ``"a, b and 3 more"``.
+    """
+    more = len(items) - most
+    return separator.join(map(str, islice(items, most))) + (f" and {more} more" if more > 0 else "")
 
 
 class VideoError(NlvidError):
