@@ -13,6 +13,7 @@ from nlvid_cli.card.card import Labels
 from nlvid_cli.errors import ModelFileError, UnknownName
 from nlvid_cli.models.formats import FORMATS
 from nlvid_cli.models.store.sources import SOURCES
+from tests.conftest import make_card
 
 GOOD = (manifest.weights_folder() / "manifest.toml").read_text()
 
@@ -184,19 +185,20 @@ def test_a_fault_is_named_with_its_place(read, old, new, message):
         read(GOOD.replace(old, new, 1))
 
 
-def test_labels_must_be_as_many_as_the_card_says(make_card, tmp_path, weights):
-    folder = weights()
-    (folder / "labels" / "two.txt").write_text("running\nswimming\n")
-    card = make_card({"kind": "bundled", "path": "x"}, labels={"kind": "single", "count": 2, "file": "two.txt"})
-    assert manifest.label_names(card) == ("running", "swimming")
+def test_labels_must_be_as_many_as_the_card_says(monkeypatch, tmp_path):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "two.txt").write_text("running\nswimming\n")
+    monkeypatch.setattr(manifest, "weights_folder", lambda: tmp_path)
+    assert manifest.label_names(make_card(labels=Labels("single", 2, file="two.txt"))) == ("running", "swimming")
     for labels in (
         Labels("single", 3, file="two.txt"),
         Labels("single", 2, file="none.txt"),
         Labels("single", 2),
         Labels("single", 2, names=("one",)),
     ):
+        card = make_card(labels=labels)
         with pytest.raises(ModelFileError, match=re.escape(card.name)):
-            manifest.label_names(type(card)(**(vars(card) | {"labels": labels})))
+            manifest.label_names(card)
 
 
 def test_the_weights_folder_is_found_inside_an_installed_package(tmp_path):
