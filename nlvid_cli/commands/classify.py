@@ -67,13 +67,13 @@ def classify(
 
       nlvid classify clips/ --model i3d --top-k 3 --format jsonl -o labels.jsonl
     """
-    from nlvid_cli.commands.inputs import expand_inputs, is_one_video
     from nlvid_cli.commands.loading import Loading
+    from nlvid_cli.inputs.videos import find_videos, is_one_video
     from nlvid_cli.recognize.answer import Answer
     from nlvid_cli.report import ReportOptions
-    from nlvid_cli.report.target import refuse_inputs
+    from nlvid_cli.system.overwrite import refuse_inputs
 
-    paths = expand_inputs(videos)
+    paths = find_videos(videos)
     refuse_inputs([output], [*videos, *paths, model or ""])
     recognizer = Loading(model, as_name, backend, device, precision, clips, CROPS[crops], step).load()
     answer = Answer.of_options(top_k, threshold, labels, min_score)

@@ -79,8 +79,8 @@ def evaluate(
     from nlvid_cli.commands.options import log
     from nlvid_cli.datasets.match import read_for_model
     from nlvid_cli.report.predictions import predictions_writer
-    from nlvid_cli.report.target import refuse_inputs
     from nlvid_cli.report.training_html import write_evaluation_report
+    from nlvid_cli.system.overwrite import refuse_inputs
 
     if write_temperature:
         _require_own_file(model, as_name)

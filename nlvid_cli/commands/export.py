@@ -64,9 +64,9 @@ def export(
 
       nlvid export --onnx --model i3d --precision int8 --calibrate clips/ -o i3d-int8.onnx
     """
-    from nlvid_cli.commands.inputs import expand_inputs
     from nlvid_cli.commands.options import log
     from nlvid_cli.commands.progress import DownloadBar, spinner
+    from nlvid_cli.inputs.videos import find_videos
     from nlvid_cli.onnx_export import export_onnx
     from nlvid_cli.system.interrupts import sigterm_as_ctrl_c
 
@@ -78,7 +78,7 @@ def export(
             precision=precision,
             static=static,
             with_preprocess=with_preprocess,
-            calibrate=expand_inputs(calibrate) if calibrate else (),
+            calibrate=find_videos(calibrate) if calibrate else (),
             video=clip,
             device=device,
             progress=DownloadBar(),

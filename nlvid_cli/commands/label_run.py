@@ -25,9 +25,9 @@ from nlvid_cli.labelling.tables import TABLES, make_table
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.pipeline.pipeline import Limits
 from nlvid_cli.recognize.recognizer import Recognizer
-from nlvid_cli.report.target import refuse_inputs
 from nlvid_cli.system.atomic import behind_links
 from nlvid_cli.system.interrupts import GentleInterrupt
+from nlvid_cli.system.overwrite import refuse_inputs
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ import typer
 
 from nlvid_cli.commands import train_options as options
 from nlvid_cli.commands.options import As, Device, Quiet, Root, SkipMissing, Verbose
-from nlvid_cli.commands.train_launch import is_launched, launch
 from nlvid_cli.errors import UsageError
+from nlvid_cli.training.launch import is_launched, launch
 
 if TYPE_CHECKING:
     from nlvid_cli.datasets.split import Split

@@ -6,7 +6,7 @@ import glob
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from nlvid_cli.errors import UsageError
@@ -47,6 +47,14 @@ def find_videos(names: Iterable[str]) -> list[str]:
     if not found:
         raise UsageError(f"no video in {', '.join(names)}")
     return list(found.values())
+
+
+def is_one_video(names: Sequence[str]) -> bool:
+    """Return whether the user named exactly one video: not a folder, a list, a table or a pattern."""
+    if len(names) != 1 or names[0] == "-" or names[0].startswith("@") or os.path.isdir(names[0]):
+        return False
+    is_pattern = glob.has_magic(names[0]) and not os.path.exists(names[0])
+    return not is_pattern and not _is_table(names[0])
 
 
 def _plain(path: str) -> str:

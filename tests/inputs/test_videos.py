@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import io
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from nlvid_cli.errors import UsageError
-from nlvid_cli.inputs.videos import find_videos
+from nlvid_cli.inputs.videos import find_videos, is_one_video
 from tests.clips import make_clip
 
 
@@ -20,6 +22,48 @@ def _touch(*names: str, content: bytes = b"") -> None:
     for name in names:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_bytes(content)
+
+
+def test_a_file_that_is_named_is_taken_whatever_it_is_called() -> None:
+    assert find_videos(["b.xyz", "-a.mp4", "b.xyz"]) == ["b.xyz", "-a.mp4"]
+
+
+def test_a_folder_gives_its_videos_by_name() -> None:
+    _touch("v/b.MP4", "v/a.mkv", "v/notes.txt", "v/deep/c.webm", "v/B/z.gif")
+    assert find_videos(["v"]) == ["v/a.mkv", "v/b.MP4", "v/B/z.gif", "v/deep/c.webm"]
+
+
+def test_a_folder_without_videos_is_told() -> None:
+    _touch("v/notes.txt")
+    with pytest.raises(UsageError, match="no video in v"):
+        find_videos(["v"])
+
+
+def test_a_list_from_here_or_from_beside_itself() -> None:
+    _touch("lists/near.mp4", "here.mp4")
+    Path("lists/a.txt").write_bytes("\ufeffhere.mp4\r\n\r\nnear.mp4\nnowhere.mp4\n".encode())
+    assert find_videos(["@lists/a.txt"]) == ["here.mp4", "lists/near.mp4", "nowhere.mp4"]
+
+
+def test_a_missing_list_is_told() -> None:
+    with pytest.raises(UsageError, match=r"@no\.txt: cannot read the list"):
+        find_videos(["@no.txt"])
+
+
+def test_a_file_whose_name_begins_with_an_at_sign() -> None:
+    _touch("@home.mp4")
+    assert find_videos(["@home.mp4"]) == ["@home.mp4"]
+
+
+def test_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a b.mp4\ncaf\xe9.mp4\n")))
+    assert [os.fsencode(path) for path in find_videos(["-"])] == [b"a b.mp4", b"caf\xe9.mp4"]
+
+
+def test_is_one_video() -> None:
+    _touch("v/a.mp4", "[a].mp4", "t.csv")
+    assert all(map(is_one_video, (["v/a.mp4"], ["[a].mp4"], ["nowhere.mp4"])))
+    assert not any(map(is_one_video, (["v"], ["-"], ["@a"], ["a.mp4", "b.mp4"], ["*.mp4"], ["t.csv"])))
 
 
 def test_files_without_a_telling_name_are_known_by_their_content() -> None:

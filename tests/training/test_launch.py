@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from nlvid_cli.commands.train_launch import wait_for
+from nlvid_cli.training.launch import wait_for
 
 READY = (
     "time.sleep(0.5); signal.signal(signal.SIGINT, lambda *_: sys.exit(1)); "
