@@ -74,7 +74,7 @@ def classify(
     from nlvid_cli.system.overwrite import refuse_inputs
 
     paths = find_videos(videos)
-    refuse_inputs([output], [*videos, *paths, model or ""])
+    refuse_inputs([output], [*videos, *map(str, paths), model or ""])
     recognizer = Loading(model, as_name, backend, device, precision, clips, CROPS[crops], step).load()
     answer = Answer.of_options(top_k, threshold, labels, min_score)
     options = ReportOptions(timeline, is_one_video(videos))

@@ -95,7 +95,7 @@ def label(
     limits = Limits(WorkerLimits(timeout, int(worker_memory * GIB)), workers, int(memory * GIB))
     job = Job(loading, gpus, answer, views == "auto", limits, engine, ray_address, retry_failed, overwrite)
     paths = [path for path in find_videos(videos) if part is None or part.holds(path)]
-    outputs.check([*videos, *paths])
+    outputs.check([*videos, *map(str, paths)])
     if only_say:
         dry_run(job, paths, outputs)
     elif run(job, paths, outputs):

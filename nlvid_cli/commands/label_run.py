@@ -28,6 +28,7 @@ from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.system.atomic import behind_links
 from nlvid_cli.system.interrupts import GentleInterrupt
 from nlvid_cli.system.overwrite import refuse_inputs
+from nlvid_cli.video.remote import VideoPath
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def _file(path: Path) -> Path:
     return behind_links(path)
 
 
-def run(job: Job, paths: list[str], outputs: Outputs) -> int:
+def run(job: Job, paths: list[VideoPath], outputs: Outputs) -> int:
     """Label what is not labelled; its end is told on stderr.
 
     Returns:
@@ -170,13 +171,13 @@ def _engine(job: Job, recognizers: list[Recognizer], request: Request, stopping:
     return LocalEngine(recognizers, request, job.limits, stopping)
 
 
-def _what_is_to_do(job: Job, request: Request, paths: list[str], rows: Path) -> tuple[Ledger, Todo, int]:
+def _what_is_to_do(job: Job, request: Request, paths: list[VideoPath], rows: Path) -> tuple[Ledger, Todo, int]:
     """The rows, the videos that have none, and how many of the others have failed."""
     ledger = Ledger(rows)
     if not job.overwrite:
         ledger.read()
     todo = list(ledger.to_do(paths, request, job.retry_failed))
-    kept = set(paths) - {video for video, _ in todo}
+    kept = {str(path) for path in paths} - {str(video) for video, _ in todo}
     failed = sum(request.is_answered_by(head) and head.error is not None for head in ledger.heads if head.video in kept)
     if kept:
         note = f", {failed} of them as failed (--retry-failed tries these again)" if failed else ""
@@ -191,7 +192,7 @@ def merge(files: list[Path], outputs: Outputs) -> None:
     outputs.make_table()
 
 
-def dry_run(job: Job, paths: list[str], outputs: Outputs) -> None:
+def dry_run(job: Job, paths: list[VideoPath], outputs: Outputs) -> None:
     """Say what would be done: files, views, model, and hours, judging by a few that are done for this."""
     recognizers = job.recognizers()
     request = job.request(recognizers[0])

@@ -14,7 +14,7 @@ from pathlib import Path
 from nlvid_cli.errors import UsageError
 from nlvid_cli.inputs.parquet import import_parquet
 from nlvid_cli.inputs.table import PATH_COLUMNS, column_name
-from nlvid_cli.video.remote import is_address
+from nlvid_cli.video.remote import RemotePath, video_path
 from nlvid_cli.video.suffixes import VIDEO_SUFFIXES, is_video_name
 
 SEPARATORS = ("\t", ",", ";", "|")
@@ -90,7 +90,7 @@ def _path_column(header: Sequence[str]) -> int | None:
 
 
 def _is_video(cell: str) -> bool:
-    return is_video_name(cell) or is_address(cell)
+    return is_video_name(cell) or isinstance(video_path(cell), RemotePath)
 
 
 def _first_row(text: str, separator: str) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from nlvid_cli.errors import UsageError
-from nlvid_cli.video.remote import expand_address, is_address
+from nlvid_cli.video.remote import RemotePath, VideoPath, expand_remote, video_path
 from nlvid_cli.video.suffixes import is_video_name
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ AUDIO_AND_PICTURES = (b"M4A ", b"M4B ", b"heic", b"heix", b"mif1", b"avif", b"cr
 """Brands of MP4's family (ISO/IEC 14496-12, ``ftyp``) that are no videos."""
 
 
-def find_videos(names: Iterable[str]) -> list[str]:
+def find_videos(names: Iterable[str]) -> list[VideoPath]:
     """Paths of the videos that ``names`` stand for, in their order, each once.
 
     A folder stands for the videos in it and below it, in the order of their names: the files that are called like
@@ -40,10 +40,10 @@ def find_videos(names: Iterable[str]) -> list[str]:
     """
     names = list(names)
     here = os.getcwd()
-    found: dict[str, str] = {}
+    found: dict[VideoPath, VideoPath] = {}
     for name in names:
         for path in map(_plain, _expand(name)):
-            found.setdefault(os.path.join(here, path), path)
+            found.setdefault(path if isinstance(path, RemotePath) else os.path.join(here, path), path)
     if not found:
         raise UsageError(f"no video in {', '.join(names)}")
     return list(found.values())
@@ -57,28 +57,29 @@ def is_one_video(names: Sequence[str]) -> bool:
     return not is_pattern and not _is_table(names[0])
 
 
-def _plain(path: str) -> str:
+def _plain(path: VideoPath) -> VideoPath:
     """A path without ``./`` and doubled slashes; ``..`` stays, for what it means depends on the links before it."""
-    return path if is_address(path) or not path else str(Path(path))
+    return path if isinstance(path, RemotePath) or not path else str(Path(path))
 
 
-def _expand(name: str) -> Iterator[str]:
+def _expand(name: str) -> Iterator[VideoPath]:
+    path = video_path(name)
     if name == "-":
-        yield from _lines(sys.stdin.buffer.read())
-    elif is_address(name):
-        yield from expand_address(name)
+        yield from map(video_path, _lines(sys.stdin.buffer.read()))
+    elif isinstance(path, RemotePath):
+        yield from expand_remote(path)
     elif name.startswith("@") and not os.path.exists(name):
         yield from _listed(Path(name[1:]))
     elif os.path.isdir(name):
         yield from _in_folder(name)
     elif glob.has_magic(name) and not os.path.exists(name):
-        for path in _matching(name):
-            yield from _file(path)
+        for match in _matching(name):
+            yield from _file(match)
     else:
         yield from _file(name)
 
 
-def _file(name: str) -> Iterator[str]:
+def _file(name: str) -> Iterator[VideoPath]:
     """A file itself, or those that it names if it is a table."""
     if _is_table(name):
         from nlvid_cli.inputs.path_column import read_paths
@@ -99,7 +100,7 @@ def _matching(pattern: str) -> list[str]:
     return [path for path in paths if not os.path.isdir(path) and (_is_table(pattern) or not _is_table(path))]
 
 
-def _listed(file: Path) -> Iterator[str]:
+def _listed(file: Path) -> Iterator[VideoPath]:
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -107,11 +108,13 @@ def _listed(file: Path) -> Iterator[str]:
     yield from _near(file, _lines(content))
 
 
-def _near(file: Path, paths: Iterable[str]) -> Iterator[str]:
-    for path in paths:
-        beside = os.path.join(file.parent, path)
-        is_beside = not is_address(path) and not os.path.exists(path) and os.path.exists(beside)
-        yield beside if is_beside else path
+def _near(file: Path, paths: Iterable[str]) -> Iterator[VideoPath]:
+    for path in map(video_path, paths):
+        if isinstance(path, RemotePath) or os.path.exists(path):
+            yield path
+        else:
+            beside = os.path.join(file.parent, path)
+            yield beside if os.path.exists(beside) else path
 
 
 def _lines(content: bytes) -> list[str]:

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from nlvid_cli.errors import OutputError
 from nlvid_cli.labelling.rows import Head, Identity, Request, file_state, line_of, parse_line
-from nlvid_cli.video.remote import is_address
+from nlvid_cli.video.remote import RemotePath, VideoPath
 
 log = logging.getLogger(__name__)
 
@@ -149,8 +149,8 @@ class Ledger:
         return [place.head for place in self.places.values()]
 
     def to_do(
-        self, videos: Iterable[str], request: Request, retry_failed: bool = False
-    ) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        self, videos: Iterable[VideoPath], request: Request, retry_failed: bool = False
+    ) -> Iterator[tuple[VideoPath, dict[str, Any] | None]]:
         """The videos that have no row yet that is still right, each with the state of its file.
 
         A prediction stays right while nothing can be learnt of its file.
@@ -159,7 +159,7 @@ class Ledger:
         videos = list(videos)
         away = 0
         for video, state in zip(videos, _states(videos), strict=True):
-            row = rows.get(video)
+            row = rows.get(str(video))
             if row is None or row.answer != request.told or (retry_failed and row.error):
                 yield video, state
             elif state is None and row.file is not None and not row.error:
@@ -291,9 +291,9 @@ def _is_torn(line: bytes, after_rows: bool) -> bool:
     return False
 
 
-def _states(videos: list[str]) -> Iterator[dict[str, Any] | None]:
+def _states(videos: list[VideoPath]) -> Iterator[dict[str, Any] | None]:
     """States of files; those at addresses are asked for side by side."""
-    if not any(map(is_address, videos)):
+    if not any(isinstance(video, RemotePath) for video in videos):
         yield from map(file_state, videos)
         return
     with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:

@@ -34,6 +34,7 @@ from nlvid_cli.recognize.pipeline.worker import Decoded, DecodeWorker, WorkerLim
 from nlvid_cli.recognize.prediction import Failure, FailureReason
 from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.video.clips import Stretch
+from nlvid_cli.video.remote import video_path
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ class RayEngine:
             thread.join()
 
     def _plan(self, ray: Any, todo: Todo, entrance: Any) -> Any:
-        items = [{"video": json.dumps(video), "file": json.dumps(state)} for video, state in todo]
+        items = [{"video": json.dumps(str(video)), "file": json.dumps(state)} for video, state in todo]
         blocks = max(1, min(len(items) // VIDEOS_PER_BLOCK, MAX_BLOCKS))
         videos = ray.data.from_items(items, override_num_blocks=blocks)
         decoded = videos.map(
@@ -212,7 +213,7 @@ def decode_row(
     if not may_begin():
         return row | {"told": "", "frames": b""}
     worker = _worker(rules, limits)
-    decoded = worker.decode(Stretch(json.loads(row["video"])))
+    decoded = worker.decode(Stretch(video_path(json.loads(row["video"]))))
     if isinstance(decoded, FailureReason):
         found: dict[str, Any] = {"error": asdict(decoded)}
         return row | {"told": json.dumps(found), "frames": b""}
@@ -250,7 +251,7 @@ class _Look:
     def _row(self, video: str, file: str, told: str, frames: bytes) -> str:
         if not told:
             return ""
-        stretch, found = Stretch(json.loads(video)), json.loads(told)
+        stretch, found = Stretch(video_path(json.loads(video))), json.loads(told)
         if "error" in found:
             result: Any = Failure(json.loads(video), FailureReason(**found["error"]))
         else:

@@ -15,7 +15,7 @@ from typing import Any
 
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.prediction import Result, Views
-from nlvid_cli.video.remote import is_address, remote_state
+from nlvid_cli.video.remote import RemotePath, VideoPath, remote_state
 
 Identity = tuple[str, str, str]
 """Video, model and views: there is one row of each."""
@@ -84,12 +84,12 @@ class Head:
         return (self.video, self.model, json.dumps(self.asked))
 
 
-def file_state(video: str) -> dict[str, Any] | None:
+def file_state(video: VideoPath) -> dict[str, Any] | None:
     """Size and time of modification of a file, by which a changed one is recognised; None if there is none.
 
     At an address, the version that the server tells (``etag``) stands for the time.
     """
-    if is_address(video):
+    if isinstance(video, RemotePath):
         return remote_state(video)
     try:
         status = os.stat(video)

@@ -15,8 +15,9 @@ from nlvid_cli.recognize.pipeline.pipeline import Limits
 from nlvid_cli.recognize.pipeline.stages import Stages
 from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.video.clips import Stretch
+from nlvid_cli.video.remote import VideoPath
 
-Todo = Sequence[tuple[str, dict[str, Any] | None]]
+Todo = Sequence[tuple[VideoPath, dict[str, Any] | None]]
 """Paths of videos, and the states of their files."""
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.labelling.ledger import Ledger, locked
 from nlvid_cli.labelling.rows import Head, Identity
+from nlvid_cli.video.remote import VideoPath
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +38,12 @@ class Shard:
             raise UsageError(f"--shard is NUMBER/COUNT, from 1/COUNT to COUNT/COUNT, not {text!r}")
         return cls(int(match[1]), int(match[2]))
 
-    def holds(self, video: str) -> bool:
+    def holds(self, video: VideoPath) -> bool:
         """Whether a video is this shard's.
 
         By a hash of its path, so that a video stays where it is when others are added or removed.
         """
-        digest = hashlib.blake2b(os.fsencode(video), digest_size=8).digest()
+        digest = hashlib.blake2b(os.fsencode(str(video)), digest_size=8).digest()
         return int.from_bytes(digest, "big") % self.count == self.number - 1
 
     def output(self, output: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from nlvid_cli.card.card import Card, Preprocess
 from nlvid_cli.errors import VideoError
 from nlvid_cli.video.clips import Stretch, decode_clips
 from nlvid_cli.video.preprocess import preprocess
+from nlvid_cli.video.remote import VideoPath
 
 SEED = 1234
 INCEPTION_STRIDE = 8
@@ -49,7 +49,7 @@ class Speed:
         return f"one view takes {told}: {verdict}"
 
 
-def reference_views(card: Card, video: Path | None, whole_pixels: bool) -> Array:
+def reference_views(card: Card, video: VideoPath | None, whole_pixels: bool) -> Array:
     """Two views to compare, (2, 3, T, crop, crop): made ones, and the middle clip of the video if there is one.
 
     Args:
@@ -72,7 +72,7 @@ def _in_whole_pixels(clip: Array, rules: Preprocess) -> Array:
     return rounded
 
 
-def clips_of(card: Card, video: Path, clips: int = 1) -> Array:
+def clips_of(card: Card, video: VideoPath, clips: int = 1) -> Array:
     """Centre crops of clips of a video, evenly spread: (clips, 3, T, crop, crop).
 
     Raises:

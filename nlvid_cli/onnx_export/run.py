@@ -23,6 +23,7 @@ from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.models.onnx_file.read import is_onnx_name
 from nlvid_cli.models.store.cache import cached_path, slot_of
 from nlvid_cli.models.store.progress import Progress
+from nlvid_cli.video.remote import RemotePath, VideoPath, video_path
 
 if TYPE_CHECKING:
     import onnx
@@ -72,7 +73,7 @@ def export_onnx(
     precision: Literal["fp32", "fp16", "int8"] = "fp32",
     static: bool = False,
     with_preprocess: bool = False,
-    calibrate: Sequence[Path_] = (),
+    calibrate: Sequence[Path_ | RemotePath] = (),
     video: Path_ | None = None,
     device: str = "auto",
     progress: Progress | None = None,
@@ -108,14 +109,14 @@ def export_onnx(
     card, weights = find_model(model, as_name, progress, log.info)
     target = Path(output) if output is not None else _place_in_cache(card, weights)
     form = Form(precision, static, with_preprocess)
-    calibration = [Path(path) for path in calibrate]
+    calibration = [video_path(path) for path in calibrate]
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         if output is None:
             target.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()  # whether it can be written shows now, and not after minutes
         tensors = open_checkpoint(weights)[1]
-        shown = _first_usable(card, calibration if video is None else [Path(video)])
+        shown = _first_usable(card, calibration if video is None else [video_path(video)])
         result = _export(card, tensors, form, calibration, shown, temporary, device)
         size_bytes = temporary.stat().st_size
         os.replace(temporary, target)
@@ -131,8 +132,8 @@ def _export(
     card: Card,
     tensors: dict[str, Array],
     form: Form,
-    calibration: list[Path],
-    video: Path | None,
+    calibration: list[VideoPath],
+    video: VideoPath | None,
     file: Path,
     device: str,
 ) -> Exported:
@@ -170,7 +171,9 @@ def _export(
     return Exported(file, card, form.precision, 0, rows, speed)
 
 
-def _quantised(graph: onnx.ModelProto, card: Card, form: Form, calibration: list[Path], file: Path) -> onnx.ModelProto:
+def _quantised(
+    graph: onnx.ModelProto, card: Card, form: Form, calibration: list[VideoPath], file: Path
+) -> onnx.ModelProto:
     from nlvid_cli.backends.onnx_backend import as_input
     from nlvid_cli.onnx_export.quantise import quantise
 
@@ -179,7 +182,7 @@ def _quantised(graph: onnx.ModelProto, card: Card, form: Form, calibration: list
     return quantise(graph, views, file)
 
 
-def _calibration_views(card: Card, videos: list[Path]) -> Iterator[np.ndarray[Any, Any]]:
+def _calibration_views(card: Card, videos: list[VideoPath]) -> Iterator[np.ndarray[Any, Any]]:
     """Views of evenly chosen videos, (1, 3, T, crop, crop) each; a video that cannot be used is told of."""
     from nlvid_cli.onnx_export.check import clips_of
 
@@ -199,7 +202,7 @@ def _calibration_views(card: Card, videos: list[Path]) -> Iterator[np.ndarray[An
     log.info("calibrated on %d views of %d videos", used, len(chosen))
 
 
-def _first_usable(card: Card, videos: list[Path]) -> Path | None:
+def _first_usable(card: Card, videos: list[VideoPath]) -> VideoPath | None:
     """The first of some videos that can be read; None where none was given.
 
     Raises:
@@ -258,7 +261,9 @@ def _is_installed(package: str) -> bool:
     return True
 
 
-def _require_sense(precision: str, calibrate: Sequence[Path_], output: Path_ | None, special: bool) -> None:
+def _require_sense(
+    precision: str, calibrate: Sequence[Path_ | RemotePath], output: Path_ | None, special: bool
+) -> None:
     if precision == "int8" and not calibrate:
         raise UsageError("int8 is calibrated on videos like yours; name some with --calibrate FOLDER")
     if precision != "int8" and calibrate:

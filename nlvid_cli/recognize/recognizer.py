@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -32,6 +32,7 @@ from nlvid_cli.recognize.prediction import ClipPrediction, Failure, Prediction, 
 from nlvid_cli.video.clips import ClipFacts, Stretch, decode_clips
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.preprocess import preprocess
+from nlvid_cli.video.remote import RemotePath, video_path
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ class Recognizer:
         """The first 16 digits of the sha256 of the model's file, which tells apart models of the same name."""
         return None if self.file is None else sha256_of(self.file)[:SHA256_DIGITS]
 
-    def classify(self, path: Path_, answer: Answer | None = None) -> Prediction:
+    def classify(self, path: Path_ | RemotePath, answer: Answer | None = None) -> Prediction:
         """Name the actions in the video at ``path``.
 
         Raises:
@@ -96,12 +97,13 @@ class Recognizer:
             NumericalError: if the network's outputs are no numbers.
         """
         checked = self._checked(answer)
-        frames, facts = decode_clips(Stretch(path), self.card.sampling, self.card.preprocess)
+        stretch = Stretch(video_path(path))
+        frames, facts = decode_clips(stretch, self.card.sampling, self.card.preprocess)
         seen = Seen(facts, self._look_at(frames), tuple(range(len(frames))))
-        return self._predict(fspath(path), seen, checked)
+        return self._predict(str(stretch.path), seen, checked)
 
     def classify_many(
-        self, paths: Iterable[Path_], answer: Answer | None = None, limits: Limits | None = None
+        self, paths: Iterable[Path_ | RemotePath], answer: Answer | None = None, limits: Limits | None = None
     ) -> Iterator[Result]:
         """Name the actions in many videos, in their order; what fails comes as a :class:`Failure`.
 
@@ -115,7 +117,9 @@ class Recognizer:
         """
         checked = self._checked(answer)
         yield from self._each(
-            map(Stretch, paths), lambda video, seen: self._predict(video, seen, checked), limits or Limits()
+            (Stretch(video_path(path)) for path in paths),
+            lambda video, seen: self._predict(video, seen, checked),
+            limits or Limits(),
         )
 
     def score_many(self, stretches: Iterable[Stretch], limits: Limits | None = None) -> Iterator[Array | Failure]:
@@ -162,7 +166,7 @@ class Recognizer:
         except Exception as error:  # whatever a file does to a decoder is a matter of this file
             if os.environ.get("NLVID_DEBUG") == "1":
                 raise
-            return Failure.of(fspath(stretch.path), error)
+            return Failure.of(str(stretch.path), error)
         return self._seen(stretch, frames, facts, finish)
 
     def look_at(self, stretch: Stretch, frames: Pixels, facts: ClipFacts, answer: Answer) -> Result:
@@ -175,7 +179,7 @@ class Recognizer:
         try:
             seen = Seen(facts, self._look_at(frames), tuple(range(len(frames))))
         except InputShapeError as error:
-            return Failure.of(fspath(stretch.path), error)
+            return Failure.of(str(stretch.path), error)
         return self._finished(Outcome(0, stretch, seen), finish)
 
     def _finished(self, outcome: Outcome, finish: Callable[[str, Seen], T]) -> T | Failure:
@@ -183,11 +187,11 @@ class Recognizer:
         if isinstance(outcome.result, Failure):
             return outcome.result
         try:
-            return finish(fspath(outcome.stretch.path), outcome.result)
+            return finish(str(outcome.stretch.path), outcome.result)
         except NumericalError as error:
             if os.environ.get("NLVID_DEBUG") == "1":
                 raise
-            return Failure.of(fspath(outcome.stretch.path), error)
+            return Failure.of(str(outcome.stretch.path), error)
 
     def scores(self, clips: Array) -> Array:
         """Normalised clips (views, 3, frames, height, width) to scores (views, classes) in [0, 1]."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +12,7 @@ from nlvid_cli.video.info import Numbers, Pixels, VideoInfo
 from nlvid_cli.video.preprocess import crop_corners
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
-from nlvid_cli.video.remote import is_address
+from nlvid_cli.video.remote import RemotePath, VideoPath
 from nlvid_cli.video.sample import FramePlan, sample
 from nlvid_cli.video.trim import trim
 
@@ -27,12 +25,12 @@ class Stretch:
     """A video, or the part of it between two times.
 
     Attributes:
-        path: of the file, or its address.
+        path: of the file.
         start_seconds: from the first frame; None: where the video begins.
         end_seconds: None: where it ends.
     """
 
-    path: str | PathLike[str]
+    path: VideoPath | Path
     start_seconds: float | None = None
     end_seconds: float | None = None
 
@@ -85,8 +83,8 @@ def decode_clips(
         VideoError: the video cannot be used.
         InputShapeError: its frames are smaller than the crop.
     """
-    path = os.fspath(stretch.path)
-    info = probe(path if is_address(path) else Path(path))
+    path = stretch.path
+    info = probe(path if isinstance(path, RemotePath) else Path(path))
     part, first = trim(info, stretch.start_seconds, stretch.end_seconds)
     plan = sample(part, sampling)
     different, places = np.unique(plan.frame_numbers + first, axis=0, return_inverse=True)

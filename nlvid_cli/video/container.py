@@ -28,7 +28,7 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from nlvid_cli.errors import ForbiddenFormat, FrameTooLarge, NoVideoStream, UnreadableVideo, VideoNotFound
-from nlvid_cli.video.remote import RemoteFile, open_remote
+from nlvid_cli.video.remote import RemoteFile, RemotePath, open_remote
 
 MAX_FRAME_PIXELS = 8192 * 8192
 """Largest frame that is decoded. 8K television (7680 x 4320) is half of it and square 8K headset video all of it; a
@@ -76,14 +76,14 @@ Again = Callable[[], "IO[bytes] | RemoteFile"]
 
 
 @contextmanager
-def open_video(path: Path | str) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(path: Path | RemotePath) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a video file and choose its video stream.
 
     The decoder is set up for one thread; callers that want more set ``stream.codec_context.thread_count``.
 
     Args:
         path: of a regular file. Names that begin with a dash or hold colons, per cent signs or bytes that are not UTF-8
-            are fine. Or the address of one, as text.
+            are fine. Or a remote path.
 
     Yields:
         The container and its best video stream, with all other streams discarded. Closed on leaving.
@@ -96,7 +96,7 @@ def open_video(path: Path | str) -> Iterator[tuple[InputContainer, VideoStream]]
         FrameTooLarge: its frames have more than :data:`MAX_FRAME_PIXELS` pixels.
         RemoteFailure: the address cannot be read.
     """
-    if isinstance(path, str):
+    if isinstance(path, RemotePath):
         with open_remote(path) as file, open_file(file) as opened:
             yield opened
         return

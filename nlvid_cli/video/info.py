@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nlvid_cli.video.remote import RemotePath
+
 Times = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
@@ -73,7 +75,7 @@ class VideoInfo:
     A frame's number is its place, from 0, in the order in which the pictures are displayed.
 
     Attributes:
-        path: of the file; or its address, as text.
+        path: of the file.
         times_seconds: (frames,) float64, ascending: when each frame is displayed, from the first one at 0.
         duration_seconds: from the first frame to the end of the last one.
         frame_rate: mean frames per second, frames / duration.
@@ -90,7 +92,7 @@ class VideoInfo:
             decoding from the start is certain to give the right pictures.
     """
 
-    path: Path | str
+    path: Path | RemotePath
     times_seconds: Times
     duration_seconds: float
     frame_rate: float

@@ -28,7 +28,7 @@ from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.video.container import check_frame_size, open_file, open_video
 from nlvid_cli.video.decode import decode_leniently, frame_number
 from nlvid_cli.video.info import Numbers, Orientation, Times, VideoInfo
-from nlvid_cli.video.remote import RemoteFile, open_remote
+from nlvid_cli.video.remote import RemoteFile, RemotePath, open_remote
 
 SEEKABLE = frozenset({
     "h264", "hevc", "vvc", "vp8", "vp9", "av1", "mpeg1video", "mpeg2video", "mpeg4", "h263", "theora",
@@ -85,11 +85,11 @@ class _Table:
     warnings: tuple[str, ...] = ()
 
 
-def probe(path: Path | str) -> VideoInfo:
+def probe(path: Path | RemotePath) -> VideoInfo:
     """Learn where the frames of a video are, and how large.
 
     Args:
-        path: of a local, regular file; or an address, as text.
+        path: of a local, regular file; or a remote path.
 
     Raises:
         VideoError: one of the kinds that :func:`nlvid_cli.video.container.open_video` lists; or no picture decodes.
@@ -110,13 +110,13 @@ def probe(path: Path | str) -> VideoInfo:
 
 
 @contextmanager
-def _opened(path: Path | str) -> Iterator[tuple[InputContainer, VideoStream, RemoteFile | None]]:
-    if isinstance(path, Path):
-        with open_video(path) as (container, stream):
-            yield container, stream, None
+def _opened(path: Path | RemotePath) -> Iterator[tuple[InputContainer, VideoStream, RemoteFile | None]]:
+    if isinstance(path, RemotePath):
+        with open_remote(path) as file, open_file(file) as (container, stream):
+            yield container, stream, file
         return
-    with open_remote(path) as file, open_file(file) as (container, stream):
-        yield container, stream, file
+    with open_video(path) as (container, stream):
+        yield container, stream, None
 
 
 def _read_packets(
@@ -194,7 +194,7 @@ def _follow_each_other(pts: Numbers, first_pts: list[int | None]) -> bool:
     return numbers[0] is not None and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
-def _decoded_table(path: Path | str, packets: _Packets, frame_units: float) -> _Table:
+def _decoded_table(path: Path | RemotePath, packets: _Packets, frame_units: float) -> _Table:
     """The frames by decoding them all: as many as come out, at the time stamps that came with them."""
     with open_video(path) as (container, stream):
         pts = [frame.pts for packet in container.demux(stream) for frame in decode_leniently(packet)]
@@ -219,7 +219,9 @@ def _joints(stamps: Times) -> list[int]:
     return joints
 
 
-def _describe(path: Path | str, index: int, table: _Table, first: VideoFrame, unit: float, nominal: float) -> VideoInfo:
+def _describe(
+    path: Path | RemotePath, index: int, table: _Table, first: VideoFrame, unit: float, nominal: float
+) -> VideoInfo:
     check_frame_size(first.width, first.height)
     orientation = orientation_of(first)
     width, height = orientation.displayed(first.width, first.height)

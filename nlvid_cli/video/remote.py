@@ -8,12 +8,14 @@ data in between need not be fetched, see :meth:`RemoteFile.without_media`.
 from __future__ import annotations
 
 import io
+import os
 import re
 import struct
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from nlvid_cli.errors import RemoteFailure, UnreadableVideo, UsageError, VideoNotFound
@@ -36,27 +38,45 @@ TRIES = 3
 _ADDRESS = re.compile(rf"(?:{'|'.join(PROTOCOLS)})://", re.IGNORECASE)
 
 
-def is_address(path: str) -> bool:
-    """Whether this is an address of another machine and not a path."""
-    return _ADDRESS.match(path) is not None
+@dataclass(frozen=True, slots=True)
+class RemotePath:
+    """The path of a video on another machine, such as ``s3://bucket/a.mp4``; ``str()`` returns its address."""
+
+    address: str
+
+    def __str__(self) -> str:
+        return self.address
 
 
-def expand_address(address: str) -> Iterator[str]:
-    """The videos that an address stands for: itself, those that match its pattern, or those below it.
+VideoPath = str | RemotePath
+"""Names one video: a local path as the user wrote it, or a remote path. ``str()`` of either is the text for JSON."""
+
+
+def video_path(text: str | os.PathLike[str] | RemotePath) -> VideoPath:
+    """Tell a remote path from a local one. Called where paths enter; everything after asks for the type."""
+    if isinstance(text, RemotePath):
+        return text
+    text = os.fspath(text)
+    return RemotePath(text) if _ADDRESS.match(text) else text
+
+
+def expand_remote(path: RemotePath) -> Iterator[RemotePath]:
+    """List the videos that a remote path stands for: itself, those that match its pattern, or those below it.
 
     Raises:
-        UsageError: nothing is there, or fsspec is not installed for it.
+        UsageError: No video is there, or fsspec is not installed for it.
     """
-    if address.lower().startswith("http"):  # no folders, and ? is no pattern there
-        yield address
+    address = path.address
+    if address.lower().startswith("http"):  # the web has no folders, and ? begins a query there
+        yield path
         return
     has_pattern = any(sign in address for sign in "*?[")
     if is_video_name(address) and not has_pattern:
-        yield address
+        yield path
         return
     try:
-        system, path = _file_system(address)
-        found = system.glob(path) if has_pattern else system.find(path)
+        system, there = _file_system(path)
+        found = system.glob(there) if has_pattern else system.find(there)
     except RemoteFailure as error:
         raise UsageError(f"{address}: {error}") from None
     except Exception as error:  # whatever a library of a cloud raises
@@ -65,14 +85,14 @@ def expand_address(address: str) -> Iterator[str]:
     videos = [video for video in videos if is_video_name(video)]
     if not videos:
         raise UsageError(f"{address}: no video there")
-    yield from videos
+    yield from map(RemotePath, videos)
 
 
-def remote_state(address: str) -> dict[str, Any] | None:
+def remote_state(path: RemotePath) -> dict[str, Any] | None:
     """Size and version of what is at an address, as far as they are told; None if nothing can be told."""
     try:
-        system, path = _file_system(address)
-        info = system.info(path)
+        system, there = _file_system(path)
+        info = system.info(there)
     except Exception:  # it fails again, with a reason, when the video is read
         return None
     version = next(
@@ -82,7 +102,7 @@ def remote_state(address: str) -> dict[str, Any] | None:
 
 
 @contextmanager
-def open_remote(address: str) -> Iterator[RemoteFile]:
+def open_remote(path: RemotePath) -> Iterator[RemoteFile]:
     """A file at an address, to read from.
 
     Raises:
@@ -90,9 +110,9 @@ def open_remote(address: str) -> Iterator[RemoteFile]:
         RemoteFailure: it cannot be read.
         UnreadableVideo: it is empty.
     """
-    system, path = _file_system(address)
+    system, there = _file_system(path)
     try:
-        size = system.info(path).get("size")
+        size = system.info(there).get("size")
     except Exception as error:
         cause = error.__cause__ or error  # fsspec calls it not found, whatever a web server answers
         if isinstance(cause, FileNotFoundError) or getattr(cause, "status", None) == 404:
@@ -102,7 +122,7 @@ def open_remote(address: str) -> Iterator[RemoteFile]:
         raise RemoteFailure("the server does not tell its size, so that parts cannot be asked for; download it first")
     if size == 0:
         raise UnreadableVideo("empty file (0 bytes)")
-    with RemoteFile(system, path, int(size)) as file:
+    with RemoteFile(system, there, int(size)) as file:
         yield file
 
 
@@ -223,18 +243,19 @@ class RemoteFile(io.RawIOBase):
         raise AssertionError
 
 
-def _file_system(address: str) -> tuple[Any, str]:
-    if "::" in address:
+def _file_system(path: RemotePath) -> tuple[Any, str]:
+    """The fsspec file system of a path, and what the path is called in it."""
+    if "::" in path.address:
         raise RemoteFailure("addresses inside of addresses (::) are not read")
     try:
         from fsspec.core import url_to_fs
 
-        system, path = url_to_fs(address)
+        system, there = url_to_fs(path.address)
     except ImportError as error:
         raise RemoteFailure(f"needs more packages: pip install 'nlvid-cli[remote]' ({error})") from None
     except ValueError as error:
         raise RemoteFailure(f"not an address ({error})") from None
-    return system, path
+    return system, there
 
 
 def _reason(error: BaseException) -> str:

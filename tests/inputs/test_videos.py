@@ -9,6 +9,7 @@ import pytest
 
 from nlvid_cli.errors import UsageError
 from nlvid_cli.inputs.videos import find_videos, is_one_video
+from nlvid_cli.video.remote import RemotePath
 from tests.clips import make_clip
 
 
@@ -57,7 +58,7 @@ def test_a_file_whose_name_begins_with_an_at_sign() -> None:
 
 def test_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a b.mp4\ncaf\xe9.mp4\n")))
-    assert [os.fsencode(path) for path in find_videos(["-"])] == [b"a b.mp4", b"caf\xe9.mp4"]
+    assert [os.fsencode(str(path)) for path in find_videos(["-"])] == [b"a b.mp4", b"caf\xe9.mp4"]
 
 
 def test_is_one_video() -> None:
@@ -129,14 +130,16 @@ def test_what_paths_mean_stays() -> None:
     _touch("b/a.mp4", "a.mp4")
     Path("b/deep").mkdir()
     os.symlink("b/deep", "link")
-    names = ["link/../a.mp4", "a.mp4", "http://host//a.mp4", "http://host/./a.mp4"]  # the first is b/a.mp4
+    names = ["link/../a.mp4", "a.mp4"]  # the first is b/a.mp4
     assert find_videos(names) == names
+    addresses = ["http://host//a.mp4", "http://host/./a.mp4"]
+    assert find_videos(addresses) == [RemotePath(address) for address in addresses]
 
 
 def test_tables() -> None:
     _touch("lists/near.mp4", "here.mp4")
     Path("lists/a.csv").write_text("label,path\nx,here.mp4\ny,near.mp4\nz,s3://bucket/far.mp4\n")
-    assert find_videos(["lists/a.csv"]) == ["here.mp4", "lists/near.mp4", "s3://bucket/far.mp4"]
+    assert find_videos(["lists/a.csv"]) == ["here.mp4", "lists/near.mp4", RemotePath("s3://bucket/far.mp4")]
     Path("b.csv").write_text("label;split\nx;train\n")
     with pytest.raises(UsageError, match=r"b\.csv: no column of paths"):
         find_videos(["b.csv"])

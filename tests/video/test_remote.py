@@ -16,7 +16,7 @@ from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.errors import ForbiddenFormat, RemoteFailure, UnreadableVideo, UsageError, VideoNotFound
 from nlvid_cli.video.clips import Stretch, decode_clips
 from nlvid_cli.video.probe import probe
-from nlvid_cli.video.remote import BLOCK_BYTES, expand_address, is_address, remote_state
+from nlvid_cli.video.remote import BLOCK_BYTES, RemotePath, expand_remote, remote_state, video_path
 from tests.clips import copy_packets, make_clip
 
 SAMPLING = Sampling(frames=8, step=2, clips=10, clip_starts="ends", short_video="loop")
@@ -104,7 +104,7 @@ def test_under_thirty_per_cent_of_ten_minutes_is_read(long_video: Path, address:
     expected = decode_clips(Stretch(long_video), SAMPLING, RULES)
     assert expected[1].duration_seconds == pytest.approx(600)
     handler.sent.clear()
-    _same(decode_clips(Stretch(f"{address}/long.mp4"), SAMPLING, RULES), expected)
+    _same(decode_clips(Stretch(RemotePath(f"{address}/long.mp4")), SAMPLING, RULES), expected)
     assert handler.sent["long.mp4"] < 0.3 * long_video.stat().st_size
 
 
@@ -112,13 +112,14 @@ def test_under_thirty_per_cent_of_ten_minutes_is_read(long_video: Path, address:
 def test_what_is_far_away_is_the_same(folder: Path, address: str, suffix: str) -> None:
     codec = {"webm": "libvpx", "ts": "mpeg2video", "avi": "mpeg4"}.get(suffix, "libx264")
     path = make_clip(folder / f"a.{suffix}", codec=codec, audio=suffix == "mp4")
-    _same(decode_clips(Stretch(f"{address}/a.{suffix}"), SAMPLING, RULES), decode_clips(Stretch(path), SAMPLING, RULES))
+    remote = RemotePath(f"{address}/a.{suffix}")
+    _same(decode_clips(Stretch(remote), SAMPLING, RULES), decode_clips(Stretch(path), SAMPLING, RULES))
 
 
 @pytest.mark.parametrize("options", [{"movflags": "frag_keyframe+empty_moov"}, {"movflags": "faststart"}])
 def test_indices_of_other_forms(folder: Path, address: str, options: dict[str, str]) -> None:
     path = make_clip(folder / f"{options['movflags']}.mp4", container_options=options, rotation=(90, False, False))
-    here, there = probe(path), probe(f"{address}/{path.name}")
+    here, there = probe(path), probe(RemotePath(f"{address}/{path.name}"))
     np.testing.assert_array_equal(there.pts, here.pts)
     np.testing.assert_array_equal(there.key_frames, here.key_frames)
     assert (there.duration_seconds, there.orientation) == (here.duration_seconds, here.orientation)
@@ -126,7 +127,8 @@ def test_indices_of_other_forms(folder: Path, address: str, options: dict[str, s
 
 def test_a_server_that_fails_now_and_then_is_asked_again(folder: Path, address: str) -> None:
     path = make_clip(folder / "shaky.mp4")
-    _same(decode_clips(Stretch(f"{address}/shaky.mp4"), SAMPLING, RULES), decode_clips(Stretch(path), SAMPLING, RULES))
+    remote = RemotePath(f"{address}/shaky.mp4")
+    _same(decode_clips(Stretch(remote), SAMPLING, RULES), decode_clips(Stretch(path), SAMPLING, RULES))
 
 
 def test_what_cannot_be_read(folder: Path, address: str) -> None:
@@ -144,29 +146,41 @@ def test_what_cannot_be_read(folder: Path, address: str) -> None:
         ("whole.mp4", RemoteFailure, "does not give parts of a file"),
     ):
         with pytest.raises(kind, match=message):
-            probe(f"{address}/{name}")
+            probe(RemotePath(f"{address}/{name}"))
     with pytest.raises(RemoteFailure, match="cannot be read"):
-        probe("http://127.0.0.1:1/a.mp4")
+        probe(RemotePath("http://127.0.0.1:1/a.mp4"))
     with pytest.raises(RemoteFailure, match="addresses inside of addresses"):
-        probe(f"{address}/a.zip::file:///etc/passwd")
+        probe(RemotePath(f"{address}/a.zip::file:///etc/passwd"))
 
 
 def test_a_play_list_is_not_followed_however_it_is_called(folder: Path, address: str, handler: type[_Handler]) -> None:
     (folder / "trap.mp4").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}/bait.ts\n")
     with pytest.raises(ForbiddenFormat):
-        probe(f"{address}/trap.mp4")
+        probe(RemotePath(f"{address}/trap.mp4"))
     assert "bait.ts" not in handler.asked
 
 
 def test_the_version_that_the_server_tells(folder: Path, address: str) -> None:
     (folder / "some.mp4").write_bytes(b"12345")
-    assert remote_state(f"{address}/some.mp4") == {"size_bytes": 5, "etag": '"5"'}
-    assert remote_state(f"{address}/none.mp4") is None
+    assert remote_state(RemotePath(f"{address}/some.mp4")) == {"size_bytes": 5, "etag": '"5"'}
+    assert remote_state(RemotePath(f"{address}/none.mp4")) is None
 
 
-def test_what_is_an_address() -> None:
-    assert all(map(is_address, ("s3://b/a.mp4", "HTTPS://host/a", "hf://datasets/a/b.mp4")))
-    assert not any(map(is_address, ("a.mp4", "file:///a", "zip://a::b", "ssh://host/a", "memory://a")))
+@pytest.mark.parametrize("text", ["s3://b/a.mp4", "HTTPS://host/a", "hf://datasets/a/b.mp4"])
+def test_an_address_is_a_remote_path(text: str) -> None:
+    path = video_path(text)
+    assert isinstance(path, RemotePath)
+    assert str(path) == text
+    assert video_path(path) is path
+
+
+@pytest.mark.parametrize("text", ["a.mp4", "file:///a", "zip://a::b", "ssh://host/a", "memory://a", "./a//b.mp4", ""])
+def test_everything_else_is_a_local_path_and_stays_as_written(text: str) -> None:
+    assert video_path(text) == text
+
+
+def test_a_path_object_is_local() -> None:
+    assert video_path(Path("s3://b/a.mp4")) == "s3:/b/a.mp4"
 
 
 @pytest.fixture
@@ -195,12 +209,13 @@ def test_s3(bucket: Any, long_video: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     bucket.put_file(str(long_video), "videos/deep/long.mp4")
     bucket.pipe_file("videos/notes.txt", b"no video")
-    assert list(expand_address("s3://videos/")) == ["s3://videos/deep/long.mp4"]
-    assert list(expand_address("s3://videos/**/l*.mp4")) == ["s3://videos/deep/long.mp4"]
-    assert list(expand_address("s3://videos/any.mp4")) == ["s3://videos/any.mp4"]
+    remote = RemotePath("s3://videos/deep/long.mp4")
+    assert list(expand_remote(RemotePath("s3://videos/"))) == [remote]
+    assert list(expand_remote(RemotePath("s3://videos/**/l*.mp4"))) == [remote]
+    assert list(expand_remote(RemotePath("s3://videos/any.mp4"))) == [RemotePath("s3://videos/any.mp4")]
     with pytest.raises(UsageError, match="no video there"):
-        list(expand_address("s3://videos/none/"))
-    state = remote_state("s3://videos/deep/long.mp4")
+        list(expand_remote(RemotePath("s3://videos/none/")))
+    state = remote_state(remote)
     assert state is not None
     assert state["size_bytes"] == long_video.stat().st_size
     assert len(state["etag"]) > 30
@@ -215,9 +230,9 @@ def test_s3(bucket: Any, long_video: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(RemoteFile, "_fetch", count)
     here = decode_clips(Stretch(long_video), SAMPLING, RULES)
-    _same(decode_clips(Stretch("s3://videos/deep/long.mp4"), SAMPLING, RULES), here)
+    _same(decode_clips(Stretch(remote), SAMPLING, RULES), here)
     assert 0 < fetched < 0.3 * long_video.stat().st_size
     with pytest.raises(VideoNotFound):
-        probe("s3://videos/none.mp4")
+        probe(RemotePath("s3://videos/none.mp4"))
     with pytest.raises((RemoteFailure, VideoNotFound)):
-        probe("s3://nobody/none.mp4")
+        probe(RemotePath("s3://nobody/none.mp4"))

@@ -31,6 +31,7 @@ from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.recognize.prediction import Failure
 from nlvid_cli.video.clips import Stretch, decode_clips
 from nlvid_cli.video.info import Pixels
+from nlvid_cli.video.remote import video_path
 
 ALARM_GRACE_SECONDS = 30
 """After the time limit and this, the process ends by itself: then nobody is left who would end it."""
@@ -54,7 +55,9 @@ def main() -> None:
         _set_alarm(start["timeout_seconds"] + ALARM_GRACE_SECONDS)
         began = time.perf_counter()
         try:
-            frames, facts = decode_clips(Stretch(**json.loads(line)), sampling, rules, threads=1)
+            asked = json.loads(line)
+            stretch = Stretch(video_path(asked["path"]), asked["start_seconds"], asked["end_seconds"])
+            frames, facts = decode_clips(stretch, sampling, rules, threads=1)
         except Exception as error:
             _set_alarm(0)
             _reply(replies, _failed(error))

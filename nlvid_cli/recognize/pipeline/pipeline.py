@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from os import fspath
 from queue import SimpleQueue
 from typing import Protocol
 
@@ -235,7 +234,7 @@ class Pipeline:
             return
         if isinstance(decoded, FailureReason):
             self.stages.add("decode", time.perf_counter() - began)
-            self._finish(number, stretch, Failure(fspath(stretch.path), decoded))
+            self._finish(number, stretch, Failure(str(stretch.path), decoded))
             return
         self.stages.add("decode", decoded.seconds)
         clips = spread_out(len(decoded.frames))
@@ -288,7 +287,7 @@ class Pipeline:
                 return
         known = [place for place, found in enumerate(video.outputs) if found is not None]
         if video.fault is not None:
-            self._leave(video, Failure.of(fspath(video.stretch.path), video.fault))
+            self._leave(video, Failure.of(str(video.stretch.path), video.fault))
             return
         outputs = np.stack([found for found in video.outputs if found is not None])
         if video.later_clips and self._settled is not None and not self._settled(outputs):

@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from os import fspath
 from typing import Any
 
 import numpy as np
@@ -104,7 +103,7 @@ class DecodeWorker:
         Raises:
             WorkerError: no process can be started.
         """
-        request = asdict(stretch) | {"path": fspath(stretch.path)}
+        request = asdict(stretch) | {"path": str(stretch.path)}
         self._ensure_started()
         try:
             reply = self._ask(request, self.limits.timeout_seconds)
