@@ -96,10 +96,15 @@ def test_every_family_is_tested() -> None:
     assert len(WITH_OUTPUTS) == 12
 
 
-@pytest.mark.parametrize("family", WITH_OUTPUTS)
+SLOW = {"lfb_charades_r50"}
+"""Families whose inputs take over ten seconds."""
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(family, marks=pytest.mark.slow) if family in SLOW else family for family in WITH_OUTPUTS]
+)
 def test_outputs_are_those_of_the_family_s_own_program(family: str, load: Load) -> None:
-    """And so are those of the plain networks that ``tests/test_every_model.py`` compares all models with."""
-    recognizer, tensors = load(family)
+    recognizer, _ = load(family)
     seen = watch(recognizer.backend._network)  # type: ignore[attr-defined]
     with np.load(DATA / f"{family}.npz") as file:
         known = dict(file)
@@ -117,9 +122,17 @@ def test_outputs_are_those_of_the_family_s_own_program(family: str, load: Load) 
         assert error(np.array(stages), known[f"stages_{shape}"]) < TOLERANCE
         if f"scores_{shape}" in known:
             assert error(scores, known[f"scores_{shape}"]) < TOLERANCE
-    clips = make_input(tuple(map(int, shapes[0].split("x"))))
-    plain, _ = PlainResNet(GRAPHS[ENTRIES[family][0]], tensors).outputs(clips)
-    assert error(plain, known[f"logits_{shapes[0]}"]) < TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", WITH_OUTPUTS)
+def test_outputs_of_the_plain_networks_are_those_too(family: str, load: Load) -> None:
+    """``tests/test_every_model.py`` compares all models with these plain networks."""
+    _, tensors = load(family)
+    shape = read_table(family).header["inputs"].split()[0]
+    plain, _ = PlainResNet(GRAPHS[ENTRIES[family][0]], tensors).outputs(make_input(tuple(map(int, shape.split("x")))))
+    with np.load(DATA / f"{family}.npz") as known:
+        assert error(plain, known[f"logits_{shape}"]) < TOLERANCE
 
 
 @pytest.mark.parametrize("family", [family for family in ENTRIES if family not in WITH_OUTPUTS])
