@@ -23,7 +23,7 @@ from rich.table import Table
 
 from nlvid_cli.backends import Array
 from nlvid_cli.backends.torch_backend import DTYPES, TorchBackend
-from nlvid_cli.card.architecture import Head, NonLocal, ResNetArchitecture, Window
+from nlvid_cli.card.architecture import Head, Kernel3d, NonLocal, ResNetArchitecture
 from nlvid_cli.card.card import Card, Sampling
 from nlvid_cli.card.manifest import find_card
 from nlvid_cli.models.fetch import fetch, open_checkpoint
@@ -46,9 +46,9 @@ def nonlocal_i3d() -> tuple[Card, dict[str, Array]]:
     architecture = ResNetArchitecture(
         "resnet",
         (3, 4, 6, 3),
-        stem=Window((5, 7, 7), (2, 2, 2), (2, 3, 3)),
-        pool1=Window((3, 3, 3), (2, 2, 2), (1, 1, 1)),
-        pool2=Window((3, 1, 1), (2, 1, 1), (1, 0, 0)),
+        stem=Kernel3d((5, 7, 7), (2, 2, 2), (2, 3, 3)),
+        pool1=Kernel3d((3, 3, 3), (2, 2, 2), (1, 1, 1)),
+        pool2=Kernel3d((3, 1, 1), (2, 1, 1), (1, 0, 0)),
         inflate=((0, 1, 2), (0, 2), (0, 2, 4), (1,)),
         head=Head("mean_of_softmax", (4, 7, 7)),
         nonlocal_blocks=NonLocal(("res3.1", "res3.3", "res4.1", "res4.3", "res4.5")),

@@ -1,58 +1,65 @@
-"""The part of a model card that says what the network is; see :mod:`nlvid_cli.card.card`."""
+"""The architecture in a model card: which network, and what else the house needs to know about it.
+
+Each class here describes one kind of network; :data:`nlvid_cli.network.ARCHITECTURES` maps its ``kind`` to the torch
+module. What other rooms ask about a network is a property of its class, so that no other file asks for the kind.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Annotated, Literal, cast, get_args
 
 from pydantic import ConfigDict, Field, with_config
 
-part = with_config(ConfigDict(extra="forbid"))
-"""Marks a part of the card: unknown keys are errors."""
+card_part = with_config(ConfigDict(extra="forbid"))
+"""Class decorator for a part of the card: an unknown key is an error."""
 
+# Cards come out of files from strangers. The bounds are far above any published network and keep hostile cards cheap.
 PositiveInt = Annotated[int, Field(gt=0)]
 Channels = Annotated[int, Field(gt=0, le=2**16)]
 Extent = Annotated[int, Field(gt=0, le=1024)]
-"""Along an axis, or of layers in a row: far more than any network has, so that a card from outside costs little."""
+"""Length along an axis, or number of layers in a row."""
 Padding = Annotated[int, Field(ge=0, le=1024)]
 Epsilon = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positions3 = tuple[Extent, Extent, Extent]
 
 
-@part
+@card_part
 @dataclass(frozen=True)
 class Head:
-    """From the last feature map to scores.
+    """From the last feature map to the scores of a view.
 
     Attributes:
-        scores: how logits become scores: softmax of their mean over positions, mean of their softmax, or mean
-            of their sigmoid.
-        pool: kernel (T, H, W) of the average pool, moved with stride 1; the classifier then answers at each
-            position that is left. None: the mean of the whole map, whatever its size.
+        scores: How logits become scores: softmax of their mean over positions, mean of their softmax, or mean of their
+            sigmoid.
+        pool: Kernel (T, H, W) of the average pool. It moves with stride 1, and the classifier answers at each position
+            that remains. None averages the whole map, whatever its size.
     """
 
     scores: Literal["softmax_of_mean", "mean_of_softmax", "mean_of_sigmoid"]
     pool: Positions3 | None = None
 
 
-@part
+@card_part
 @dataclass(frozen=True)
 class NonLocal:
-    """Non-local blocks ("Non-local Neural Networks", section 3), all of one kind.
+    """Non-local blocks ("Non-local Neural Networks", section 3). All blocks of a network are of one kind.
 
     Attributes:
-        after: layers that a block follows, such as ``res4.1`` (the second block of res4) or ``mixed_4c``.
-        pairwise: the function f.
-        domain: the positions j that a position sees: all, those of its frame, or those of its place in all frames.
-        pool: kernel (T, H, W) of the max pool that sub-samples the positions j; None or (1, 1, 1): all of them.
-        pool_place: whether that pool stands before the convolutions phi and g, or after them.
-        scaled: whether f has a factor of 1 / sqrt(channels of theta), as in attention.
-        norm: after the last convolution.
-        bias: whether theta, phi and g have biases.
-        out_bias: whether the last convolution has one.
-        inner_channels: of theta, phi and g; None: half of the layer's.
-        group_frames: in ``group_stages``, attention stays within groups of so many consecutive frames.
-        group_stages: the stages meant, such as ``res3``.
+        after: Layers that a block follows, such as ``res4.1`` (the second block of res4) or ``mixed_4c``.
+        pairwise: The function f.
+        domain: Positions j that a position sees: all of them, those of its frame, or those of its place in all frames.
+        pool: Kernel (T, H, W) of the max pool that sub-samples the positions j. None and (1, 1, 1) keep all of them.
+        pool_place: Whether that pool comes before the convolutions phi and g, or after them.
+        scaled: Whether f has a factor of 1 / sqrt(channels of theta), as in attention.
+        norm: Normalisation after the last convolution.
+        bias: Whether theta, phi and g have biases.
+        out_bias: Whether the last convolution has one.
+        inner_channels: Channels of theta, phi and g. None is half of the layer's.
+        group_frames: Number of consecutive frames in a group. In ``group_stages``, attention stays within a group.
+        group_stages: Stages with groups, such as ``res3``.
     """
 
     after: tuple[str, ...]
@@ -69,33 +76,59 @@ class NonLocal:
     group_stages: tuple[str, ...] = ()
 
 
-LastLayer = Literal[
+MixedLayer = Literal[
     "mixed_3b", "mixed_3c", "mixed_4b", "mixed_4c", "mixed_4d", "mixed_4e", "mixed_4f", "mixed_5b", "mixed_5c"
 ]
+"""Inception blocks, in order."""
 
 
-@part
+@card_part
 @dataclass(frozen=True)
 class InceptionArchitecture:
     """Inception-v1 I3D (Carreira and Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017, figure 3).
 
     Attributes:
-        head: what follows the last layer.
-        norm_eps: of batch norm.
-        nonlocal_blocks: None: no such blocks.
-        last: the layer behind which the head stands; an earlier one than the whole network's makes a small network.
+        head: What follows the last layer.
+        norm_eps: Epsilon of batch norm.
+        nonlocal_blocks: None for a network without them.
+        last: Layer before the head. An earlier one than the published network's makes a small network.
     """
 
     kind: Literal["inception"]
     head: Head
     norm_eps: Epsilon
     nonlocal_blocks: NonLocal | None = None
-    last: LastLayer = "mixed_5c"
+    last: MixedLayer = "mixed_5c"
+
+    @property
+    def norm(self) -> Literal["batch"]:
+        """Normalisation of the backbone."""
+        return "batch"
+
+    @property
+    def stages(self) -> Mapping[int, tuple[str, ...]]:
+        """Layers that a non-local block may follow, by the paper's stage: ``mixed_4b`` to ``mixed_4f`` are res4."""
+        names = self.ends[: self.ends.index(self.last) + 1]
+        return {stage: tuple(name for name in names if name.startswith(f"mixed_{stage}")) for stage in (3, 4, 5)}
+
+    @property
+    def time_stride(self) -> int:
+        """Number of frames of the clip for one frame of the last feature map, at most."""
+        return 8
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Layers after which the network may end, see :meth:`ending_after`."""
+        return get_args(MixedLayer)
+
+    def ending_after(self, layer: str) -> InceptionArchitecture:
+        """Return the beginning of this network, up to ``layer``, which is one of :attr:`ends`."""
+        return replace(self, last=cast("MixedLayer", layer))
 
 
-@part
+@card_part
 @dataclass(frozen=True)
-class Window:
+class Kernel3d:
     """Kernel, stride and padding (T, H, W) of a convolution or a pool."""
 
     kernel: Positions3
@@ -103,36 +136,36 @@ class Window:
     padding: tuple[Padding, Padding, Padding] = (0, 0, 0)
 
 
-@part
+@card_part
 @dataclass(frozen=True)
 class ResNetArchitecture:
     """C2D and I3D ResNets ("Non-local Neural Networks", section 4, table 1) in all published variants.
 
     Attributes:
-        blocks: residual blocks of res2, res3, res4, res5.
-        block: ``bottleneck`` (1x1, 3x3, 1x1) or ``basic`` (3x3, 3x3), as in depth 18.
-        width: channels of the stem; a bottleneck stage has 4, 8, 16, 32 times as many.
-        stem: the first convolution.
-        pool1: max pool after the stem.
-        pool2: max pool after res2, along time.
-        inflate: for each stage, the places of the blocks with a kernel of 3 along time; C2D has none.
-        inflate_kernel: which convolution of such a block: ``3x1x1`` the first one, ``3x3x3`` the 3x3 one.
-        last_stride: spatial stride of res5.
-        last_dilation: spatial dilation of the 3x3 convolutions of res5.
-        norm: batch norm, or a scale and shift per channel.
-        norm_eps: of batch norm.
-        head: what follows res5.
-        nonlocal_blocks: None: no such blocks.
+        blocks: Number of residual blocks in res2, res3, res4 and res5.
+        block: ``bottleneck`` (1x1, 3x3, 1x1) or ``basic`` (3x3, 3x3), as at depth 18.
+        width: Channels of the stem. The bottleneck stages have 4, 8, 16 and 32 times as many.
+        stem: First convolution.
+        pool1: Max pool after the stem.
+        pool2: Max pool after res2, along time.
+        inflate: For each stage, the indices of the blocks with a kernel of 3 along time. C2D has none.
+        inflate_kernel: Convolution of such a block that is inflated: ``3x1x1`` the first one, ``3x3x3`` the 3x3 one.
+        last_stride: Spatial stride of res5.
+        last_dilation: Spatial dilation of the 3x3 convolutions of res5.
+        norm: Batch norm, or a scale and shift per channel.
+        norm_eps: Epsilon of batch norm.
+        head: What follows res5.
+        nonlocal_blocks: None for a network without them.
     """
 
     kind: Literal["resnet"]
     blocks: tuple[Extent, Extent, Extent, Extent]
-    stem: Window
-    pool1: Window
+    stem: Kernel3d
+    pool1: Kernel3d
     head: Head
     block: Literal["bottleneck", "basic"] = "bottleneck"
     width: Channels = 64
-    pool2: Window | None = None
+    pool2: Kernel3d | None = None
     inflate: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]] = ((), (), (), ())
     inflate_kernel: Literal["3x1x1", "3x3x3"] = "3x1x1"
     last_stride: Literal[1, 2] = 2
@@ -141,5 +174,31 @@ class ResNetArchitecture:
     norm_eps: Epsilon = 1e-5
     nonlocal_blocks: NonLocal | None = None
 
+    @property
+    def stages(self) -> Mapping[int, tuple[str, ...]]:
+        """Layers that a non-local block may follow, by the paper's stage: ``res4.0``, ``res4.1``, ... are 4."""
+        return {
+            stage: tuple(f"res{stage}.{index}" for index in range(count)) for stage, count in enumerate(self.blocks, 2)
+        }
+
+    @property
+    def time_stride(self) -> int:
+        """Number of frames of the clip for one frame of the last feature map."""
+        return prod(layer.stride[0] for layer in (self.stem, self.pool1, self.pool2) if layer is not None)
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Layers after which the network may end: none, it is always whole."""
+        return ()
+
+    def ending_after(self, layer: str) -> ResNetArchitecture:
+        """Raise ValueError; no ``layer`` is one of :attr:`ends`."""
+        raise ValueError(f"a ResNet cannot end after {layer}")
+
 
 Architecture = Annotated[InceptionArchitecture | ResNetArchitecture, Field(discriminator="kind")]
+"""A network of any kind.
+
+All have ``head``, ``norm``, ``norm_eps`` and ``nonlocal_blocks``, the properties ``stages``, ``time_stride`` and
+``ends``, and the method ``ending_after``.
+"""

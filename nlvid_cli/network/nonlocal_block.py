@@ -170,8 +170,12 @@ class NonLocalBlock(nn.Module):
             )
 
     def extra_repr(self) -> str:
-        """What the printed module does not show by itself."""
+        """Return what torch's printout of a module leaves out."""
         return f"{self.config.pairwise}, {self.config.domain}"
+
+    def description(self) -> str:
+        """Return what the block is."""
+        return "non-local"
 
 
 def insert_nonlocal(

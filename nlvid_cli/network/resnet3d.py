@@ -9,11 +9,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nlvid_cli.card.architecture import ResNetArchitecture, Window
+from nlvid_cli.card.architecture import Kernel3d, ResNetArchitecture
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.network.head import ConvolutionalHead
-from nlvid_cli.network.nonlocal_block import insert_nonlocal
-from nlvid_cli.network.units import ConvNorm, Size3, make_norm, times
+from nlvid_cli.network.nonlocal_block import NonLocalBlock, insert_nonlocal
+from nlvid_cli.network.units import ConvNorm, Size3, kernel_text, make_norm, size_text
 
 STAGES = ("res2", "res3", "res4", "res5")
 
@@ -77,6 +77,30 @@ class ResidualBlock(nn.Module):
         out: Tensor = self.nonlocal_block(y)
         return out
 
+    def description(self) -> str:
+        """Return kernels and channels: ``1x1x1, 64; 1x3x3, 64; 1x1x1, 256``."""
+        units = [unit for name, unit in self.named_children() if name.startswith("conv") and isinstance(unit, ConvNorm)]
+        return "; ".join(f"{kernel_text(unit.conv.kernel_size)}, {unit.conv.out_channels}" for unit in units)
+
+
+class ResidualStage(nn.Sequential):
+    """The residual blocks of one size: res2, res3, res4 or res5."""
+
+    def description(self) -> str:
+        """Return equal blocks together: ``[1x1x1, 64; 1x3x3, 64; 1x1x1, 256] x 3; non-local after 1``."""
+        indices: dict[str, list[int]] = {}
+        followed: list[int] = []
+        for index, block in enumerate(self):
+            assert isinstance(block, ResidualBlock)
+            indices.setdefault(block.description(), []).append(index)
+            if isinstance(block.nonlocal_block, NonLocalBlock):
+                followed.append(index)
+        kinds = [
+            f"[{text}] x {len(found)}" + (f" (blocks {_list(found)})" if len(indices) > 1 else "")
+            for text, found in indices.items()
+        ]
+        return " + ".join(kinds) + (f"; non-local after {_list(followed)}" if followed else "")
+
 
 class ResNet3d(nn.Module):
     """A C2D or I3D ResNet, with or without non-local blocks.
@@ -116,7 +140,7 @@ class ResNet3d(nn.Module):
             block = ResidualBlock(channels, width, stride if place == 0 else 1, dilation, inflated, architecture)
             channels = block.out_channels
             blocks.append(block)
-        self.add_module(stage, nn.Sequential(*blocks))
+        self.add_module(stage, ResidualStage(*blocks))
         return channels
 
     def _initialise(self) -> None:
@@ -150,14 +174,18 @@ class ResNet3d(nn.Module):
         return logits
 
 
-def _max_pool(window: Window) -> nn.Module:
+def _list(indices: list[int]) -> str:
+    return ", ".join(map(str, indices))
+
+
+def _max_pool(window: Kernel3d) -> nn.Module:
     return nn.MaxPool3d(window.kernel, window.stride, window.padding)
 
 
-def _check_fits(name: str, x: Tensor, window: Window) -> None:
+def _check_fits(name: str, x: Tensor, window: Kernel3d) -> None:
     size = tuple(x.shape[2:])
     if any(n + 2 * p < k for n, k, p in zip(size, window.kernel, window.padding, strict=True)):
         raise InputShapeError(
-            f"{name}: its input is {times(size)} (T x H x W), smaller than its kernel {times(window.kernel)}; "
+            f"{name}: its input is {size_text(size)} (T x H x W), smaller than its kernel {size_text(window.kernel)}; "
             "use longer or larger clips"
         )

@@ -1,4 +1,4 @@
-"""What a network is, layer by layer, as in table 1 of "Non-local Neural Networks"; no weights are needed."""
+"""A network layer by layer, as in table 1 of "Non-local Neural Networks". It needs no weights."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nlvid_cli.card.card import Card
 from nlvid_cli.network import build_network
-from nlvid_cli.network.inception3d import Mixed, SamePadMaxPool3d
 from nlvid_cli.network.nonlocal_block import NonLocalBlock
-from nlvid_cli.network.resnet3d import ResidualBlock
-from nlvid_cli.network.units import ConvNorm, times
+from nlvid_cli.network.units import Described, kernel_text, stride_text
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """A top-level layer: its name, what it does, and the size (channels, T, H, W) of what it gives."""
+    """A top-level layer: its name, its description, and the size (channels, T, H, W) of its output."""
 
     name: str
     layer: str
@@ -28,14 +26,14 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class NetworkSummary:
-    """A network at the size of the test.
+    """A network at its test size.
 
     Attributes:
-        input: (3, T, H, W) of one view.
-        layers: in the order of the forward pass.
-        nonlocal_blocks: names of the layers that such a block follows.
-        parameters: their number, the statistics of batch norm not counted.
-        multiply_adds: of one view, in convolutions and in the products of the non-local blocks.
+        input: Size (3, T, H, W) of one view.
+        layers: Layers in the order of the forward pass.
+        nonlocal_blocks: Names of the layers that a non-local block follows.
+        parameters: Number of parameters, without the statistics of batch norm.
+        multiply_adds: Multiply-adds of one view, in convolutions and in the products of the non-local blocks.
     """
 
     input: tuple[int, ...]
@@ -46,7 +44,7 @@ class NetworkSummary:
 
 
 def summarise(card: Card) -> NetworkSummary:
-    """Build the card's network without memory for weights, and follow one view through it."""
+    """Summarise the card's network. It is built without memory for weights."""
     with torch.device("meta"):
         network = build_network(card)
         crop = card.preprocess.crop
@@ -71,62 +69,14 @@ def summarise(card: Card) -> NetworkSummary:
 
 def _row_of(name: str, rows: list[LayerRow]) -> Callable[[nn.Module, object, Tensor], None]:
     def hook(module: nn.Module, _inputs: object, output: Tensor) -> None:
-        rows.append(LayerRow(name, describe(module), tuple(output.shape[1:])))
+        rows.append(LayerRow(name, _description(module), tuple(output.shape[1:])))
 
     return hook
 
 
-def describe(module: nn.Module) -> str:
-    """A layer in the words of the paper's table."""
-    if isinstance(module, ConvNorm):
-        return f"{_kernel(module)}, {module.conv.out_channels}{_stride(module.conv.stride)}"
-    if isinstance(module, nn.MaxPool3d):
-        return f"max {_size(module.kernel_size)}{_stride(module.stride)}"
-    if isinstance(module, SamePadMaxPool3d):
-        return f"max {_size(module.kernel)}{_stride(module.stride)}"
-    if isinstance(module, Mixed):
-        branches = [module.branch0, module.branch1_reduce, module.branch1, module.branch2_reduce, module.branch2]
-        c0, r1, c1, r2, c2 = (unit.conv.out_channels for unit in branches)
-        text = f"inception: {c0}; {r1} > {c1}; {r2} > {c2}; pool > {module.branch3.conv.out_channels}"
-        return text + (", non-local" if isinstance(module.nonlocal_block, NonLocalBlock) else "")
-    if isinstance(module, nn.Sequential):
-        return _describe_stage(module)
-    pool = getattr(module, "pool", None)
-    return "average over all, classifier" if pool is None else f"average {times(tuple(pool))}, classifier"
-
-
-def _describe_stage(stage: nn.Sequential) -> str:
-    """Blocks that are alike, together: ``[1x1x1, 64; 1x3x3, 64; 1x1x1, 256] x 3; non-local after 1``."""
-    texts: dict[str, list[int]] = {}
-    blocks: list[int] = []
-    for place, block in enumerate(stage):
-        assert isinstance(block, ResidualBlock)
-        units = [
-            unit for name, unit in block.named_children() if name.startswith("conv") and isinstance(unit, ConvNorm)
-        ]
-        text = "; ".join(f"{_kernel(unit)}, {unit.conv.out_channels}" for unit in units)
-        texts.setdefault(text, []).append(place)
-        if isinstance(block.nonlocal_block, NonLocalBlock):
-            blocks.append(place)
-    parts = [
-        f"[{text}] x {len(places)}" + (f" (blocks {_list(places)})" if len(texts) > 1 else "")
-        for text, places in texts.items()
-    ]
-    return " + ".join(parts) + (f"; non-local after {_list(blocks)}" if blocks else "")
-
-
-def _kernel(unit: ConvNorm) -> str:
-    return _size(unit.conv.kernel_size)
-
-
-def _size(kernel: int | tuple[int, ...]) -> str:
-    return "x".join(map(str, (kernel,) * 3 if isinstance(kernel, int) else kernel))
-
-
-def _stride(stride: int | tuple[int, ...]) -> str:
-    strides = (stride,) * 3 if isinstance(stride, int) else stride
-    return "" if set(strides) == {1} else f", stride {','.join(map(str, strides))}"
-
-
-def _list(places: list[int]) -> str:
-    return ", ".join(map(str, places))
+def _description(layer: nn.Module) -> str:
+    if isinstance(layer, Described):
+        return layer.description()
+    if isinstance(layer, nn.MaxPool3d):
+        return f"max {kernel_text(layer.kernel_size)}{stride_text(layer.stride)}"
+    return ", ".join(map(_description, layer.children()))  # a layer that insert_nonlocal wrapped with its block

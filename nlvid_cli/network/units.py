@@ -1,8 +1,8 @@
-"""The unit that all networks are built of: a convolution, its normalisation, and perhaps a ReLU."""
+"""What all networks are built of: a convolution, its normalisation and an optional ReLU."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,14 @@ Norm = Literal["batch", "affine", "none"]
 Size3 = tuple[int, int, int]
 
 Conv = nn.Conv1d | nn.Conv2d | nn.Conv3d
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A layer that says what it is."""
+
+    def description(self) -> str:
+        """Return the layer's entry in a table like the paper's table 1."""
 
 
 class ChannelAffine(nn.Module):
@@ -34,7 +42,7 @@ BATCH_NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
 def make_norm(kind: Norm, channels: int, eps: float, dimensions: int = 3) -> nn.Module:
-    """The normalisation after a convolution over ``dimensions`` axes."""
+    """Return the normalisation that follows a convolution over ``dimensions`` axes."""
     if kind == "batch":
         return BATCH_NORMS[dimensions](channels, eps=eps)
     return ChannelAffine(channels) if kind == "affine" else nn.Identity()
@@ -43,7 +51,7 @@ def make_norm(kind: Norm, channels: int, eps: float, dimensions: int = 3) -> nn.
 class ConvNorm(nn.Module):
     """Convolution, normalisation, and ReLU if ``relu``.
 
-    The two layers stay reachable as ``conv`` and ``norm``, so that inference can fold the second into the first.
+    The layers ``conv`` and ``norm`` stay separate, so that inference can fold the second into the first.
     """
 
     def __init__(self, conv: Conv, norm: nn.Module, relu: bool) -> None:
@@ -57,7 +65,22 @@ class ConvNorm(nn.Module):
         x = self.norm(self.conv(x))
         return F.relu(x, inplace=True) if self.relu else x
 
+    def description(self) -> str:
+        """Return kernel, channels and stride: ``3x7x7, 64, stride 1,2,2``."""
+        return f"{kernel_text(self.conv.kernel_size)}, {self.conv.out_channels}{stride_text(self.conv.stride)}"
 
-def times(size: tuple[int, ...]) -> str:
-    """A size as people write it: 8 x 56 x 56."""
+
+def size_text(size: tuple[int, ...]) -> str:
+    """Format a size: ``8 x 56 x 56``."""
     return " x ".join(map(str, size))
+
+
+def kernel_text(kernel: int | tuple[int, ...]) -> str:
+    """Format a kernel: ``3x1x1``."""
+    return "x".join(map(str, (kernel,) * 3 if isinstance(kernel, int) else kernel))
+
+
+def stride_text(stride: int | tuple[int, ...]) -> str:
+    """Format a stride, to be appended: ``, stride 1,2,2``; nothing for a stride of 1."""
+    strides = (stride,) * 3 if isinstance(stride, int) else stride
+    return "" if set(strides) == {1} else f", stride {','.join(map(str, strides))}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import prod
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from nlvid_cli.backends.choose import seconds_per_view
 from nlvid_cli.backends.providers import GPU
 from nlvid_cli.backends.torch_backend import TorchBackend, outputs_as_written
 from nlvid_cli.backends.verification import Comparison, Reference, compare, make_blocks
-from nlvid_cli.card.architecture import Architecture, InceptionArchitecture
+from nlvid_cli.card.architecture import Architecture
 from nlvid_cli.card.card import Card, Preprocess
 from nlvid_cli.errors import VideoError
 from nlvid_cli.video.clips import Stretch, decode_clips
@@ -22,9 +21,6 @@ from nlvid_cli.video.preprocess import preprocess
 from nlvid_cli.video.remote import VideoPath
 
 SEED = 1234
-INCEPTION_STRIDE = 8
-"""Frames of the clip for one of the last map: the largest stride along time in the Inception I3D."""
-
 VIEWS = 2
 """Views of each size; they are compared one by one and in one batch."""
 
@@ -103,14 +99,9 @@ def other_size(card: Card) -> Card:
 
 
 def _frames_of_a_group(architecture: Architecture) -> int:
-    """Of the clip, by which its number of frames must be divisible."""
+    """Number of frames of the clip in one group of the non-local blocks; 1 without groups."""
     blocks = architecture.nonlocal_blocks
-    if blocks is None or blocks.group_frames is None:
-        return 1
-    if isinstance(architecture, InceptionArchitecture):
-        return blocks.group_frames * INCEPTION_STRIDE
-    windows = (architecture.stem, architecture.pool1, architecture.pool2)
-    return blocks.group_frames * prod(window.stride[0] for window in windows if window is not None)
+    return blocks.group_frames * architecture.time_stride if blocks and blocks.group_frames else 1
 
 
 def compare_all(backend: Backend, references: list[Reference]) -> Iterator[Comparison]:

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nlvid_cli.card.architecture import (
-    Architecture,
-    Head,
-    InceptionArchitecture,
-    LastLayer,
-    NonLocal,
-    ResNetArchitecture,
-    Window,
-)
+from nlvid_cli.card.architecture import Architecture, Head, Kernel3d, NonLocal, ResNetArchitecture
 from nlvid_cli.card.card import Card, Labels, Preprocess, Sampling
 from nlvid_cli.card.manifest import label_names
 from nlvid_cli.errors import InputShapeError, UsageError, did_you_mean
 from nlvid_cli.network import build_network, load_weights, require_shapes
-from nlvid_cli.network.inception3d import MIXED_CHANNELS
 from nlvid_cli.network.units import ChannelAffine
 from nlvid_cli.training.recipe import Recipe
 
@@ -38,12 +28,12 @@ SMALL = Card(
     architecture=ResNetArchitecture(
         "resnet",
         blocks=(1, 2, 3, 1),
-        stem=Window((3, 7, 7), (1, 2, 2), (1, 3, 3)),
-        pool1=Window((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+        stem=Kernel3d((3, 7, 7), (1, 2, 2), (1, 3, 3)),
+        pool1=Kernel3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
         head=Head("softmax_of_mean"),
         block="basic",
         width=24,
-        pool2=Window((2, 1, 1), (2, 1, 1)),
+        pool2=Kernel3d((2, 1, 1), (2, 1, 1)),
         inflate=((0,), (0, 1), (0, 1, 2), (0,)),
         inflate_kernel="3x3x3",
     ),
@@ -135,7 +125,7 @@ def nonlocal_places(count_or_names: str, card: Card) -> tuple[str, ...]:
     Raises:
         UsageError: the network has no room for so many.
     """
-    third, fourth = _stage_places(card)
+    third, fourth = card.architecture.stages[3], card.architecture.stages[4]
     choices = {
         "0": (0, 0),
         "1": (0, 1),
@@ -150,7 +140,7 @@ def nonlocal_places(count_or_names: str, card: Card) -> tuple[str, ...]:
     if in_third > len(third) or in_fourth > len(fourth):
         raise UsageError(
             f"--nonlocal {count_or_names}: {card.name} has {len(third)} and {len(fourth)} layers in the stages for "
-            f"{in_third} and {in_fourth} blocks; name layers instead, such as --nonlocal {fourth[-1]}"
+            f"{in_third} and {in_fourth} blocks; name layers instead, such as --nonlocal {(third + fourth)[-1]}"
         )
     return (*_spread(third, in_third), *_spread(fourth, in_fourth))
 
@@ -189,12 +179,12 @@ def _cut(card: Card, until: str | None) -> Architecture:
     """The base's network, or its beginning: early layers are general, small, and quick on a CPU."""
     if until is None:
         return card.architecture
-    if not isinstance(card.architecture, InceptionArchitecture):
+    ends = card.architecture.ends
+    if not ends:
         raise UsageError(f"--until {until}: {card.name} cannot end early; only the Inception I3D can (--base i3d)")
-    names = _mixed_layers(card.architecture)
-    if until not in names:
-        raise did_you_mean("layer", until, names, f"--until takes one of {', '.join(names)}")
-    return replace(card.architecture, last=cast("LastLayer", until))
+    if until not in ends:
+        raise did_you_mean("layer", until, ends, f"--until takes one of {', '.join(ends)}")
+    return card.architecture.ending_after(until)
 
 
 def _with_blocks(card: Card, nonlocal_blocks: str | None) -> Card:
@@ -208,21 +198,7 @@ def _with_blocks(card: Card, nonlocal_blocks: str | None) -> Card:
     return replace(card, architecture=replace(card.architecture, nonlocal_blocks=NonLocal(after=places)))
 
 
-def _stage_places(card: Card) -> tuple[list[str], list[str]]:
-    """Layers of the stages that the paper puts blocks into."""
-    if isinstance(card.architecture, InceptionArchitecture):
-        mixed = _mixed_layers(card.architecture)
-        return [n for n in mixed if n.startswith("mixed_3")], [n for n in mixed if n.startswith("mixed_4")]
-    _, third, fourth, _ = card.architecture.blocks
-    return [f"res3.{i}" for i in range(third)], [f"res4.{i}" for i in range(fourth)]
-
-
-def _mixed_layers(architecture: InceptionArchitecture) -> list[str]:
-    names = list(MIXED_CHANNELS)
-    return names[: names.index(architecture.last) + 1]
-
-
-def _spread(places: list[str], count: int) -> list[str]:
+def _spread(places: Sequence[str], count: int) -> list[str]:
     """So many of them at even distances, the last one among them."""
     return [places[(number + 1) * len(places) // count - 1] for number in range(count)]
 
@@ -234,9 +210,8 @@ def _adopt(network: nn.Module, base: Base, keep_head: bool) -> frozenset[str]:
     if not keep_head:
         given = {name: tensor for name, tensor in given.items() if not name.startswith("head.")}
     own = network.state_dict()
-    if isinstance(base.card.architecture, InceptionArchitecture):  # of which the beginning may have been asked for
-        layers = {name for name, _ in network.named_children()}
-        given = {name: tensor for name, tensor in given.items() if name.partition(".")[0] in layers}
+    layers = {name for name, _ in network.named_children()}  # with --until, only the beginning of the base's
+    given = {name: tensor for name, tensor in given.items() if name.partition(".")[0] in layers}
     blocks = {name for name in own if ".nonlocal_block." in name and base.card.architecture.nonlocal_blocks is None}
     head = set() if keep_head else {name for name in own if name.startswith("head.")}
     fresh = blocks | head

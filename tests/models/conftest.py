@@ -257,10 +257,10 @@ SMALL_NETWORK = """{
 @pytest.fixture(scope="session")
 def small_tensors():
     """Weights of the network that the cards of ``make_card`` have."""
-    from nlvid_cli.card.architecture import Head, ResNetArchitecture, Window
+    from nlvid_cli.card.architecture import Head, Kernel3d, ResNetArchitecture
     from nlvid_cli.network.resnet3d import ResNet3d
 
-    stem, pool = Window((1, 7, 7), (1, 2, 2), (0, 3, 3)), Window((1, 3, 3), (1, 2, 2))
+    stem, pool = Kernel3d((1, 7, 7), (1, 2, 2), (0, 3, 3)), Kernel3d((1, 3, 3), (1, 2, 2))
     head = Head("softmax_of_mean", None)
     network = ResNet3d(ResNetArchitecture("resnet", (1, 1, 1, 1), stem, pool, head, "basic", width=2), 3)
     return {name: tensor.numpy() for name, tensor in network.state_dict().items() if tensor.ndim}

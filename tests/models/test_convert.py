@@ -17,7 +17,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from nlvid_cli.card.architecture import Head, NonLocal, ResNetArchitecture, Window
+from nlvid_cli.card.architecture import Head, Kernel3d, NonLocal, ResNetArchitecture
 from nlvid_cli.card.card import Card
 from nlvid_cli.card.manifest import find_card
 from nlvid_cli.errors import CheckpointMismatch, ModelFileError
@@ -34,8 +34,8 @@ Arrays = dict[str, np.ndarray]
 BATCH = ResNetArchitecture(
     "resnet",
     (1, 2, 2, 1),
-    stem=Window((1, 7, 7), (1, 2, 2), (0, 3, 3)),
-    pool1=Window((1, 3, 3), (1, 2, 2)),
+    stem=Kernel3d((1, 7, 7), (1, 2, 2), (0, 3, 3)),
+    pool1=Kernel3d((1, 3, 3), (1, 2, 2)),
     head=Head("mean_of_softmax"),
     width=4,
     norm_eps=1e-3,  # a large one, so that leaving it out is noticed

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from nlvid_cli.card.card import Card
-from nlvid_cli.card.manifest import find_card
+from nlvid_cli.card.manifest import find_card, load_manifest
 from nlvid_cli.errors import CheckpointMismatch
-from nlvid_cli.network import build_network, load_network, load_weights
+from nlvid_cli.network import ARCHITECTURES, build_network, load_network, load_weights
 
 
 @pytest.fixture
@@ -66,3 +66,18 @@ def test_a_card_gets_no_memory_that_its_file_has_no_tensors_for(random_tensors: 
 def test_many_faults_are_counted(card: Card) -> None:
     with pytest.raises(CheckpointMismatch, match=r"and \d+ more$"):
         load_weights(build_network(card), {}, "a.safetensors")
+
+
+@pytest.mark.parametrize("kind", ARCHITECTURES)
+def test_what_an_architecture_says_of_its_network(kind: str) -> None:
+    cards = {card.architecture.kind: card for card in load_manifest().models}
+    card = cards[kind]
+    with torch.device("meta"):
+        network = build_network(card)
+    for names in card.architecture.stages.values():
+        assert all(isinstance(network.get_submodule(name).out_channels, int) for name in names)
+    for end in card.architecture.ends:
+        shorter = replace(card, architecture=replace(card.architecture.ending_after(end), nonlocal_blocks=None))
+        with torch.device("meta"):
+            children = [name for name, _ in build_network(shorter).named_children()]
+        assert children[-2:] == [end, "head"]

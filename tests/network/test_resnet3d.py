@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nlvid_cli.card.architecture import Head, NonLocal, ResNetArchitecture, Window
+from nlvid_cli.card.architecture import Head, Kernel3d, NonLocal, ResNetArchitecture
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.network.inference import inference_form
 from nlvid_cli.network.nonlocal_block import NonLocalBlock, insert_nonlocal
@@ -23,19 +23,19 @@ FIVE_101 = NonLocal(("res3.1", "res3.3", "res4.6", "res4.13", "res4.20"))
 C2D = ResNetArchitecture(  # the paper's table 1
     "resnet",
     R50,
-    stem=Window((1, 7, 7), (2, 2, 2), (0, 3, 3)),
-    pool1=Window((3, 3, 3), (2, 2, 2), (1, 1, 1)),
-    pool2=Window((3, 1, 1), (2, 1, 1), (1, 0, 0)),
+    stem=Kernel3d((1, 7, 7), (2, 2, 2), (0, 3, 3)),
+    pool1=Kernel3d((3, 3, 3), (2, 2, 2), (1, 1, 1)),
+    pool2=Kernel3d((3, 1, 1), (2, 1, 1), (1, 0, 0)),
     head=Head("mean_of_softmax", (4, 7, 7)),
 )
-I3D = replace(C2D, stem=Window((5, 7, 7), (2, 2, 2), (2, 3, 3)), inflate=EVERY_OTHER_50)
+I3D = replace(C2D, stem=Kernel3d((5, 7, 7), (2, 2, 2), (2, 3, 3)), inflate=EVERY_OTHER_50)
 
 PUBLISHED_8X8 = {  # the graph of the 8x8 checkpoints of video-nonlocal-net
-    "pool1": Window((1, 3, 3), (1, 2, 2), (0, 0, 0)),
-    "pool2": Window((2, 1, 1), (2, 1, 1)),
+    "pool1": Kernel3d((1, 3, 3), (1, 2, 2), (0, 0, 0)),
+    "pool2": Kernel3d((2, 1, 1), (2, 1, 1)),
 }
-C2D_8X8 = replace(C2D, stem=Window((1, 7, 7), (1, 2, 2), (0, 3, 3)), **PUBLISHED_8X8)  # type: ignore[arg-type]
-I3D_8X8 = replace(I3D, stem=Window((5, 7, 7), (1, 2, 2), (2, 3, 3)), **PUBLISHED_8X8)  # type: ignore[arg-type]
+C2D_8X8 = replace(C2D, stem=Kernel3d((1, 7, 7), (1, 2, 2), (0, 3, 3)), **PUBLISHED_8X8)  # type: ignore[arg-type]
+I3D_8X8 = replace(I3D, stem=Kernel3d((5, 7, 7), (1, 2, 2), (2, 3, 3)), **PUBLISHED_8X8)  # type: ignore[arg-type]
 
 
 def small(**changes: object) -> ResNetArchitecture:
@@ -116,7 +116,7 @@ def test_flop_ratios_of_the_paper() -> None:
 
 def test_published_flops_of_another_project() -> None:
     """PyTorchVideo states 37.53 and 25.89 GFLOPs (multiply-adds, batch norms counted too) for these, at 256."""
-    pool1 = Window((1, 3, 3), (1, 2, 2), (0, 1, 1))
+    pool1 = Kernel3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
     for architecture, stated in ((I3D_8X8, 37.53), (C2D_8X8, 25.89)):
         network = on_meta(replace(architecture, pool1=pool1))
         with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -195,10 +195,18 @@ def test_fully_convolutional_positions() -> None:
 @pytest.mark.parametrize(
     ("architecture", "size", "message"),
     [
-        (small(pool2=Window((2, 1, 1), (2, 1, 1))), (3, 64, 64), "pool2: its input is 1 x 16 x 16 .* kernel 2 x 1 x 1"),
+        (
+            small(pool2=Kernel3d((2, 1, 1), (2, 1, 1))),
+            (3, 64, 64),
+            "pool2.*kernel",
+        ),
         (small(head=Head("mean_of_softmax", (4, 2, 2))), (16, 64, 64), "head: the feature map is 2 x 2 x 2"),
-        (small(pool1=Window((3, 3, 3), (2, 2, 2))), (2, 64, 64), "pool1: its input is 1 x 32 x 32 .* kernel 3 x 3 x 3"),
-        (small(stem=Window((5, 7, 7), (1, 2, 2))), (4, 64, 64), "stem: its input is 4 x 64 x 64"),
+        (
+            small(pool1=Kernel3d((3, 3, 3), (2, 2, 2))),
+            (2, 64, 64),
+            "pool1.*kernel",
+        ),
+        (small(stem=Kernel3d((5, 7, 7), (1, 2, 2))), (4, 64, 64), "stem.*4 x 64 x 64"),
     ],
 )
 def test_clips_that_do_not_fit(architecture: ResNetArchitecture, size: tuple[int, ...], message: str) -> None:

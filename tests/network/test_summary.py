@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from nlvid_cli.card.architecture import NonLocal
 from nlvid_cli.card.manifest import find_card
-from nlvid_cli.network.summary import summarise
+from nlvid_cli.network.nonlocal_block import insert_nonlocal
+from nlvid_cli.network.resnet3d import ResNet3d
+from nlvid_cli.network.summary import _description, summarise
 from tests.conftest import make_card
 from tests.network.test_resnet3d import FIVE, I3D
 
@@ -61,3 +63,9 @@ def test_the_inception_i3d() -> None:
     summary = summarise(replace(card, architecture=blocks))
     assert summary.nonlocal_blocks == ("mixed_4c",)
     assert next(row.layer for row in summary.layers if row.name == "mixed_4c").endswith(", non-local")
+
+
+def test_a_layer_that_a_block_is_wrapped_around() -> None:
+    network = ResNet3d(replace(I3D, blocks=(1, 1, 1, 1), width=2), 5)
+    insert_nonlocal(network, {"pool1": 2}, NonLocal(()))
+    assert _description(network.get_submodule("pool1")) == "max 3x3x3, stride 2,2,2, non-local"

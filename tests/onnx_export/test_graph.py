@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from nlvid_cli.backends.torch_backend import outputs_as_written
-from nlvid_cli.card.architecture import Head, InceptionArchitecture, NonLocal, ResNetArchitecture, Window
+from nlvid_cli.card.architecture import Head, InceptionArchitecture, Kernel3d, NonLocal, ResNetArchitecture
 from nlvid_cli.card.card import Card
 from nlvid_cli.network import build_network
 from nlvid_cli.onnx_export.graph import Form, build_graph
@@ -20,9 +20,9 @@ from tests.conftest import make_card
 RESNET = ResNetArchitecture(
     "resnet",
     (1, 1, 1, 1),
-    stem=Window((3, 7, 7), (1, 2, 2), (1, 3, 3)),
-    pool1=Window((1, 3, 3), (1, 2, 2), (0, 1, 1)),
-    pool2=Window((2, 1, 1), (2, 1, 1)),
+    stem=Kernel3d((3, 7, 7), (1, 2, 2), (1, 3, 3)),
+    pool1=Kernel3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+    pool2=Kernel3d((2, 1, 1), (2, 1, 1)),
     inflate=((), (0,), (), ()),
     inflate_kernel="3x3x3",
     block="basic",

@@ -9,7 +9,7 @@ from nlvid_cli.models.formats.common import Tensors, translate_all
 
 def matches(keys: Collection[str]) -> bool:
     """Whether tensors of these names are of this family."""
-    return "stem.conv.weight" in keys or "conv_1a.conv.weight" in keys
+    return "head.classifier.weight" in keys
 
 
 def read(tensors: Tensors, where: str) -> Tensors:
