@@ -83,8 +83,9 @@ def test_every_network_is_that_of_its_family(name: str) -> None:
     clips = np.random.default_rng(0).standard_normal((1, 3, card.sampling.frames, *clip_size(GRAPHS[name])), np.float32)
     logits, scores = PlainResNet(GRAPHS[name], tensors).outputs(clips)
     ours = TorchBackend(narrow, tensors, "cpu", "fp32").outputs(clips)
-    assert np.abs(ours.logits - logits).max() < 1e-4 * np.abs(logits).max()
-    assert np.abs(ours.scores - scores).max() < 1e-4 * scores.max()
+    # narrow twins agree to 3e-7; the order of softmax and mean in the head moves scores by 5e-5 only
+    assert np.abs(ours.logits - logits).max() < 1e-5 * np.abs(logits).max()
+    assert np.abs(ours.scores - scores).max() < 1e-5 * scores.max()
 
 
 @pytest.mark.parametrize("card", _one_a_family(), ids=lambda card: card.name)
