@@ -101,7 +101,7 @@ def torchcodec_readers(path: Path) -> dict[str, Callable[[], object]]:
         return {}
     info = probe(path)
     numbers = sample(info, SAMPLING).frame_numbers.ravel().tolist()
-    size = (SHORT_SIDE, round(info.width * SHORT_SIDE / info.height))
+    size = (SHORT_SIDE, round(info.facts.width * SHORT_SIDE / info.facts.height))
 
     def read(threads: int) -> object:
         resize = [transforms.Resize(size)]

@@ -39,7 +39,7 @@ from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.pipeline.batches import Array
 from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline, Seen
 from nlvid_cli.recognize.recognizer import Recognizer
-from nlvid_cli.video.clips import ClipFacts, Stretch, decode_clips
+from nlvid_cli.video.clips import ClipTable, Segment, decode_clips
 from nlvid_cli.video.info import Pixels
 
 MEMORY_COUNTS = (100, 1000)
@@ -83,7 +83,7 @@ def compare(paths: list[Path], arguments: argparse.Namespace) -> None:
     print(f"{recognizer.card.name}, {recognizer.backend.precision} on {recognizer.backend.device}, {len(paths)} videos")
     few = paths[: max(len(paths) // 5, TURNS)]
     card, sources = recognizer.card, len(arguments.video)
-    decoded = [decode_clips(Stretch(path), card.sampling, card.preprocess) for path in paths[:sources]]
+    decoded = [decode_clips(Segment(path), card.sampling, card.preprocess) for path in paths[:sources]]
     frames = {path: decoded[number % sources] for number, path in enumerate(few)}
     stages: dict[str, tuple[list[Path], Callable[[list[Path]], None]]] = {
         "decode alone": (paths, lambda part: run(recognizer, part, limits, network=False)),
@@ -130,7 +130,7 @@ def run(recognizer: Recognizer, paths: list[Path], limits: Limits, network: bool
     pipeline = recognizer.pipeline(limits)
     if not network:
         pipeline = Pipeline([Nothing()], card.sampling, card.preprocess, limits)
-    for outcome in pipeline.run(map(Stretch, paths)):
+    for outcome in pipeline.run(map(Segment, paths)):
         assert isinstance(outcome.result, Seen), outcome.result
 
 
@@ -140,10 +140,10 @@ def classify_each(command: list[str], paths: list[Path]) -> None:
         subprocess.run([*command, path], check=True, stdout=subprocess.DEVNULL)
 
 
-def look(recognizer: Recognizer, decoded: dict[Path, tuple[Pixels, ClipFacts]]) -> None:
+def look(recognizer: Recognizer, decoded: dict[Path, tuple[Pixels, ClipTable]]) -> None:
     """The network on all clips of videos."""
     for path, clips in decoded.items():
-        recognizer.look_at(Stretch(path), *clips, Answer())
+        recognizer.look_at(Segment(path), *clips, Answer())
 
 
 def try_each(pipeline: Callable[[str], object], paths: list[Path]) -> None:

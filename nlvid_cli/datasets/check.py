@@ -177,8 +177,8 @@ def _check(entry: tuple[LabelledVideo, bool]) -> _Checked:
         read = read_frames(info, numbers, CHECKED_SHORT_SIDE, threads=1)
     except VideoError as error:
         return _Checked(video, in_val, error=str(error))
-    warnings = (*info.warnings, *read.warnings, *_late_labels(video, part.duration_seconds))
-    return _Checked(video, in_val, frames, part.duration_seconds, None, warnings)
+    warnings = (*info.warnings, *read.warnings, *_late_labels(video, part.facts.duration_seconds))
+    return _Checked(video, in_val, frames, part.facts.duration_seconds, None, warnings)
 
 
 def _late_labels(video: LabelledVideo, duration_seconds: float) -> Iterator[str]:

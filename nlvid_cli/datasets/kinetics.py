@@ -76,7 +76,7 @@ def _are_cut(entries: Sequence[Entry]) -> bool:
     fits = []
     for entry in entries:
         try:
-            duration = probe(entry.path).duration_seconds
+            duration = probe(entry.path).facts.duration_seconds
         except VideoError:
             continue
         fits.append(duration <= (entry.end_seconds or 0) - (entry.start_seconds or 0) + CUT_SLACK_SECONDS)

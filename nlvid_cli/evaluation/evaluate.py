@@ -27,7 +27,7 @@ from nlvid_cli.evaluation import metrics
 from nlvid_cli.recognize.combine import temper
 from nlvid_cli.recognize.prediction import Failure, Views
 from nlvid_cli.recognize.recognizer import Recognizer
-from nlvid_cli.video.clips import Stretch
+from nlvid_cli.video.clips import Segment
 
 Array = NDArray[np.float32]
 
@@ -207,7 +207,7 @@ def score_videos(data: DataSet, recognizer: Recognizer) -> Iterator[ScoredVideo 
                     f"{video.where}: the video has {len(video.labels)} labels, and {recognizer.card.name} is a model "
                     "for exactly one per video; choose a multi-label model, such as nl-i3d-charades"
                 )
-    stretches = (Stretch(video.path, video.start_seconds, video.end_seconds) for video in data.videos)
+    stretches = (Segment(video.path, video.start_seconds, video.end_seconds) for video in data.videos)
     for video, scores in zip(data.videos, recognizer.score_many(stretches), strict=True):
         if isinstance(scores, Failure):
             yield scores

@@ -30,10 +30,10 @@ from nlvid_cli.errors import UsageError, WorkerError
 from nlvid_cli.labelling.rows import Request, row_of
 from nlvid_cli.labelling.run import Row, Tally, Todo
 from nlvid_cli.recognize.pipeline.pipeline import ENFORCE_SECONDS, Limits
-from nlvid_cli.recognize.pipeline.worker import Decoded, DecodeWorker, WorkerLimits, facts_of
+from nlvid_cli.recognize.pipeline.worker import Decoded, DecodeWorker, WorkerLimits
 from nlvid_cli.recognize.prediction import Failure, FailureReason
 from nlvid_cli.recognize.recognizer import Recognizer
-from nlvid_cli.video.clips import Stretch
+from nlvid_cli.video.clips import ClipTable, Segment
 from nlvid_cli.video.remote import video_path
 
 log = logging.getLogger(__name__)
@@ -213,7 +213,7 @@ def decode_row(
     if not may_begin():
         return row | {"told": "", "frames": b""}
     worker = _worker(rules, limits)
-    decoded = worker.decode(Stretch(video_path(json.loads(row["video"]))))
+    decoded = worker.decode(Segment(video_path(json.loads(row["video"]))))
     if isinstance(decoded, FailureReason):
         found: dict[str, Any] = {"error": asdict(decoded)}
         return row | {"told": json.dumps(found), "frames": b""}
@@ -251,10 +251,12 @@ class _Look:
     def _row(self, video: str, file: str, told: str, frames: bytes) -> str:
         if not told:
             return ""
-        stretch, found = Stretch(video_path(json.loads(video))), json.loads(told)
+        segment, found = Segment(video_path(json.loads(video))), json.loads(told)
         if "error" in found:
             result: Any = Failure(json.loads(video), FailureReason(**found["error"]))
         else:
             pixels = np.frombuffer(frames, found["dtype"]).reshape(found["shape"])
-            result = self._recognizer.look_at(stretch, pixels, facts_of(found["facts"]), self._request.answer)
+            result = self._recognizer.look_at(
+                segment, pixels, ClipTable.from_json(found["facts"]), self._request.answer
+            )
         return json.dumps(row_of(result, json.loads(file), self._request))

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nlvid_cli.recognize.answer import Answer
-from nlvid_cli.recognize.prediction import Result, Views
+from nlvid_cli.recognize.prediction import Result, Views, record_of
 from nlvid_cli.video.remote import RemotePath, VideoPath, remote_state
 
 Identity = tuple[str, str, str]
@@ -100,7 +100,7 @@ def file_state(video: VideoPath) -> dict[str, Any] | None:
 
 def row_of(result: Result, file: dict[str, Any] | None, request: Request) -> dict[str, Any]:
     """The row of a result."""
-    values = asdict(result)
+    values = record_of(result)
     first = {
         "schema": values.pop("schema"),
         "video": values.pop("video"),

@@ -14,7 +14,7 @@ from nlvid_cli.labelling.rows import Request, row_of
 from nlvid_cli.recognize.pipeline.pipeline import Limits
 from nlvid_cli.recognize.pipeline.stages import Stages
 from nlvid_cli.recognize.recognizer import Recognizer
-from nlvid_cli.video.clips import Stretch
+from nlvid_cli.video.clips import Segment
 from nlvid_cli.video.remote import VideoPath
 
 Todo = Sequence[tuple[VideoPath, dict[str, Any] | None]]
@@ -90,7 +90,7 @@ class LocalEngine:
         pipeline = first.pipeline(self.limits, more, self.request.auto_views)
         pipeline.stages = tally.stages
         states = [state for _, state in todo]
-        stretches = (Stretch(video) for video, _ in todo if not self.stopping())
+        stretches = (Segment(video) for video, _ in todo if not self.stopping())
         for outcome in pipeline.run(stretches):
             result = first.result_of(outcome, self.request.answer)
             yield row_of(result, states[outcome.number], self.request)

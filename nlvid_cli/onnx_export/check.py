@@ -16,7 +16,7 @@ from nlvid_cli.backends.verification import Comparison, Reference, compare, make
 from nlvid_cli.card.architecture import Architecture
 from nlvid_cli.card.card import Card, Preprocess
 from nlvid_cli.errors import VideoError
-from nlvid_cli.video.clips import Stretch, decode_clips
+from nlvid_cli.video.clips import Segment, decode_clips
 from nlvid_cli.video.preprocess import preprocess
 from nlvid_cli.video.remote import VideoPath
 
@@ -76,7 +76,7 @@ def clips_of(card: Card, video: VideoPath, clips: int = 1) -> Array:
     """
     card = card.with_views(clips=clips, crops=1, step=None)
     try:
-        frames, _ = decode_clips(Stretch(video), card.sampling, card.preprocess)
+        frames, _ = decode_clips(Segment(video), card.sampling, card.preprocess)
     except VideoError as error:
         raise type(error)(f"{video}: {error}") from error
     return preprocess(frames, card.preprocess)

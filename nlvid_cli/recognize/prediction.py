@@ -1,23 +1,23 @@
-"""What comes out: frozen values, and the one way from them to JSON.
-
-``dataclasses.asdict`` of a :class:`Prediction` or a :class:`Failure` is the JSON that ``docs/json.md`` describes,
-key for key, in every command.
-"""
+"""Results as frozen values, and their JSON (``docs/json.md``), which is the same in every command."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
+from nlvid_cli import errors
 from nlvid_cli.errors import NlvidError
 
+if TYPE_CHECKING:
+    from nlvid_cli.video.info import VideoFacts
+
 SCHEMA = 1
-"""Version of the JSON; it grows when a key changes its meaning or goes away, not when one is added."""
+"""Version of the JSON. It grows when a key changes its meaning or is removed, not when one is added."""
 
 
 @dataclass(frozen=True)
 class LabelScore:
-    """A label, its place in the order of the scores (from 0), and its score in [0, 1]."""
+    """A label, its index in the order of the scores (from 0), and its score in [0, 1]."""
 
     label: str
     index: int
@@ -26,9 +26,9 @@ class LabelScore:
 
 @dataclass(frozen=True)
 class ClipPrediction:
-    """The best labels of one clip (mean over its crops), and the stretch of the video that it covers.
+    """Best labels of one clip (mean over its crops), and the time that it covers.
 
-    Times are in seconds from the first frame; ``end_seconds`` is when the last frame of the clip ends.
+    Times are in seconds from the first frame; ``end_seconds`` is the end of the clip's last frame.
     """
 
     start_seconds: float
@@ -38,9 +38,9 @@ class ClipPrediction:
 
 @dataclass(frozen=True)
 class Views:
-    """How the video was looked at: ``clips`` x ``crops`` views of ``frames`` frames, every ``step``-th one.
+    """Views of a video: ``clips`` x ``crops`` views of ``frames`` frames, every ``step``-th one.
 
-    ``frame_rate`` is what ``step`` counts in, in frames per second; None means the video's own frames.
+    ``step`` counts frames at ``frame_rate`` frames per second; None means the video's own frames.
     """
 
     clips: int
@@ -52,28 +52,22 @@ class Views:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one video.
+    """Labels of one video.
 
     Attributes:
-        video: the path as the user gave it.
-        model: full name of the model that answered.
+        video: Path as the user gave it.
+        model: Full name of the model.
         backend: ``torch`` or ``onnx``.
-        device: for example ``cpu`` or ``cuda:0``.
+        device: For example ``cpu`` or ``cuda:0``.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``, as computed.
-        duration_seconds: from the first frame to the end of the last one.
-        frame_rate: mean frames per second.
-        variable_frame_rate: whether the distances between frames differ.
-        width: pixels, as displayed (after rotation).
-        height: pixels, as displayed.
-        rotation_degrees: clockwise turn that was applied to show the frames upright: 0, 90, 180 or 270.
-        views: the views that were scored.
-        label_kind: ``single``: the scores are of classes that exclude each other; ``multi``: any number of them may
-            be true.
-        predictions: best labels of the whole video, best first.
-        unsure: whether even the best label stayed below the minimum score.
-        clips: the same per clip, in order of time.
-        warnings: what was odd about the file, in sentences.
-        schema: version of this structure.
+        facts: Duration, rate and size of the video, rounded as in the JSON.
+        views: Views that were scored.
+        label_kind: ``single``: the classes exclude each other; ``multi``: any number of labels may be true.
+        predictions: Best labels of the whole video, best first.
+        unsure: Whether even the best label scored less than the minimum.
+        clips: Best labels of each clip, in order of time.
+        warnings: Oddities of the file, in sentences.
+        schema: Version of this structure.
     """
 
     video: str
@@ -81,12 +75,7 @@ class Prediction:
     backend: str
     device: str
     precision: str
-    duration_seconds: float
-    frame_rate: float
-    variable_frame_rate: bool
-    width: int
-    height: int
-    rotation_degrees: int
+    facts: VideoFacts
     views: Views
     label_kind: Literal["single", "multi"]
     predictions: tuple[LabelScore, ...]
@@ -98,7 +87,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class FailureReason:
-    """Class name of the error (see ``nlvid_cli.errors``), or ``InternalError``; and its sentence."""
+    """Class name of the error (see ``nlvid_cli.errors``), or ``InternalError``, and its message."""
 
     type: str
     message: str
@@ -106,19 +95,46 @@ class FailureReason:
 
 @dataclass(frozen=True)
 class Failure:
-    """A video that could not be classified, and why."""
+    """A video that could not be classified, and why.
+
+    Attributes:
+        video: Path as the user gave it.
+        error: Kind of the error, and its message.
+        schema: Version of this structure.
+        cause: The error itself if it was raised in this process; neither compared nor pickled.
+    """
 
     video: str
     error: FailureReason
     schema: int = field(default=SCHEMA, kw_only=True)
+    cause: Exception | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     @classmethod
     def of(cls, video: str, error: Exception) -> Failure:
-        """Build the failure of ``video`` from what was raised for it."""
+        """Build the failure of ``video`` from the error that was raised for it."""
         if isinstance(error, NlvidError):
-            return cls(video, FailureReason(type(error).__name__, str(error)))
-        text = f"{type(error).__name__}: {error} (a fault of nlvid, please report it; NLVID_DEBUG=1 shows where)"
-        return cls(video, FailureReason("InternalError", text))
+            return cls(video, FailureReason(type(error).__name__, str(error)), cause=error)
+        text = f"{type(error).__name__}: {error} (a bug in nlvid, please report it; NLVID_DEBUG=1 shows the traceback)"
+        return cls(video, FailureReason("InternalError", text), cause=error)
+
+    @property
+    def exception(self) -> Exception:
+        """The error to raise: the original one, or one of the same class if it was raised in another process."""
+        kind = getattr(errors, self.error.type, RuntimeError)
+        return self.cause or kind(self.error.message)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"cause": None}  # an error of another library may not survive pickling
 
 
 Result = Prediction | Failure
+
+
+def record_of(result: Result) -> dict[str, Any]:
+    """Return the JSON of a result as plain values, key for key as ``docs/json.md`` describes it."""
+    if isinstance(result, Failure):
+        return {"schema": result.schema, "video": result.video, "error": asdict(result.error)}
+    record: dict[str, Any] = {"schema": result.schema}
+    for name, value in asdict(result).items():
+        record.update(value if name == "facts" else {name: value})
+    return record

@@ -29,7 +29,7 @@ from nlvid_cli.recognize.pipeline.in_order import in_order
 from nlvid_cli.recognize.pipeline.pipeline import Limits, Outcome, Pipeline, Seen
 from nlvid_cli.recognize.pipeline.settled import is_settled
 from nlvid_cli.recognize.prediction import ClipPrediction, Failure, Prediction, Result, Views
-from nlvid_cli.video.clips import ClipFacts, Stretch, decode_clips
+from nlvid_cli.video.clips import ClipTable, Segment, decode_clips
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.preprocess import preprocess
 from nlvid_cli.video.remote import RemotePath, video_path
@@ -97,7 +97,7 @@ class Recognizer:
             NumericalError: if the network's outputs are no numbers.
         """
         checked = self._checked(answer)
-        stretch = Stretch(video_path(path))
+        stretch = Segment(video_path(path))
         frames, facts = decode_clips(stretch, self.card.sampling, self.card.preprocess)
         seen = Seen(facts, self._look_at(frames), tuple(range(len(frames))))
         return self._predict(str(stretch.path), seen, checked)
@@ -117,12 +117,12 @@ class Recognizer:
         """
         checked = self._checked(answer)
         yield from self._each(
-            (Stretch(video_path(path)) for path in paths),
+            (Segment(video_path(path)) for path in paths),
             lambda video, seen: self._predict(video, seen, checked),
             limits or Limits(),
         )
 
-    def score_many(self, stretches: Iterable[Stretch], limits: Limits | None = None) -> Iterator[Array | Failure]:
+    def score_many(self, stretches: Iterable[Segment], limits: Limits | None = None) -> Iterator[Array | Failure]:
         """The scores of all labels, (classes,), of many videos, in their order; the same numbers as in predictions.
 
         What fails comes as a :class:`Failure`, as from :meth:`classify_many`.
@@ -148,7 +148,7 @@ class Recognizer:
         return self._finished(outcome, lambda video, seen: self._predict(video, seen, answer))
 
     def _each(
-        self, stretches: Iterable[Stretch], finish: Callable[[str, Seen], T], limits: Limits
+        self, stretches: Iterable[Segment], finish: Callable[[str, Seen], T], limits: Limits
     ) -> Iterator[T | Failure]:
         waiting = iter(stretches)
         first = list(islice(waiting, 2))
@@ -159,7 +159,7 @@ class Recognizer:
         for outcome in in_order(pipeline, chain(first, waiting)):
             yield self._finished(outcome, finish)
 
-    def _alone(self, stretch: Stretch, finish: Callable[[str, Seen], T]) -> T | Failure:
+    def _alone(self, stretch: Segment, finish: Callable[[str, Seen], T]) -> T | Failure:
         """Without processes: they would take longer to start than the video."""
         try:
             frames, facts = decode_clips(stretch, self.card.sampling, self.card.preprocess)
@@ -169,12 +169,12 @@ class Recognizer:
             return Failure.of(str(stretch.path), error)
         return self._seen(stretch, frames, facts, finish)
 
-    def look_at(self, stretch: Stretch, frames: Pixels, facts: ClipFacts, answer: Answer) -> Result:
+    def look_at(self, stretch: Segment, frames: Pixels, facts: ClipTable, answer: Answer) -> Result:
         """What is told of a video that was decoded elsewhere, by :func:`~nlvid_cli.video.clips.decode_clips`."""
         return self._seen(stretch, frames, facts, lambda video, seen: self._predict(video, seen, answer))
 
     def _seen(
-        self, stretch: Stretch, frames: Pixels, facts: ClipFacts, finish: Callable[[str, Seen], T]
+        self, stretch: Segment, frames: Pixels, facts: ClipTable, finish: Callable[[str, Seen], T]
     ) -> T | Failure:
         try:
             seen = Seen(facts, self._look_at(frames), tuple(range(len(frames))))
@@ -216,12 +216,7 @@ class Recognizer:
             backend=self.backend.name,
             device=self.backend.device,
             precision=self.backend.precision,
-            duration_seconds=round(facts.duration_seconds, 6),
-            frame_rate=round(facts.frame_rate, 6),
-            variable_frame_rate=facts.variable_frame_rate,
-            width=facts.width,
-            height=facts.height,
-            rotation_degrees=facts.rotation_degrees,
+            facts=facts.facts.rounded(),
             views=replace(self.views, clips=len(clips)),
             label_kind=self.card.labels.kind,
             predictions=self._labels.best(scores, answer),

@@ -25,7 +25,7 @@ class CsvRenderer:
     def add(self, result: Result, elapsed_seconds: float) -> None:
         """Write the rows of one video."""
         if isinstance(result, Prediction):
-            self._write(result, "", 0.0, result.duration_seconds, result.predictions)
+            self._write(result, "", 0.0, result.facts.duration_seconds, result.predictions)
             for number, clip in enumerate(result.clips if self._timeline else (), start=1):
                 self._write(result, str(number), clip.start_seconds, clip.end_seconds, clip.predictions)
         else:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import Any, TextIO
+from typing import TextIO
 
-from nlvid_cli.recognize.prediction import Result
+from nlvid_cli.recognize.prediction import Result, record_of
 
 
 class JsonLinesRenderer:
@@ -17,7 +16,7 @@ class JsonLinesRenderer:
 
     def add(self, result: Result, elapsed_seconds: float) -> None:
         """Write one line."""
-        self._stream.write(json.dumps(to_json(result)) + "\n")
+        self._stream.write(json.dumps(record_of(result)) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -36,7 +35,7 @@ class JsonRenderer:
         """Write one object."""
         if not self._single:
             self._stream.write(",\n" if self._count else "[\n")
-        self._stream.write(json.dumps(to_json(result), indent=2))
+        self._stream.write(json.dumps(record_of(result), indent=2))
         self._count += 1
 
     def close(self) -> None:
@@ -45,9 +44,3 @@ class JsonRenderer:
             self._stream.write("\n]" if self._count else "[]")
         self._stream.write("\n" if self._count or not self._single else "")
         self._stream.flush()
-
-
-def to_json(result: Result) -> dict[str, Any]:
-    """The result as plain values, the version of the schema first."""
-    values = asdict(result)
-    return {"schema": values.pop("schema"), **values}

@@ -127,7 +127,7 @@ def _lay_out(data: DataSet, card: Card, short_side: int, budget_bytes: int) -> F
             part, first = trim(info, video.start_seconds, video.end_seconds)
         except Exception:  # noqa: S112 - the loader meets it again, and reports it
             continue
-        width, height = SIZES[card.preprocess.size](info.width, info.height, short_side)
+        width, height = SIZES[card.preprocess.size](info.facts.width, info.facts.height, short_side)
         memory.infos[number] = info
         memory._parts[number] = _Part(number, offset, first, (len(part.times_seconds), height, width))
         offset += memory._parts[number].size_bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,31 @@ class Orientation:
         return picture[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
 
 
+@dataclass(frozen=True)
+class VideoFacts:
+    """Duration, rate and size of a video; plain values that travel from the probe to the JSON.
+
+    Attributes:
+        duration_seconds: From the first frame to the end of the last one.
+        frame_rate: Mean frames per second, frames / duration.
+        variable_frame_rate: Whether the frames are unevenly spaced, beyond the rounding of time stamps.
+        width: Pixels, as displayed (after rotation; non-square pixels are left as they are).
+        height: Pixels, as displayed.
+        rotation_degrees: Clockwise turn that shows the frames upright: 0, 90, 180 or 270.
+    """
+
+    duration_seconds: float
+    frame_rate: float
+    variable_frame_rate: bool
+    width: int
+    height: int
+    rotation_degrees: int = 0
+
+    def rounded(self) -> VideoFacts:
+        """Return the facts as reported: duration and rate to 6 decimal places."""
+        return replace(self, duration_seconds=round(self.duration_seconds, 6), frame_rate=round(self.frame_rate, 6))
+
+
 @dataclass(frozen=True, eq=False)
 class VideoInfo:
     """Frames of a video in time, their size, and how to find them.
@@ -77,12 +102,7 @@ class VideoInfo:
     Attributes:
         path: of the file.
         times_seconds: (frames,) float64, ascending: when each frame is displayed, from the first one at 0.
-        duration_seconds: from the first frame to the end of the last one.
-        frame_rate: mean frames per second, frames / duration.
-        variable_frame_rate: whether the frames lie unevenly in time, beyond the rounding of time stamps.
-        width: pixels, as displayed (after rotation; non-square pixels are left as they are).
-        height: pixels, as displayed.
-        rotation_degrees: clockwise turn that shows the frames upright: 0, 90, 180 or 270.
+        facts: Duration, rate and size.
         warnings: what was odd about the file, in sentences.
         stream_index: of the video stream in the file.
         orientation: the turn, and whether the picture is mirrored.
@@ -94,12 +114,7 @@ class VideoInfo:
 
     path: Path | RemotePath
     times_seconds: Times
-    duration_seconds: float
-    frame_rate: float
-    variable_frame_rate: bool
-    width: int
-    height: int
-    rotation_degrees: int = 0
+    facts: VideoFacts
     warnings: tuple[str, ...] = ()
     stream_index: int = 0
     orientation: Orientation = Orientation()

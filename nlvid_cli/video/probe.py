@@ -27,7 +27,7 @@ from av.video.stream import VideoStream
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.video.container import check_frame_size, open_file, open_video
 from nlvid_cli.video.decode import decode_leniently, frame_number
-from nlvid_cli.video.info import Numbers, Orientation, Times, VideoInfo
+from nlvid_cli.video.info import Numbers, Orientation, Times, VideoFacts, VideoInfo
 from nlvid_cli.video.remote import RemoteFile, RemotePath, open_remote
 
 SEEKABLE = frozenset({
@@ -231,12 +231,9 @@ def _describe(
     return VideoInfo(
         path=path,
         times_seconds=times,
-        duration_seconds=duration,
-        frame_rate=len(times) / duration,
-        variable_frame_rate=_is_uneven(times),
-        width=width,
-        height=height,
-        rotation_degrees=orientation.rotation_degrees,
+        facts=VideoFacts(
+            duration, len(times) / duration, _is_uneven(times), width, height, orientation.rotation_degrees
+        ),
         warnings=table.warnings + _gap(times),
         stream_index=index,
         orientation=orientation,

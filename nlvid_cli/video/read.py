@@ -88,7 +88,7 @@ def read_frames(
     """
     if frame_numbers.size == 0 or frame_numbers.min() < 0 or frame_numbers.max() >= len(info.times_seconds):
         raise IndexError(f"frame numbers must lie in [0, {len(info.times_seconds)}), and there must be some")
-    width, height = info.width, info.height
+    width, height = info.facts.width, info.facts.height
     if short_side is not None:
         check_frame_shape(width, height)
         width, height = SIZES[size](width, height, short_side)

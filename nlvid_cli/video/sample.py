@@ -86,7 +86,7 @@ def sample(info: VideoInfo, sampling: Sampling) -> FramePlan:
     to_frame, timeline = timeline_of(info, sampling.frame_rate)
     positions = CLIP_STARTS[sampling.clip_starts](timeline, sampling)
     frame_numbers = to_frame[SHORT_VIDEO[sampling.short_video](positions, timeline.positions)]  # (clips, frames)
-    frame_ends = np.append(info.times_seconds[1:], info.duration_seconds)
+    frame_ends = np.append(info.times_seconds[1:], info.facts.duration_seconds)
     return FramePlan(
         frame_numbers,
         tuple(info.times_seconds[frame_numbers.min(axis=1)].tolist()),
@@ -121,11 +121,11 @@ class FrameAt:
 
 def timeline_of(info: VideoInfo, frame_rate: float | None) -> tuple[FrameAt, Timeline]:
     """Frame number at each position, and how the positions lie in time; ``frame_rate`` as in the card."""
-    if frame_rate is None and not info.variable_frame_rate:
+    if frame_rate is None and not info.facts.variable_frame_rate:
         frames = len(info.times_seconds)
-        return FrameAt(info.times_seconds, None), Timeline(frames, exact_rate(frames, info.duration_seconds))
-    frame_rate = frame_rate or info.frame_rate
-    positions = max(1, round(info.duration_seconds * frame_rate))
+        return FrameAt(info.times_seconds, None), Timeline(frames, exact_rate(frames, info.facts.duration_seconds))
+    frame_rate = frame_rate or info.facts.frame_rate
+    positions = max(1, round(info.facts.duration_seconds * frame_rate))
     rate = Fraction(frame_rate).limit_denominator(1001) or Fraction(frame_rate)
     return FrameAt(info.times_seconds, frame_rate), Timeline(positions, rate)
 

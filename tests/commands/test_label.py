@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import nlvid_cli
 from nlvid_cli.card.card import Card
 from nlvid_cli.models.model_file import write_checkpoint
 from nlvid_cli.recognize.answer import Answer
-from nlvid_cli.recognize.prediction import Prediction
+from nlvid_cli.recognize.prediction import record_of
 from tests.clips import make_clip, png, silence
 from tests.conftest import Run
 
@@ -127,7 +126,7 @@ def test_three_hundred_clips_a_tenth_of_them_broken(
     assert len(rows) == 300
     recognizer = nlvid_cli.load(model_file, precision="fp32", device="cpu", clips=1)
     for number, clip in enumerate(good):
-        expected = json.loads(json.dumps(_plain(recognizer.classify(clip))))
+        expected = json.loads(json.dumps(record_of(recognizer.classify(clip))))
         for place in range(number, 270, len(good)):
             row = rows[str(folder / f"{place:03}.mp4")]
             _equal({key: value for key, value in row.items() if key in expected} | {"video": str(clip)}, expected)
@@ -146,10 +145,6 @@ def test_three_hundred_clips_a_tenth_of_them_broken(
     retried = run("label", folder, "-o", output, "--retry-failed", *_options(model_file))
     assert "0 of 30 videos labelled, 30 failed" in retried.err
     assert len(_rows(output)) == 300
-
-
-def _plain(prediction: Prediction) -> dict[str, Any]:
-    return asdict(prediction)
 
 
 def test_hang_crash_and_memory_cost_a_row_each(

@@ -16,6 +16,7 @@ from nlvid_cli.labelling.ledger import Ledger, locked, read_rows
 from nlvid_cli.labelling.rows import Request, file_state, line_of, parse_line, row_of
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.prediction import Failure, FailureReason, LabelScore, Prediction, Views
+from nlvid_cli.video.info import VideoFacts
 
 VIEWS = Views(3, 1, 8, 2)
 REQUEST = Request("model", "0123", VIEWS, False, Answer())
@@ -24,7 +25,7 @@ REQUEST = Request("model", "0123", VIEWS, False, Answer())
 def _prediction(video: str, score: float = 0.5) -> Prediction:
     best = (LabelScore('a "label", "backend": "', 1, score),)
     return Prediction(
-        video, "model", "torch", "cpu", "fp32", 1.0, 25.0, False, 64, 48, 0, VIEWS, "single", best, False, ()
+        video, "model", "torch", "cpu", "fp32", VideoFacts(1.0, 25.0, False, 64, 48), VIEWS, "single", best, False, ()
     )
 
 

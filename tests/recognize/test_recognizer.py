@@ -12,7 +12,7 @@ from nlvid_cli.errors import CheckpointMismatch, ModelFileError, NumericalError,
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.prediction import Failure, Prediction
 from nlvid_cli.recognize.recognizer import Recognizer
-from nlvid_cli.video.clips import Stretch
+from nlvid_cli.video.clips import Segment
 from nlvid_cli.video.preprocess import preprocess
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
@@ -48,7 +48,7 @@ def test_the_whole_road_step_by_step(recognizer: Recognizer, clip: Path) -> None
         assert clip_result.predictions[0].index == clip_scores.argmax()
         assert clip_result.predictions[0].score == pytest.approx(clip_scores.max())
     assert result.clips[0].start_seconds == 0.0
-    assert result.clips[-1].end_seconds == pytest.approx(info.duration_seconds)
+    assert result.clips[-1].end_seconds == pytest.approx(info.facts.duration_seconds)
 
 
 def test_many_in_order_and_one_bad_file_stops_nothing(recognizer: Recognizer, clip: Path, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_views_are_combined_as_the_card_says(recognizer: Recognizer, clip: Path,
 
 
 def test_full_scores_are_those_of_the_predictions(recognizer: Recognizer, clip: Path, tmp_path: Path) -> None:
-    scores, failure = recognizer.score_many([Stretch(clip), Stretch(tmp_path / "none.mp4")])
+    scores, failure = recognizer.score_many([Segment(clip), Segment(tmp_path / "none.mp4")])
     predictions = recognizer.classify(clip, Answer(top_k=None)).predictions
     assert isinstance(scores, np.ndarray)
     assert [float(scores[p.index]) for p in predictions] == [p.score for p in predictions]
@@ -181,10 +181,10 @@ def test_full_scores_are_those_of_the_predictions(recognizer: Recognizer, clip: 
 def test_a_stretch_is_looked_at_like_a_file_of_it(recognizer: Recognizer, clip: Path, tmp_path: Path) -> None:
     cut = make_clip(tmp_path / "cut.mkv", codec="ffv1", frames=20, pix_fmt="bgr0")
     whole = make_clip(tmp_path / "whole.mkv", codec="ffv1", frames=40, pix_fmt="bgr0")
-    (alone, stretch, rest) = recognizer.score_many([Stretch(cut), Stretch(whole, 0.0, 0.8), Stretch(whole, 0.8)])
+    (alone, stretch, rest) = recognizer.score_many([Segment(cut), Segment(whole, 0.0, 0.8), Segment(whole, 0.8)])
     np.testing.assert_array_equal(alone, stretch)
     assert not np.array_equal(alone, rest)
-    (failure,) = recognizer.score_many([Stretch(whole, 10.0, 20.0)])
+    (failure,) = recognizer.score_many([Segment(whole, 10.0, 20.0)])
     assert isinstance(failure, Failure)
     assert "no frame between 10 s and 20 s" in failure.error.message
 

@@ -11,6 +11,7 @@ from nlvid_cli.errors import NoVideoStream
 from nlvid_cli.evaluation.evaluate import Evaluation, ScoredVideo, summarise
 from nlvid_cli.recognize.prediction import ClipPrediction, Failure, FailureReason, LabelScore, Prediction, Views
 from nlvid_cli.recognize.recognizer import Recognizer
+from nlvid_cli.video.info import VideoFacts
 from tests.conftest import make_card
 
 WRESTLING = LabelScore("arm wrestling", 6, 0.998)
@@ -22,12 +23,7 @@ PREDICTION = Prediction(
     backend="torch",
     device="cpu",
     precision="bf16",
-    duration_seconds=10.01,
-    frame_rate=29.97,
-    variable_frame_rate=False,
-    width=340,
-    height=256,
-    rotation_degrees=0,
+    facts=VideoFacts(10.01, 29.97, False, 340, 256),
     views=Views(2, 1, 64, 1, 25.0),
     label_kind="single",
     predictions=(WRESTLING, MASSAGE),

@@ -114,11 +114,11 @@ def test_each_file_gives_what_the_table_says(path: Path, name: str) -> None:
         crc = zlib.crc32(np.ascontiguousarray(frame), crc)
     assert expected == Facts(
         len(info.times_seconds),
-        round(info.duration_seconds, 3),
-        info.width,
-        info.height,
-        info.rotation_degrees,
-        info.variable_frame_rate,
+        round(info.facts.duration_seconds, 3),
+        info.facts.width,
+        info.facts.height,
+        info.facts.rotation_degrees,
+        info.facts.variable_frame_rate,
         len(info.warnings) + len(frames.warnings),
         crc,
     )
@@ -129,8 +129,8 @@ def test_times_are_sensible(path: Path, name: str) -> None:
     info = probe(path)
     assert info.times_seconds[0] == 0
     assert (np.diff(info.times_seconds) > 0).all()
-    assert info.duration_seconds > info.times_seconds[-1]
-    assert info.frame_rate == pytest.approx(len(info.times_seconds) / info.duration_seconds)
+    assert info.facts.duration_seconds > info.times_seconds[-1]
+    assert info.facts.frame_rate == pytest.approx(len(info.times_seconds) / info.facts.duration_seconds)
 
 
 @pytest.mark.parametrize("name", DECODABLE)

@@ -121,7 +121,7 @@ def test_data_references_of_a_mov_are_not_followed(tmp_path: Path, listener: Lis
         before = Path("/etc/hostname").stat().st_atime_ns
         with contextlib.suppress(VideoError):  # samples from the file itself would be as good as an error
             info = probe(clip)
-            assert (info.width, info.height) == (64, 48)
+            assert (info.facts.width, info.facts.height) == (64, 48)
         assert Path("/etc/hostname").stat().st_atime_ns == before
     assert listener.visits == 0
 
@@ -289,7 +289,7 @@ def test_decompression_bombs(tmp_path: Path, name: str, expected: str) -> None:
     path.write_bytes(BOMBS[name]() if name in BOMBS else patched_size(tmp_path, name, codec, pix_fmt))
     code = (
         "import sys; from pathlib import Path; from nlvid_cli.video.probe import probe\n"
-        "try: info = probe(Path(sys.argv[1])); print('fine', info.width, info.height)\n"
+        "try: info = probe(Path(sys.argv[1])); print('fine', info.facts.width, info.facts.height)\n"
         "except Exception as error: print(type(error).__name__)\n"
         "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     )

@@ -64,7 +64,7 @@ def test_upright_pictures_are_resized(
     upright = read_frames(info, np.array([[0, 1]]), None).frames[0]
     resized = read_frames(info, np.array([[0, 1]]), 32, rule, "floor").frames[0]
     # 98 * 32 / 46 = 68.2
-    assert resized.shape == ((2, 68, 32, 3) if info.height > info.width else (2, 32, 68, 3))
+    assert resized.shape == ((2, 68, 32, 3) if info.facts.height > info.facts.width else (2, 32, 68, 3))
     assert resized.dtype == (np.float32 if rule == "float_bilinear" else np.uint8)
     for native, picture in zip(upright, resized, strict=True):
         expected = np.empty_like(picture)

@@ -25,9 +25,9 @@ from tests.clips import copy_packets, decode_all, even_times, make_clip, picture
 def test_constant_frame_rate(tmp_path: Path) -> None:
     info = probe(make_clip(tmp_path / "clip.mp4", frames=50))
     assert info.times_seconds == pytest.approx(np.arange(50) / 25)
-    assert info.duration_seconds == pytest.approx(2.0)
-    assert info.frame_rate == pytest.approx(25)
-    assert not info.variable_frame_rate
+    assert info.facts.duration_seconds == pytest.approx(2.0)
+    assert info.facts.frame_rate == pytest.approx(25)
+    assert not info.facts.variable_frame_rate
     assert info.warnings == ()
 
 
@@ -51,8 +51,8 @@ def test_no_picture_waits_for_the_garbage_collector(tmp_path: Path) -> None:
 
 def test_rounded_time_stamps_are_not_a_variable_rate(tmp_path: Path) -> None:
     info = probe(make_clip(tmp_path / "clip.mkv", times=even_times(60, 29.97)))  # 33 and 34 ms
-    assert not info.variable_frame_rate
-    assert info.frame_rate == pytest.approx(29.97, abs=0.2)  # the last frame's duration is not in the file
+    assert not info.facts.variable_frame_rate
+    assert info.facts.frame_rate == pytest.approx(29.97, abs=0.2)  # the last frame's duration is not in the file
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
@@ -60,28 +60,28 @@ def test_variable_frame_rate(tmp_path: Path, suffix: str) -> None:
     times = np.cumsum([0] + [20, 20, 20, 100] * 10).tolist()
     codec = "libvpx" if suffix == ".webm" else "libx264"
     info = probe(make_clip(tmp_path / f"clip{suffix}", codec=codec, times=times))
-    assert info.variable_frame_rate
+    assert info.facts.variable_frame_rate
     assert info.times_seconds == pytest.approx(np.array(times) / 1000, abs=1e-6)
-    assert info.frame_rate == pytest.approx(len(times) / info.duration_seconds)
+    assert info.facts.frame_rate == pytest.approx(len(times) / info.facts.duration_seconds)
 
 
 def test_one_pause_is_a_variable_rate(tmp_path: Path) -> None:
     times = even_times(30) + even_times(30, start=3.0)
-    assert probe(make_clip(tmp_path / "clip.mp4", times=times)).variable_frame_rate
+    assert probe(make_clip(tmp_path / "clip.mp4", times=times)).facts.variable_frame_rate
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".ts", ".mp4"])
 def test_times_count_from_the_first_frame(tmp_path: Path, suffix: str) -> None:
     info = probe(make_clip(tmp_path / f"clip{suffix}", times=even_times(20, start=7.0)))
     assert info.times_seconds == pytest.approx(np.arange(20) / 25, abs=1e-3)
-    assert info.duration_seconds == pytest.approx(0.8, abs=0.01)
+    assert info.facts.duration_seconds == pytest.approx(0.8, abs=0.01)
 
 
 def test_one_frame(tmp_path: Path) -> None:
     info = probe(make_clip(tmp_path / "clip.mp4", frames=1))
     assert info.times_seconds.tolist() == [0]
-    assert info.duration_seconds > 0
-    assert not info.variable_frame_rate
+    assert info.facts.duration_seconds > 0
+    assert not info.facts.variable_frame_rate
     assert read_frames(info, np.zeros((2, 3), np.int64), None).frames.shape == (2, 3, 48, 64, 3)
 
 
@@ -195,7 +195,7 @@ def make_film_with_cover(path: Path, video_too: bool) -> Path:
 
 def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
     info = probe(make_film_with_cover(tmp_path / "film.mp4", video_too=True))
-    assert (info.width, info.height, len(info.times_seconds)) == (64, 48, 10)
+    assert (info.facts.width, info.facts.height, len(info.times_seconds)) == (64, 48, 10)
     with pytest.raises(NoVideoStream, match="only audio and a cover picture"):
         probe(make_film_with_cover(tmp_path / "song.m4a", video_too=False))
 
@@ -216,7 +216,7 @@ def test_the_better_of_two_video_streams(tmp_path: Path) -> None:
         for stream in streams:
             container.mux(stream.encode(None))
     info = probe(path)
-    assert (info.width, info.height) == (128, 96)
+    assert (info.facts.width, info.facts.height) == (128, 96)
     _, pictures = decode_all(path, info.stream_index)
     assert np.array_equal(read_frames(info, np.array([[4]]), None).frames[0, 0], pictures[4])
 

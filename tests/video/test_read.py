@@ -141,7 +141,7 @@ def test_size_of_the_result(tmp_path: Path) -> None:
     info = probe(make_clip(tmp_path / "wide.mp4", size=(98, 46), frames=3))
     assert read_frames(info, np.array([[0]]), 32).frames.shape == (1, 1, 32, 68, 3)  # 98 * 32 / 46 = 68.2
     info = probe(make_clip(tmp_path / "turned.mp4", size=(98, 46), frames=3, rotation=(90, False, False)))
-    assert (info.width, info.height, info.rotation_degrees) == (46, 98, 270)
+    assert (info.facts.width, info.facts.height, info.facts.rotation_degrees) == (46, 98, 270)
     assert read_frames(info, np.array([[0]]), 32).frames.shape == (1, 1, 68, 32, 3)
 
 
@@ -203,10 +203,10 @@ def make_flat_clip(path: Path, samples: tuple[int, int, int], matrix: int, colou
 def test_frames_are_upright(tmp_path: Path, rotation: Any, turn: Any, degrees: int) -> None:
     clip = make_clip(tmp_path / "turned.mp4", frames=3, rotation=rotation)
     info = probe(clip)
-    assert info.rotation_degrees == degrees
+    assert info.facts.rotation_degrees == degrees
     _, pictures = decode_all(clip)
     frame = read_frames(info, np.array([[1]]), None).frames[0, 0]
-    assert frame.shape[:2] == (info.height, info.width)
+    assert frame.shape[:2] == (info.facts.height, info.facts.width)
     assert np.array_equal(frame, turn(pictures[1]))
 
 

@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 
 from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.errors import ForbiddenFormat, RemoteFailure, UnreadableVideo, UsageError, VideoNotFound
-from nlvid_cli.video.clips import Stretch, decode_clips
+from nlvid_cli.video.clips import Segment, decode_clips
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.remote import BLOCK_BYTES, RemotePath, expand_remote, remote_state, video_path
 from tests.clips import copy_packets, make_clip
@@ -101,10 +101,10 @@ def _same(one: tuple[Any, Any], other: tuple[Any, Any]) -> None:
 
 
 def test_under_thirty_per_cent_of_ten_minutes_is_read(long_video: Path, address: str, handler: type[_Handler]) -> None:
-    expected = decode_clips(Stretch(long_video), SAMPLING, RULES)
-    assert expected[1].duration_seconds == pytest.approx(600)
+    expected = decode_clips(Segment(long_video), SAMPLING, RULES)
+    assert expected[1].facts.duration_seconds == pytest.approx(600)
     handler.sent.clear()
-    _same(decode_clips(Stretch(RemotePath(f"{address}/long.mp4")), SAMPLING, RULES), expected)
+    _same(decode_clips(Segment(RemotePath(f"{address}/long.mp4")), SAMPLING, RULES), expected)
     assert handler.sent["long.mp4"] < 0.3 * long_video.stat().st_size
 
 
@@ -113,7 +113,7 @@ def test_what_is_far_away_is_the_same(folder: Path, address: str, suffix: str) -
     codec = {"webm": "libvpx", "ts": "mpeg2video", "avi": "mpeg4"}.get(suffix, "libx264")
     path = make_clip(folder / f"a.{suffix}", codec=codec, audio=suffix == "mp4")
     remote = RemotePath(f"{address}/a.{suffix}")
-    _same(decode_clips(Stretch(remote), SAMPLING, RULES), decode_clips(Stretch(path), SAMPLING, RULES))
+    _same(decode_clips(Segment(remote), SAMPLING, RULES), decode_clips(Segment(path), SAMPLING, RULES))
 
 
 @pytest.mark.parametrize("options", [{"movflags": "frag_keyframe+empty_moov"}, {"movflags": "faststart"}])
@@ -122,13 +122,13 @@ def test_indices_of_other_forms(folder: Path, address: str, options: dict[str, s
     here, there = probe(path), probe(RemotePath(f"{address}/{path.name}"))
     np.testing.assert_array_equal(there.pts, here.pts)
     np.testing.assert_array_equal(there.key_frames, here.key_frames)
-    assert (there.duration_seconds, there.orientation) == (here.duration_seconds, here.orientation)
+    assert (there.facts.duration_seconds, there.orientation) == (here.facts.duration_seconds, here.orientation)
 
 
 def test_a_server_that_fails_now_and_then_is_asked_again(folder: Path, address: str) -> None:
     path = make_clip(folder / "shaky.mp4")
     remote = RemotePath(f"{address}/shaky.mp4")
-    _same(decode_clips(Stretch(remote), SAMPLING, RULES), decode_clips(Stretch(path), SAMPLING, RULES))
+    _same(decode_clips(Segment(remote), SAMPLING, RULES), decode_clips(Segment(path), SAMPLING, RULES))
 
 
 def test_what_cannot_be_read(folder: Path, address: str) -> None:
@@ -229,8 +229,8 @@ def test_s3(bucket: Any, long_video: Path, monkeypatch: pytest.MonkeyPatch) -> N
         return data
 
     monkeypatch.setattr(RemoteFile, "_fetch", count)
-    here = decode_clips(Stretch(long_video), SAMPLING, RULES)
-    _same(decode_clips(Stretch(remote), SAMPLING, RULES), here)
+    here = decode_clips(Segment(long_video), SAMPLING, RULES)
+    _same(decode_clips(Segment(remote), SAMPLING, RULES), here)
     assert 0 < fetched < 0.3 * long_video.stat().st_size
     with pytest.raises(VideoNotFound):
         probe(RemotePath("s3://videos/none.mp4"))

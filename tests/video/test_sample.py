@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from nlvid_cli.card.card import Sampling
 from nlvid_cli.video.clip_rules import Timeline, ends
-from nlvid_cli.video.info import VideoInfo
+from nlvid_cli.video.info import VideoFacts, VideoInfo
 from nlvid_cli.video.sample import exact_rate, hold, loop, nearest_frames, sample
 
 
 def video(times: list[float], duration: float | None = None, uneven: bool = False) -> VideoInfo:
     seconds = np.array(times, np.float64)
     end = duration if duration is not None else float(seconds[-1] + 0.04)
-    return VideoInfo(Path("x"), seconds, end, len(times) / end, uneven, 64, 48)
+    return VideoInfo(Path("x"), seconds, VideoFacts(end, len(times) / end, uneven, 64, 48))
 
 
 def even(frames: int, rate: float = 25.0) -> VideoInfo:
@@ -158,7 +158,7 @@ def test_what_always_holds(info: VideoInfo, sampling: Sampling) -> None:
     assert plan.frame_numbers.max() < len(info.times_seconds)
     assert len(plan.start_seconds) == len(plan.end_seconds) == sampling.clips
     for start, end in zip(plan.start_seconds, plan.end_seconds, strict=True):
-        assert 0 <= start < end <= info.duration_seconds + 1e-9
+        assert 0 <= start < end <= info.facts.duration_seconds + 1e-9
 
 
 @given(st.integers(1, 5000), st.integers(1, 60), st.integers(1, 9), st.integers(1, 30))

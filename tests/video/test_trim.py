@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from nlvid_cli.errors import UnreadableVideo
-from nlvid_cli.video.info import VideoInfo
+from nlvid_cli.video.info import VideoFacts, VideoInfo
 from nlvid_cli.video.trim import trim
 
 
 @pytest.fixture
 def info() -> VideoInfo:
     """100 frames, 25 a second."""
-    return VideoInfo(Path("a.mp4"), np.arange(100) / 25, 4.0, 25.0, False, 64, 48)
+    return VideoInfo(Path("a.mp4"), np.arange(100) / 25, VideoFacts(4.0, 25.0, False, 64, 48))
 
 
 def test_without_times_it_is_the_video_itself(info: VideoInfo) -> None:
@@ -28,16 +28,16 @@ def test_a_stretch_in_the_middle(info: VideoInfo) -> None:
     assert len(part.times_seconds) == 50
     assert part.times_seconds[0] == 0.0
     assert part.times_seconds[-1] == pytest.approx(1.96)
-    assert part.duration_seconds == pytest.approx(2.0)
-    assert part.frame_rate == pytest.approx(25.0)
+    assert part.facts.duration_seconds == pytest.approx(2.0)
+    assert part.facts.frame_rate == pytest.approx(25.0)
 
 
 def test_ends_may_be_open_or_beyond(info: VideoInfo) -> None:
-    assert trim(info, None, 2.0)[0].duration_seconds == pytest.approx(2.0)
+    assert trim(info, None, 2.0)[0].facts.duration_seconds == pytest.approx(2.0)
     for end in (None, 99.0):
         part, first = trim(info, 3.5, end)
         assert first == 88  # shown at 3.52 s
-        assert part.duration_seconds == pytest.approx(0.48)
+        assert part.facts.duration_seconds == pytest.approx(0.48)
         assert len(part.times_seconds) == 12
 
 

@@ -14,7 +14,7 @@ from nlvid_cli.card.card import Preprocess
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.recognize.pipeline.stages import Stages
 from nlvid_cli.system.processors import usable_processors
-from nlvid_cli.video.clips import ClipFacts, Stretch
+from nlvid_cli.video.clips import ClipTable, Segment
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.preprocess import preprocess
 
@@ -41,9 +41,9 @@ class DecodedVideo:
     """
 
     number: int
-    stretch: Stretch
+    stretch: Segment
     frames: Pixels
-    facts: ClipFacts
+    facts: ClipTable
     next_clips: list[int]
     later_clips: list[int]
     awaited: int = field(init=False)

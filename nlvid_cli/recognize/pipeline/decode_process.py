@@ -29,7 +29,7 @@ import numpy as np
 
 from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.recognize.prediction import Failure
-from nlvid_cli.video.clips import Stretch, decode_clips
+from nlvid_cli.video.clips import Segment, decode_clips
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.remote import video_path
 
@@ -56,7 +56,7 @@ def main() -> None:
         began = time.perf_counter()
         try:
             asked = json.loads(line)
-            stretch = Stretch(video_path(asked["path"]), asked["start_seconds"], asked["end_seconds"])
+            stretch = Segment(video_path(asked["path"]), asked["start_seconds"], asked["end_seconds"])
             frames, facts = decode_clips(stretch, sampling, rules, threads=1)
         except Exception as error:
             _set_alarm(0)

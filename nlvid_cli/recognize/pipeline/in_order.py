@@ -6,17 +6,17 @@ import threading
 from collections.abc import Iterable, Iterator
 
 from nlvid_cli.recognize.pipeline.pipeline import Outcome, Pipeline
-from nlvid_cli.video.clips import Stretch
+from nlvid_cli.video.clips import Segment
 
 MAX_AHEAD = 1000
 """Videos that may be begun while an earlier one is not done."""
 
 
-def in_order(pipeline: Pipeline, stretches: Iterable[Stretch]) -> Iterator[Outcome]:
+def in_order(pipeline: Pipeline, stretches: Iterable[Segment]) -> Iterator[Outcome]:
     """Run videos through a pipeline; their outcomes come in their order."""
     free = threading.Semaphore(MAX_AHEAD)
 
-    def held_back() -> Iterator[Stretch]:
+    def held_back() -> Iterator[Segment]:
         for stretch in stretches:
             free.acquire()
             yield stretch

@@ -31,7 +31,7 @@ from nlvid_cli.recognize.pipeline.stages import Stages
 from nlvid_cli.recognize.pipeline.worker import DecodeWorker, WorkerLimits
 from nlvid_cli.recognize.prediction import Failure, FailureReason
 from nlvid_cli.system.processors import usable_processors
-from nlvid_cli.video.clips import ClipFacts, Stretch
+from nlvid_cli.video.clips import ClipTable, Segment
 
 ENFORCE_SECONDS = 0.1
 """From one look at the limits of the processes to the next."""
@@ -78,7 +78,7 @@ class Seen:
         looked_at: numbers of the different clips that were looked at, ascending; the outputs of others mean nothing.
     """
 
-    facts: ClipFacts
+    facts: ClipTable
     outputs: Array
     looked_at: tuple[int, ...]
 
@@ -94,7 +94,7 @@ class Outcome:
     """
 
     number: int
-    stretch: Stretch
+    stretch: Segment
     result: Seen | Failure
 
 
@@ -145,7 +145,7 @@ class Pipeline:
         """Begin no more videos; those on their way come to their end."""
         self._stopping = True
 
-    def run(self, stretches: Iterable[Stretch]) -> Iterator[Outcome]:
+    def run(self, stretches: Iterable[Segment]) -> Iterator[Outcome]:
         """Send videos through; their outcomes come as they are done, in any order.
 
         Raises:
@@ -201,7 +201,7 @@ class Pipeline:
 
     # decode threads
 
-    def _decode_all(self, worker: DecodeWorker, jobs: Iterator[tuple[int, Stretch]]) -> None:
+    def _decode_all(self, worker: DecodeWorker, jobs: Iterator[tuple[int, Segment]]) -> None:
         while True:
             self._room.acquire()
             job = self._next_job(jobs)
@@ -210,7 +210,7 @@ class Pipeline:
                 return
             self._decode(worker, *job)
 
-    def _next_job(self, jobs: Iterator[tuple[int, Stretch]]) -> tuple[int, Stretch] | None:
+    def _next_job(self, jobs: Iterator[tuple[int, Segment]]) -> tuple[int, Segment] | None:
         """The next one, for which an iterator may let us wait: videos on their way are not held up by that."""
         with self._state:
             self._asking += 1
@@ -227,7 +227,7 @@ class Pipeline:
             self._end_if_over()
             return None
 
-    def _decode(self, worker: DecodeWorker, number: int, stretch: Stretch) -> None:
+    def _decode(self, worker: DecodeWorker, number: int, stretch: Segment) -> None:
         began = time.perf_counter()
         decoded = worker.decode(stretch, self._budget)
         if self._aborted:
@@ -303,7 +303,7 @@ class Pipeline:
         video.frames = np.empty(0, np.uint8)
         self._finish(video.number, video.stretch, result)
 
-    def _finish(self, number: int, stretch: Stretch, result: Seen | Failure) -> None:
+    def _finish(self, number: int, stretch: Segment, result: Seen | Failure) -> None:
         self._done.put(Outcome(number, stretch, result))
         with self._state:
             self._on_their_way -= 1

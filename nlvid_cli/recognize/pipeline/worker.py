@@ -25,7 +25,7 @@ from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.errors import WorkerError
 from nlvid_cli.recognize.pipeline.shared import MemoryBudget, SharedBlock, size_of_frames
 from nlvid_cli.recognize.prediction import FailureReason
-from nlvid_cli.video.clips import ClipFacts, Stretch
+from nlvid_cli.video.clips import ClipTable, Segment
 from nlvid_cli.video.info import Pixels
 
 MODULE = "nlvid_cli.recognize.pipeline.decode_process"
@@ -68,7 +68,7 @@ class Decoded:
     """
 
     frames: Pixels
-    facts: ClipFacts
+    facts: ClipTable
     seconds: float
 
 
@@ -92,7 +92,7 @@ class DecodeWorker:
         self._closed = False
         self._has_worked = False
 
-    def decode(self, stretch: Stretch, budget: MemoryBudget | None = None) -> Decoded | FailureReason:
+    def decode(self, stretch: Segment, budget: MemoryBudget | None = None) -> Decoded | FailureReason:
         """Decode a video; whatever happens to the process is a reason for this video.
 
         Args:
@@ -127,7 +127,7 @@ class DecodeWorker:
             return self._why_ended()
         if isinstance(frames, FailureReason):
             return frames
-        return Decoded(frames, facts_of(reply["facts"]), float(reply["seconds"]))
+        return Decoded(frames, ClipTable.from_json(reply["facts"]), float(reply["seconds"]))
 
     def enforce(self) -> None:
         """End the process if it is beyond its limits."""
@@ -274,12 +274,6 @@ def _popen(stderr: int | None) -> subprocess.Popen[str]:
         env=os.environ | {"PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)},
         process_group=None if os.name == "nt" else 0,  # Ctrl-C on the terminal is not for it
     )
-
-
-def facts_of(values: dict[str, Any]) -> ClipFacts:
-    """The facts, from what ``asdict`` made of them and JSON of that."""
-    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    return ClipFacts(**plain)
 
 
 def _ending(status: int) -> str:

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from nlvid_cli.recognize.pipeline import decode_process
-from nlvid_cli.video.clips import ClipFacts, Stretch, decode_clips
+from nlvid_cli.video.clips import ClipTable, Segment, decode_clips
 from nlvid_cli.video.info import Pixels
 
 MEMMAP = np.memmap
 
 
-def _odd(stretch: Stretch, *rules: object, threads: int | None = None) -> tuple[Pixels, ClipFacts]:
+def _odd(stretch: Segment, *rules: object, threads: int | None = None) -> tuple[Pixels, ClipTable]:
     name = Path(stretch.path).name
     if name.startswith("hang"):
         time.sleep(1000)

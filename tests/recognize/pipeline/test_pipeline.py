@@ -17,7 +17,7 @@ from nlvid_cli.recognize.pipeline.settled import spread_out
 from nlvid_cli.recognize.pipeline.shared import MemoryBudget
 from nlvid_cli.recognize.pipeline.worker import WorkerLimits
 from nlvid_cli.recognize.prediction import Failure
-from nlvid_cli.video.clips import Stretch, decode_clips
+from nlvid_cli.video.clips import Segment, decode_clips
 from nlvid_cli.video.preprocess import preprocess
 from tests.clips import make_clip
 
@@ -43,13 +43,13 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def _expected(path: Path, card: Card) -> np.ndarray:
-    frames, _ = decode_clips(Stretch(path), card.sampling, card.preprocess)
+    frames, _ = decode_clips(Segment(path), card.sampling, card.preprocess)
     return preprocess(frames, card.preprocess).mean(axis=(2, 3, 4), dtype=np.float64)[:, None]
 
 
 def _run(card: Card, networks: list[Network], limits: Limits, paths: list[Path], **more: object) -> list[Outcome]:
     pipeline = Pipeline(networks, card.sampling, card.preprocess, limits, **more)  # type: ignore[arg-type]
-    return sorted(pipeline.run(map(Stretch, paths)), key=lambda outcome: outcome.number)
+    return sorted(pipeline.run(map(Segment, paths)), key=lambda outcome: outcome.number)
 
 
 @pytest.mark.parametrize(("views_at_once", "networks"), [(1, 1), (4, 1), (5, 2)])
@@ -79,11 +79,11 @@ def test_odd_decoders_cost_one_video_each(card: Card, clips: list[Path], tmp_pat
 def test_videos_wait_for_whoever_takes_the_outcomes(card: Card, clips: list[Path]) -> None:
     taken = 0
 
-    def jobs() -> Iterator[Stretch]:
+    def jobs() -> Iterator[Segment]:
         nonlocal taken
         for path in clips * 20:
             taken += 1
-            yield Stretch(path)
+            yield Segment(path)
 
     pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
     outcomes = pipeline.run(jobs())
@@ -116,7 +116,7 @@ def test_frames_stay_within_the_budget(card: Card, clips: list[Path], monkeypatc
 def test_stop_ends_what_is_begun_and_no_more(card: Card, clips: list[Path]) -> None:
     pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
     outcomes = []
-    for outcome in pipeline.run(map(Stretch, clips * 50)):
+    for outcome in pipeline.run(map(Segment, clips * 50)):
         outcomes.append(outcome)
         pipeline.stop()
     numbers = sorted(outcome.number for outcome in outcomes)
@@ -136,7 +136,7 @@ def test_what_is_wrong_with_the_device_ends_the_run(card: Card, clips: list[Path
 
 
 def test_a_job_that_cannot_be_made_ends_the_run(card: Card) -> None:
-    def jobs() -> Iterator[Stretch]:
+    def jobs() -> Iterator[Segment]:
         raise ZeroDivisionError("made by the test")
         yield
 
@@ -147,7 +147,7 @@ def test_a_job_that_cannot_be_made_ends_the_run(card: Card) -> None:
 
 def test_outcomes_in_order(card: Card, clips: list[Path]) -> None:
     pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
-    assert [one.number for one in in_order(pipeline, map(Stretch, clips * 2))] == list(range(16))
+    assert [one.number for one in in_order(pipeline, map(Segment, clips * 2))] == list(range(16))
     assert list(in_order(Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2)), [])) == []
 
 
@@ -158,7 +158,7 @@ def test_a_slow_video_is_waited_for(
     monkeypatch.setattr("nlvid_cli.recognize.pipeline.in_order.MAX_AHEAD", 3)
     (tmp_path / "hang.mp4").write_bytes(clips[0].read_bytes())
     pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(WorkerLimits(timeout_seconds=5), workers=2))
-    outcomes = list(in_order(pipeline, map(Stretch, [tmp_path / "hang.mp4", *clips])))
+    outcomes = list(in_order(pipeline, map(Segment, [tmp_path / "hang.mp4", *clips])))
     assert [outcome.number for outcome in outcomes] == list(range(len(clips) + 1))
     assert isinstance(outcomes[0].result, Failure)
 
@@ -169,7 +169,7 @@ def test_outcomes_come_while_the_next_video_is_not_known(card: Card, clips: list
     more.put(clips[0])
     numbers = []
     pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
-    for outcome in pipeline.run(map(Stretch, iter(more.get, None))):
+    for outcome in pipeline.run(map(Segment, iter(more.get, None))):
         numbers.append(outcome.number)
         more.put(clips[1] if len(numbers) < 4 else None)
     assert numbers == [0, 1, 2, 3]
@@ -181,7 +181,7 @@ def test_stop_while_the_next_video_is_not_known(card: Card, clips: list[Path]) -
     more.put(clips[0])
     pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
     numbers = []
-    for outcome in pipeline.run(map(Stretch, iter(more.get, None))):
+    for outcome in pipeline.run(map(Segment, iter(more.get, None))):
         numbers.append(outcome.number)
         pipeline.stop()
     assert numbers == [0]

@@ -18,21 +18,21 @@ from nlvid_cli.recognize.pipeline import worker as pipeline_worker
 from nlvid_cli.recognize.pipeline.shared import MemoryBudget
 from nlvid_cli.recognize.pipeline.worker import Decoded, DecodeWorker, WorkerLimits
 from nlvid_cli.recognize.prediction import FailureReason
-from nlvid_cli.video.clips import Stretch, decode_clips
+from nlvid_cli.video.clips import Segment, decode_clips
 from tests.clips import make_clip
 from tests.recognize.pipeline.conftest import MakeWorker
 
 
 def _failure(worker: DecodeWorker, path: Path) -> FailureReason:
-    result = worker.decode(Stretch(path))
+    result = worker.decode(Segment(path))
     assert isinstance(result, FailureReason)
     return result
 
 
 def _is_good(worker: DecodeWorker, clip: Path, card: Card) -> None:
-    result = worker.decode(Stretch(clip))
+    result = worker.decode(Segment(clip))
     assert isinstance(result, Decoded)
-    frames, facts = decode_clips(Stretch(clip), card.sampling, card.preprocess)
+    frames, facts = decode_clips(Segment(clip), card.sampling, card.preprocess)
     np.testing.assert_array_equal(result.frames, frames)
     assert result.facts == facts
 
@@ -99,11 +99,11 @@ def test_a_process_that_was_killed_while_idle_is_replaced(make_worker: MakeWorke
 def test_frames_for_which_there_is_no_room(make_worker: MakeWorker, clip: Path, card: Card) -> None:
     worker = make_worker(WorkerLimits())
     one_video = 3 * 8 * 64 * 64 * 3
-    result = worker.decode(Stretch(clip), MemoryBudget(one_video - 1))
+    result = worker.decode(Segment(clip), MemoryBudget(one_video - 1))
     assert isinstance(result, FailureReason)
     assert result.type == "MemoryExceeded"
     _is_good(worker, clip, card)
-    assert isinstance(worker.decode(Stretch(clip), MemoryBudget(one_video)), Decoded)
+    assert isinstance(worker.decode(Segment(clip), MemoryBudget(one_video)), Decoded)
 
 
 @pytest.mark.parametrize("name", ["die_late.mp4", "no_room.mp4"])
@@ -112,8 +112,8 @@ def test_what_fails_at_the_last_moment_keeps_no_memory(
 ) -> None:
     worker, budget = make_worker(WorkerLimits()), MemoryBudget(3 * 8 * 64 * 64 * 3)
     for _ in range(3):
-        assert isinstance(worker.decode(Stretch(_named(clip, tmp_path, name)), budget), FailureReason)
-    assert isinstance(worker.decode(Stretch(clip), budget), Decoded)
+        assert isinstance(worker.decode(Segment(_named(clip, tmp_path, name)), budget), FailureReason)
+    assert isinstance(worker.decode(Segment(clip), budget), Decoded)
 
 
 @pytest.mark.parametrize("found", ["av.py", "json.py"])
@@ -159,7 +159,7 @@ def test_a_process_that_takes_the_place_of_another_has_more_than_one_try(
     assert len(tries) == 4
     tries[:] = [None]
     with pytest.raises(WorkerError, match="does not start: no more processes"):
-        make_worker(WorkerLimits()).decode(Stretch(clip))
+        make_worker(WorkerLimits()).decode(Segment(clip))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory a process has")
@@ -169,7 +169,7 @@ def test_memory_does_not_grow_from_video_to_video(make_worker: MakeWorker, tmp_p
     seen = []
     for _ in range(6):
         for video in videos:
-            assert isinstance(worker.decode(Stretch(video)), Decoded)
+            assert isinstance(worker.decode(Segment(video)), Decoded)
         assert worker._process is not None
         time.sleep(0.2)
         seen.append(pipeline_worker._resident_bytes(worker._process.pid) >> 20)
@@ -181,7 +181,7 @@ def test_a_process_that_does_not_start_says_why(
 ) -> None:
     monkeypatch.setattr("nlvid_cli.recognize.pipeline.worker.MODULE", "nlvid_cli.no_such_module")
     with pytest.raises(WorkerError, match=r"does not start: .*No module named"):
-        make_worker(WorkerLimits()).decode(Stretch(clip))
+        make_worker(WorkerLimits()).decode(Segment(clip))
 
 
 def test_a_new_process_after_many_videos(
