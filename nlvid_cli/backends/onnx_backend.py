@@ -14,11 +14,12 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from nlvid_cli.backends import Array, Outputs, Precision
+from nlvid_cli.backends import SCORES_ONLY, Array, Features, Outputs, Precision, Want
+from nlvid_cli.backends.attention import attention_rows, require_blocks
 from nlvid_cli.backends.providers import GPU, Place, places
 from nlvid_cli.card.card import Card
-from nlvid_cli.errors import DeviceError, InputShapeError, ModelFileError
-from nlvid_cli.models.onnx_file.contract import interface_of
+from nlvid_cli.errors import DeviceError, InputShapeError, ModelFileError, UsageError
+from nlvid_cli.models.onnx_file.contract import FEATURES, interface_of, keys_name, queries_name
 from nlvid_cli.models.onnx_file.read import read_onnx
 from nlvid_cli.models.store.cache import compiled_from
 from nlvid_cli.system.processors import usable_processors
@@ -80,51 +81,75 @@ class OnnxBackend:
         """Whether frames, height and width are free."""
         return (self._interface.frames, *self._interface.size) == (None,) * 3
 
-    def outputs(self, clips: Array) -> Outputs:
-        """Run the network on normalised clips, (views, 3, frames, height, width).
+    def outputs(self, views: Array, want: Want = SCORES_ONLY) -> Outputs:
+        """Run the network; see :meth:`Backend.outputs`.
 
-        Where a file has only softmax scores, the logits are right up to a constant of each view.
+        If a file has softmax scores and no logits, the logits are right up to a constant of each view.
         """
-        self._require_fit(clips)
+        self._require_fit(views)
+        self._require_outputs(want)
         results: list[Outputs] = []
         start = 0
-        while start < len(clips):
-            batch = clips[start : start + self.views_per_batch]
+        while start < len(views):
+            batch = views[start : start + self.views_per_batch]
             try:
-                results.append(self._forward(batch))
+                results.append(self._forward(batch, want))
             except ERRORS as error:
                 self._make_smaller(batch, error)
                 continue
             start += len(batch)
-        return Outputs(*map(np.concatenate, zip(*results, strict=True)))
+        return Outputs.join(results)
 
-    def _forward(self, batch: Array) -> Outputs:
+    def _forward(self, batch: Array, want: Want) -> Outputs:
         given = as_input(batch, self._interface.kind, self._card)
         missing = (self._interface.batch or len(given)) - len(given)
-        if missing:  # the graph wants more views than there are: the last one again
+        if missing:  # the graph takes more views than there are: repeat the last one
             given = np.concatenate([given, np.repeat(given[-1:], missing, axis=0)])
         names = [name for name in (self._interface.logits, self._interface.scores) if name is not None]
+        names += [FEATURES] * want.features
+        names += [port for block in want.attention for port in (queries_name(block), keys_name(block))]
         run = self._run_bound if self._place.device in GPU else self._run
-        found = {
-            name: self._checked(name, result, len(batch)) for name, result in zip(names, run(given, names), strict=True)
-        }
-        several = self._card.labels.kind == "multi"
-        if self._interface.logits is None:
-            scores = found[str(self._interface.scores)]
-            return Outputs(_logits_of(scores, several), scores)
-        logits = found[self._interface.logits]
-        if self._interface.scores is None:
-            return Outputs(logits, _scores_of(logits, several))
-        return Outputs(logits, found[self._interface.scores])
+        results = [result[: len(batch)].astype(np.float32, copy=False) for result in run(given, names)]
+        return self._outputs(dict(zip(names, results, strict=True)), want, len(batch))
 
-    def _checked(self, name: str, result: np.ndarray[Any, Any], views: int) -> Array:
-        checked: Array = np.asarray(result)[:views].astype(np.float32, copy=False)
+    def _outputs(self, found: dict[str, Array], want: Want, views: int) -> Outputs:
+        """Outputs from the values of the graph, by their names."""
+        several = self._card.labels.kind == "multi"
+        logits, scores = (
+            None if name is None else self._checked(name, found[name], views)
+            for name in (self._interface.logits, self._interface.scores)
+        )
+        if logits is None:
+            assert scores is not None
+            logits = _logits_of(scores, several)
+        for name in found.keys() - {self._interface.logits, self._interface.scores}:
+            if found[name].ndim != 5 or len(found[name]) != views:
+                raise ModelFileError(f"{self._where}: its output {name!r} is not a map of {views} views")
+        return Outputs(
+            logits,
+            _scores_of(logits, several) if scores is None else scores,
+            Features(found[FEATURES], found[FEATURES].mean(axis=(2, 3, 4))) if want.features else None,
+            {
+                block: attention_rows(found[queries_name(block)], found[keys_name(block)], self._card, block, positions)
+                for block, positions in want.attention.items()
+            }
+            or None,
+        )
+
+    def _checked(self, name: str, result: Array, views: int) -> Array:
         wanted = (views, self._card.labels.count)
-        if checked.shape != wanted:
+        if result.shape != wanted:
             raise ModelFileError(
-                f"{self._where}: its output {name!r} has the shape {checked.shape} for {views} views, and not {wanted}"
+                f"{self._where}: its output {name!r} has the shape {result.shape} for {views} views, and not {wanted}"
             )
-        return checked
+        return result
+
+    def _require_outputs(self, want: Want) -> None:
+        require_blocks(self._card, want.attention)
+        missing = [block for block in want.attention if block not in self._interface.blocks]
+        if missing or (want.features and not self._interface.features):
+            wanted = f"the attention of {', '.join(missing)}" if missing else "features"
+            raise UsageError(f"{self._where}: the file does not give {wanted}; export it again with --features")
 
     def _run(self, given: np.ndarray[Any, Any], names: list[str]) -> list[np.ndarray[Any, Any]]:
         results: list[np.ndarray[Any, Any]] = self._session.run(names, {self._interface.input: given})

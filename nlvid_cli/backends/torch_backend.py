@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from nlvid_cli.backends import Array, Outputs, Precision
+from nlvid_cli.backends import SCORES_ONLY, Array, Attention, Features, Outputs, Precision, Want
+from nlvid_cli.backends.attention import attention_rows, require_blocks
 from nlvid_cli.backends.streams import Streams, streams_for
 from nlvid_cli.card.card import Card
 from nlvid_cli.errors import DeviceError
 from nlvid_cli.network import load_network
 from nlvid_cli.network.head import SCORES, mean_logits
 from nlvid_cli.network.inference import inference_form
+from nlvid_cli.network.observe import Observed, observe
 from nlvid_cli.system.processors import limit_torch_threads
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class TorchBackend:
     name = "torch"
 
     def __init__(self, card: Card, tensors: Mapping[str, Array], device: str, precision: Precision) -> None:
+        self._card = card
         self._device = choose_device(device)
         limit_torch_threads()
         self.device = str(self._device)
@@ -50,7 +52,6 @@ class TorchBackend:
         network = load_network(card, tensors)
         self._dtype = DTYPES[self.precision]
         self._network = inference_form(network, self._device, self._dtype)
-        self._scores = SCORES[card.architecture.head.scores]
         if self._device.type == "cuda" and self.precision == "fp32":
             torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: TF32 rounds to 10 bits
         self._streams: Streams | None = None
@@ -60,14 +61,15 @@ class TorchBackend:
         else:
             self.views_per_batch = VIEWS_PER_BATCH[self._device.type]
 
-    def outputs(self, clips: Array) -> Outputs:
-        """Run the network on normalised clips, (views, 3, frames, height, width)."""
+    def outputs(self, views: Array, want: Want = SCORES_ONLY) -> Outputs:
+        """Run the network; see :meth:`Backend.outputs`."""
+        require_blocks(self._card, want.attention)
         results: list[Outputs] = []
         start = 0
-        while start < len(clips):
-            batch = torch.from_numpy(clips[start : start + self.views_per_batch])
+        while start < len(views):
+            batch = torch.from_numpy(views[start : start + self.views_per_batch])
             try:
-                results += self._forward_all(batch)
+                results += self._forward_all(batch, want)
             except torch.OutOfMemoryError:
                 if len(batch) == 1:
                     raise DeviceError(
@@ -79,31 +81,64 @@ class TorchBackend:
                 torch.cuda.empty_cache()
                 continue
             start += len(batch)
-        return Outputs(*map(np.concatenate, zip(*results, strict=True)))
+        return Outputs.join(results)
 
-    def _forward_all(self, batch: Tensor) -> list[Outputs]:
+    def _forward_all(self, batch: Tensor, want: Want) -> list[Outputs]:
         if self._streams is None:
-            return [self._forward(batch)]
+            return [self._forward(batch, want)]
         views = [batch[i : i + 1] for i in range(len(batch))]
         if 2 * len(views) <= self.views_per_batch:  # too few to fill the processors side by side
-            return [self._forward(view) for view in views]
-        return self._streams.map(self._forward, views)
+            return [self._forward(view, want) for view in views]
+        return self._streams.map(lambda view: self._forward(view, want), views)
 
-    @torch.inference_mode()
-    def _forward(self, batch: Tensor) -> Outputs:
-        output = self._network(batch.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last_3d))
-        return Outputs(*(finish(output).float().cpu().numpy() for finish in (mean_logits, self._scores)))
+    def _forward(self, batch: Tensor, want: Want) -> Outputs:
+        clips = batch.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last_3d)
+        return _run(self._network, self._card, clips, want)
 
 
 @torch.inference_mode()
-def outputs_as_written(card: Card, tensors: Mapping[str, Array], clips: Array) -> Outputs:
-    """What the network puts out before anything is done to make it fast.
+def outputs_as_written(card: Card, tensors: Mapping[str, Array], views: Array, want: Want = SCORES_ONLY) -> Outputs:
+    """Outputs of the network on the CPU in fp32, without any of the changes that make it fast.
 
-    On the CPU, in fp32; the yardstick for everything else.
+    The yardstick for everything else. Arguments as for :meth:`Backend.outputs`.
     """
     network = load_network(card, tensors)
-    output = torch.cat([network(torch.from_numpy(clips[i : i + 1])) for i in range(len(clips))])
-    return Outputs(mean_logits(output).numpy(), SCORES[card.architecture.head.scores](output).numpy())
+    return Outputs.join([_run(network, card, torch.from_numpy(views[i : i + 1]), want) for i in range(len(views))])
+
+
+@torch.inference_mode()
+def _run(network: nn.Module, card: Card, clips: Tensor, want: Want) -> Outputs:
+    """Run a form of the card's network; ``clips`` are on its device and in its precision."""
+    if want.features or want.attention:
+        observed = observe(network, clips, want.attention)
+        logits = observed.logits
+    else:
+        observed, logits = None, network(clips)
+    return Outputs(
+        _numpy(mean_logits(logits)),
+        _numpy(SCORES[card.architecture.head.scores](logits)),
+        _features(observed.features) if observed and want.features else None,
+        _attention(observed, card, want) if observed and want.attention else None,
+    )
+
+
+def _features(last_map: Tensor) -> Features:
+    last_map = last_map.float()
+    return Features(_numpy(last_map), _numpy(last_map.mean(dim=(2, 3, 4))))
+
+
+def _attention(observed: Observed, card: Card, want: Want) -> dict[str, Attention]:
+    rows = {}
+    for block, positions in want.attention.items():
+        queries, keys = map(_numpy, observed.attention[block])
+        rows[block] = attention_rows(queries, keys, card, block, positions)
+    return rows
+
+
+def _numpy(x: Tensor) -> Array:
+    """float32 on the CPU, with its axes in order in memory."""
+    array: Array = x.float().cpu().contiguous().numpy()
+    return array
 
 
 def choose_device(name: str) -> torch.device:

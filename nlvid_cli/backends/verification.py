@@ -180,7 +180,8 @@ def _replay(backend: Backend, references: Sequence[Reference]) -> list[Compariso
 
 def compare(reference: Reference, backend: Backend) -> Comparison:
     """Run a backend on the clips of a reference, and measure how far it is from what should come out."""
-    logits, scores = backend.outputs(reference.clips)
+    outputs = backend.outputs(reference.clips)
+    logits, scores = outputs.logits, outputs.scores
     top = min(5, logits.shape[1])
     return Comparison(
         reference=reference.origin,
@@ -216,7 +217,8 @@ def find_references(card: Card, tensors: Mapping[str, Array], against: Path | No
     from nlvid_cli.backends.torch_backend import outputs_as_written
 
     clips = make_clips((1, 3, card.sampling.frames, card.preprocess.crop, card.preprocess.crop), SEED)
-    return (Reference("network as written, fp32", clips, *outputs_as_written(card, tensors, clips)),)
+    outputs = outputs_as_written(card, tensors, clips)
+    return (Reference("network as written, fp32", clips, outputs.logits, outputs.scores),)
 
 
 def _references_of_onnx(card: Card, path: Path, against: Path | None) -> tuple[Reference, ...]:

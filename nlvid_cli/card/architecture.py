@@ -75,6 +75,12 @@ class NonLocal:
     group_frames: PositiveInt | None = None
     group_stages: tuple[str, ...] = ()
 
+    def frames_together(self, after: str) -> int | None:
+        """Number of consecutive frames within which the block after this layer looks; None: all frames of the clip."""
+        if self.domain == "space":
+            return 1
+        return self.group_frames if after.partition(".")[0] in self.group_stages else None
+
 
 MixedLayer = Literal[
     "mixed_3b", "mixed_3c", "mixed_4b", "mixed_4c", "mixed_4d", "mixed_4e", "mixed_4f", "mixed_5b", "mixed_5c"

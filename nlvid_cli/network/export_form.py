@@ -17,6 +17,7 @@ from nlvid_cli.card.card import Card
 from nlvid_cli.network.head import SCORES, mean_logits
 from nlvid_cli.network.inception3d import SamePadConv3d, SamePadMaxPool3d
 from nlvid_cli.network.inference import fold_norms
+from nlvid_cli.network.observe import observe
 
 
 class ExportForm(nn.Module):
@@ -27,9 +28,12 @@ class ExportForm(nn.Module):
         card: of the model.
         dtype: what everything but the head and the sums of the non-local blocks computes in; these stay in float32.
         with_preprocess: whether the input is pixels, which the graph normalises first.
+        features: Whether to return the last feature map, and queries and keys of each non-local block, as well.
     """
 
-    def __init__(self, network: nn.Module, card: Card, dtype: torch.dtype, with_preprocess: bool) -> None:
+    def __init__(
+        self, network: nn.Module, card: Card, dtype: torch.dtype, with_preprocess: bool, features: bool = False
+    ) -> None:
         super().__init__()
         network = copy.deepcopy(network).eval().requires_grad_(False)
         fold_norms(network)
@@ -38,13 +42,28 @@ class ExportForm(nn.Module):
         self.network.get_submodule("head").to(torch.float32)
         self.pixels = Pixels(card) if with_preprocess else nn.Identity()
         self.dtype = dtype
+        self._blocks = inner_blocks(card) if features else None
         self._scores = SCORES[card.architecture.head.scores]
         self.eval()
 
-    def forward(self, video: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores and logits, both (N, classes), of (N, 3, T, H, W) float32 or, with pixels, (N, T, H, W, 3) uint8."""
-        logits = self.network(self.pixels(video).to(self.dtype))
-        return self._scores(logits), mean_logits(logits)
+    def forward(self, video: Tensor) -> tuple[Tensor, ...]:
+        """Scores and logits, both (N, classes), of (N, 3, T, H, W) float32 or, with pixels, (N, T, H, W, 3) uint8.
+
+        With ``features``, the last feature map and the queries and keys of each block follow, all in float32.
+        """
+        clips = self.pixels(video).to(self.dtype)
+        if self._blocks is None:
+            logits = self.network(clips)
+            return self._scores(logits), mean_logits(logits)
+        observed = observe(self.network, clips, self._blocks)
+        inner = (observed.features, *(x for block in self._blocks for x in observed.attention[block]))
+        return self._scores(observed.logits), mean_logits(observed.logits), *(x.to(torch.float32) for x in inner)
+
+
+def inner_blocks(card: Card) -> tuple[str, ...]:
+    """Names of the non-local blocks whose queries and keys an export with features returns, in order."""
+    blocks = card.architecture.nonlocal_blocks
+    return () if blocks is None else blocks.after
 
 
 class Pixels(nn.Module):

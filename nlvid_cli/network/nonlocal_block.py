@@ -87,28 +87,24 @@ class NonLocalBlock(nn.Module):
         result: Tensor = x + self.out(self._unfold(y, x))
         return result
 
-    def attention(self, x: Tensor, query: Tensor) -> Tensor:
-        """The weights f / C with which chosen positions look at all others, as in the paper's figure 3.
+    def queries_and_keys(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the weights f / C are computed from: theta of each query position, phi of each key position.
+
+        For the concatenation these are its two terms, w_theta . theta and w_phi . phi, of one channel.
 
         Args:
-            x: (1, channels, *size).
-            query: (Q,) int64, flat indices of positions in ``size``.
+            x: (N, channels, *size).
 
         Returns:
-            (Q, *size of the sub-sampled map), zero where a position is outside the domain.
+            (N, D, *size) and (N, D, *size of the sub-sampled map).
         """
         self._check(x)
         theta, phi, _ = self._embed(x)
-        places = torch.arange(x[0, 0].numel(), device=x.device).reshape(1, 1, *x.shape[2:])
-        keys = torch.arange(phi[0, 0].numel(), device=x.device).reshape(1, 1, *phi.shape[2:])
-        row_of = self._fold(places)[..., 0]  # (B, P): flat index of each folded position
-        key_of = self._fold(keys)[..., 0]
-        weights = torch.zeros(len(query), keys.numel(), device=x.device, dtype=theta.dtype)
-        folded_theta, folded_phi = self._fold(theta), self._fold(phi)
-        for row, position in enumerate(query.tolist()):
-            batch, place = (row_of == position).nonzero()[0].tolist()
-            weights[row, key_of[batch]] = self._weights(folded_theta[batch, place], folded_phi[batch])
-        return weights.reshape(len(query), *phi.shape[2:])
+        if self.config.pairwise != "concatenation":
+            return theta, phi
+        shape = (-1,) + (1,) * self.dimensions
+        a, b = theta * self.weight_theta.view(shape), phi * self.weight_phi.view(shape)
+        return a.sum(dim=1, keepdim=True), b.sum(dim=1, keepdim=True)
 
     def _embed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Theta at full size, phi and g at the sub-sampled one."""
@@ -128,13 +124,6 @@ class NonLocalBlock(nn.Module):
             a, b = theta @ self.weight_theta[:, None], phi @ self.weight_phi[:, None]
             return concatenation_sum(a[..., 0], b[..., 0], g)  # (B, P, 1) -> (B, P)
         return softmax_sum(theta, phi, g, self.scale)
-
-    def _weights(self, theta: Tensor, phi: Tensor) -> Tensor:
-        """(D,), (M, D) -> (M,)."""
-        if self.config.pairwise == "concatenation":
-            return torch.relu(theta @ self.weight_theta + phi @ self.weight_phi) / len(phi)
-        products = phi @ theta * self.scale
-        return products / len(phi) if self.config.pairwise == "dot_product" else products.softmax(dim=0)
 
     def _fold(self, x: Tensor) -> Tensor:
         """Positions that see each other side by side: (N, C, *size) -> (B, positions, C)."""
@@ -205,8 +194,7 @@ def insert_nonlocal(
             raise InputShapeError(
                 f"non-local block: the channels of layer {name!r} are not known; give {{name: channels}}"
             )
-        grouped = config.group_frames if name.partition(".")[0] in config.group_stages else None
-        block = NonLocalBlock(count, config, group_frames=grouped, norm_eps=norm_eps)
+        block = NonLocalBlock(count, config, group_frames=config.frames_together(name), norm_eps=norm_eps)
         block.to(parameter.device, parameter.dtype).train(network.training)
         if hasattr(layer, "nonlocal_block"):
             layer.nonlocal_block = block

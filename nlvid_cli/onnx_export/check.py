@@ -84,7 +84,8 @@ def clips_of(card: Card, video: VideoPath, clips: int = 1) -> Array:
 
 def with_reference(card: Card, tensors: Mapping[str, Array], views: Array) -> Reference:
     """Views and what the network as written, in fp32, puts out for them."""
-    return Reference("network as written, fp32", views, *outputs_as_written(card, tensors, views))
+    outputs = outputs_as_written(card, tensors, views)
+    return Reference("network as written, fp32", views, outputs.logits, outputs.scores)
 
 
 def other_size(card: Card) -> Card:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx
@@ -17,15 +17,18 @@ from nlvid_cli.card.card import CARD_KEY, Card, card_to_json
 from nlvid_cli.card.manifest import label_names
 from nlvid_cli.models.model_file import VERSION_KEY
 from nlvid_cli.models.onnx_file.contract import (
+    FEATURES,
     INPUT,
     INPUT_KEY,
     LABELS_KEY,
     OUTPUTS,
     PRECISION_KEY,
     REFERENCE_KEY,
+    keys_name,
+    queries_name,
 )
 from nlvid_cli.network import load_network
-from nlvid_cli.network.export_form import ExportForm
+from nlvid_cli.network.export_form import ExportForm, inner_blocks
 from nlvid_cli.system.interrupts import Interrupts
 
 log = logging.getLogger(__name__)
@@ -45,11 +48,13 @@ class Form:
         precision: a key of :data:`DTYPES`.
         static: whether frames, height and width are fixed to those of the card; the batch never is.
         with_preprocess: whether the input is uint8 pixels, (N, T, H, W, 3), which the graph normalises.
+        features: Whether the last feature map, and queries and keys of each non-local block, are outputs too.
     """
 
     precision: str = "fp32"
     static: bool = False
     with_preprocess: bool = False
+    features: bool = False
 
 
 def build_graph(card: Card, tensors: Mapping[str, Array], form: Form) -> onnx.ModelProto:
@@ -64,24 +69,32 @@ def build_graph(card: Card, tensors: Mapping[str, Array], form: Form) -> onnx.Mo
         CheckpointMismatch: if the weights do not fit the card's network.
     """
     network = load_network(card, tensors)
-    graph = ExportForm(network, card, DTYPES[form.precision], form.with_preprocess)
+    graph = ExportForm(network, card, DTYPES[form.precision], form.with_preprocess, form.features)
     frames, crop = card.sampling.frames, card.preprocess.crop
     # two views, since an exporter takes a length of 1 for a fixed one
     if form.with_preprocess:
         example, sizes = torch.zeros(2, frames, crop, crop, 3, dtype=torch.uint8), (1, 2, 3)
     else:
         example, sizes = torch.zeros(2, 3, frames, crop, crop), (2, 3, 4)
+    outputs = (*OUTPUTS, *(_inner_outputs(card) if form.features else ()))
     free = {0: "batch"} | dict(zip(sizes, ("frames", "height", "width"), strict=True))
     if not form.static:
         try:
-            return _exported(graph, example, free)
+            return _exported(graph, example, free, outputs)
         except torch.onnx.errors.OnnxExporterError as error:
             log.debug("%s", error)
             log.warning("%s cannot be exported for clips of any size; frames, height and width are fixed", card.name)
-    return _exported(graph, example, {0: "batch"})
+    return _exported(graph, example, {0: "batch"}, outputs)
 
 
-def _exported(graph: ExportForm, example: torch.Tensor, free: Mapping[int, str]) -> onnx.ModelProto:
+def _inner_outputs(card: Card) -> list[str]:
+    """Names of what :class:`ExportForm` returns after scores and logits."""
+    return [FEATURES, *(name for block in inner_blocks(card) for name in (queries_name(block), keys_name(block)))]
+
+
+def _exported(
+    graph: ExportForm, example: torch.Tensor, free: Mapping[int, str], outputs: Sequence[str]
+) -> onnx.ModelProto:
     with Interrupts() as interrupts:
         try:
             program = torch.onnx.export(
@@ -89,7 +102,7 @@ def _exported(graph: ExportForm, example: torch.Tensor, free: Mapping[int, str])
                 (example,),
                 dynamo=True,
                 input_names=[INPUT],
-                output_names=list(OUTPUTS),
+                output_names=list(outputs),
                 dynamic_shapes={INPUT: dict(free)},
                 opset_version=OPSET,
                 verbose=False,

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from nlvid_cli.backends import BACKENDS, Outputs, onnx_backend, providers
+from nlvid_cli.backends import BACKENDS, Outputs, Want, onnx_backend, providers
 from nlvid_cli.backends.onnx_backend import OnnxBackend, _brief, as_input, threads
 from nlvid_cli.backends.providers import Place, places
 from nlvid_cli.card.card import Card
@@ -51,7 +51,8 @@ def test_a_graph_of_scores(kind: str, card: Card, clips: np.ndarray, tmp_path: P
     card = replace(card, labels=replace(card.labels, kind=kind))  # type: ignore[arg-type]
     model = make_model(last="Softmax" if kind == "single" else "Sigmoid")
     backend = OnnxBackend(card, write_model(tmp_path / "m.onnx", model), "cpu", "auto")
-    (logits, scores), expected = backend.outputs(clips), _expected(clips)
+    outputs, expected = backend.outputs(clips), _expected(clips)
+    logits, scores = outputs.logits, outputs.scores
     if kind == "single":
         np.testing.assert_allclose(scores, _softmax(expected), atol=1e-6)
         logits, expected = logits - logits[:, :1], expected - expected[:, :1]
@@ -92,16 +93,16 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
     backend.views_per_batch = 3
     forward = backend._forward
 
-    def only_one_view(batch: np.ndarray) -> Outputs:
+    def only_one_view(batch: np.ndarray, want: Want) -> Outputs:
         if len(batch) > 1:
             raise RuntimeError("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 1")
-        return forward(batch)
+        return forward(batch, want)
 
     monkeypatch.setattr(backend, "_forward", only_one_view)
     np.testing.assert_allclose(backend.outputs(clips).logits, _expected(clips), atol=1e-6)
     assert backend.views_per_batch == 1
     assert "cpu ran out of memory; going on with 1 views at a time" in caplog.text
-    monkeypatch.setattr(backend, "_forward", lambda batch: (_ for _ in ()).throw(RuntimeError("out of memory")))
+    monkeypatch.setattr(backend, "_forward", lambda *_: (_ for _ in ()).throw(RuntimeError("out of memory")))
     with pytest.raises(
         DeviceError, match=r"not enough memory for 1 view of shape \(3, 8, 16, 16\); take a smaller model"
     ):

@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from nlvid_cli.backends import BACKENDS, Outputs
+from nlvid_cli.backends import BACKENDS, Outputs, Want
 from nlvid_cli.backends import torch_backend as module
-from nlvid_cli.backends.streams import streams_for
+from nlvid_cli.backends.streams import Streams, streams_for
 from nlvid_cli.backends.torch_backend import TorchBackend, choose_device, choose_precision, describe_devices
 from nlvid_cli.card.card import Card
 from nlvid_cli.errors import DeviceError
+from nlvid_cli.models.find import find_model
+from nlvid_cli.models.model_file import open_checkpoint
+from nlvid_cli.network import load_network
+from tests.small_networks import NETWORKS, random_weights
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,8 @@ def clips() -> np.ndarray:
 
 
 def test_scores_are_the_softmax_of_the_logits(backend: TorchBackend, clips: np.ndarray) -> None:
-    logits, scores = backend.outputs(clips)
+    outputs = backend.outputs(clips)
+    logits, scores = outputs.logits, outputs.scores
     assert scores.shape == logits.shape == (3, 5)
     assert scores.dtype == np.float32
     powers = np.exp(logits)
@@ -38,6 +43,61 @@ def test_the_batch_size_does_not_change_the_scores(backend: TorchBackend, clips:
     backend.views_per_batch = 2
     np.testing.assert_allclose(backend.outputs(clips).scores, one_by_one, rtol=1e-4)
     backend.views_per_batch = 1
+
+
+@pytest.mark.parametrize("name", ["tiny", "dot product, bottlenecks, dilation"])
+@pytest.mark.parametrize("size", [(8, 64, 64), (7, 53, 71)])
+def test_features_are_the_map_before_the_head(name: str, size: tuple[int, int, int]) -> None:
+    if name == "tiny":
+        card, path = find_model("tiny")
+        tensors = open_checkpoint(path)[1]
+    else:
+        card, tensors = NETWORKS[name], random_weights(NETWORKS[name])
+    clips = np.random.default_rng(0).standard_normal((2, 3, *size), dtype=np.float32)
+    outputs = TorchBackend(card, tensors, "cpu", "fp32").outputs(clips, Want(features=True))
+    with torch.no_grad():
+        expected = load_network(card, tensors).features(torch.from_numpy(clips)).numpy()
+    assert outputs.attention is None
+    assert outputs.features is not None
+    assert outputs.features.map.dtype == outputs.features.average.dtype == np.float32
+    largest = np.abs(expected).max()
+    np.testing.assert_allclose(outputs.features.map, expected, atol=1e-5 * largest)
+    np.testing.assert_allclose(outputs.features.average, expected.mean(axis=(2, 3, 4)), atol=1e-5 * largest)
+
+
+def test_asking_for_more_changes_no_score_and_leaves_no_hook() -> None:
+    card = NETWORKS["embedded Gaussian, groups of frames, sigmoid"]
+    backend = TorchBackend(card, random_weights(card), "cpu", "bf16")
+    clips = np.random.default_rng(0).standard_normal((2, 3, 8, 64, 64), dtype=np.float32)
+    plain = backend.outputs(clips)
+    assert plain.features is plain.attention is None
+    more = backend.outputs(clips, Want(features=True, attention={"res3.0": [0]}))
+    np.testing.assert_array_equal(more.logits, plain.logits)
+    np.testing.assert_array_equal(more.scores, plain.scores)
+    assert more.features is not None
+    assert more.features.map.dtype == np.float32
+    assert not any(module._forward_pre_hooks for module in backend._network.modules())
+
+
+def test_views_side_by_side_keep_their_own_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    card = NETWORKS["along time alone"]
+    clips = np.random.default_rng(0).standard_normal((9, 3, 8, 32, 32), dtype=np.float32)
+    want = Want(features=True, attention={"res3.0": [3]})
+    backend = TorchBackend(card, random_weights(card), "cpu", "fp32")
+    backend._streams = None
+    one_by_one = [backend.outputs(clip[None], want) for clip in clips]
+    backend.views_per_batch, backend._streams = 4, Streams(4, 1)
+    together = backend.outputs(clips, want)
+    assert together.features is not None
+    assert together.attention is not None
+    for place, one in enumerate(one_by_one):
+        assert one.features is not None
+        assert one.attention is not None
+        np.testing.assert_allclose(together.features.average[place], one.features.average[0], rtol=1e-5)
+        np.testing.assert_allclose(
+            together.attention["res3.0"].weights[place], one.attention["res3.0"].weights[0], atol=1e-6
+        )
 
 
 @pytest.mark.parametrize(("threads", "expected"), [(1, (1, 1)), (2, (2, 1)), (6, (3, 2)), (8, (4, 2)), (64, (4, 16))])
@@ -58,9 +118,9 @@ def test_views_side_by_side(
         assert backend.views_per_batch == 2
         forward, seen = backend._forward, []
 
-        def noted(batch: torch.Tensor) -> Outputs:
+        def noted(batch: torch.Tensor, want: Want) -> Outputs:
             seen.append((threading.current_thread().name.startswith("nlvid-view"), torch.get_num_threads(), len(batch)))
-            return forward(batch)
+            return forward(batch, want)
 
         backend._forward = noted  # type: ignore[method-assign]
         np.testing.assert_allclose(backend.outputs(clips).logits, expected, rtol=1e-5)
@@ -86,10 +146,10 @@ def test_out_of_memory_halves_the_batch_and_goes_on(
     backend.views_per_batch, backend._streams = 3, None  # as on a GPU
     forward = backend._forward
 
-    def only_one_view(batch: torch.Tensor) -> Outputs:
+    def only_one_view(batch: torch.Tensor, want: Want) -> Outputs:
         if len(batch) > 1:
             raise torch.OutOfMemoryError("made by the test")
-        return forward(batch)
+        return forward(batch, want)
 
     monkeypatch.setattr(backend, "_forward", only_one_view)
     np.testing.assert_allclose(backend.outputs(clips).scores, expected, rtol=1e-4)
@@ -102,7 +162,7 @@ def test_out_of_memory_for_one_view_is_an_error(
 ) -> None:
     backend = TorchBackend(card, random_tensors, "cpu", "fp32")
 
-    def never(batch: torch.Tensor) -> Outputs:
+    def never(batch: torch.Tensor, want: Want) -> Outputs:
         raise torch.OutOfMemoryError("made by the test")
 
     monkeypatch.setattr(backend, "_forward", never)

@@ -28,8 +28,8 @@ def _write(path: Path, card: Card, tensors: Tensors, **changes: object) -> Path:
     """A file of references for the test's model, made with torch."""
     from nlvid_cli.backends.torch_backend import outputs_as_written
 
-    logits, scores = outputs_as_written(card, tensors, make_clips((1, 3, 8, 64, 64), 7))
-    values: dict[str, object] = {"seed": 7, f"logits_{TAG}": logits, f"scores_{TAG}": scores}
+    outputs = outputs_as_written(card, tensors, make_clips((1, 3, 8, 64, 64), 7))
+    values: dict[str, object] = {"seed": 7, f"logits_{TAG}": outputs.logits, f"scores_{TAG}": outputs.scores}
     np.savez(path, **{name: value for name, value in (values | changes).items() if value is not None})  # type: ignore[arg-type]
     return path
 

@@ -113,7 +113,8 @@ def test_outputs_are_those_of_the_family_s_own_program(family: str, load: Load) 
     for shape in shapes:
         seen.clear()
         clips = make_input(tuple(map(int, shape.split("x"))))
-        logits, scores = recognizer.backend.outputs(clips)
+        outputs = recognizer.backend.outputs(clips)
+        logits, scores = outputs.logits, outputs.scores
         # the hooks have seen one clip after the other; what is known is of the first, and of all of them
         assert error(logits, known[f"logits_{shape}"]) < TOLERANCE
         if f"nl_out_{shape}" in known:

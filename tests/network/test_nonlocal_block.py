@@ -162,24 +162,6 @@ def test_groups_of_frames() -> None:
         block(torch.zeros(1, 6, 5, 4, 4, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("pairwise", PAIRWISE)
-@pytest.mark.parametrize("domain", DOMAINS)
-def test_attention_gives_the_rows_of_the_plain_matrix(pairwise: str, domain: str) -> None:
-    pool = _pool_for(domain, (1, 2, 2))
-    config = NonLocal((), pairwise=pairwise, domain=domain, pool=pool, norm="none")  # type: ignore[arg-type]
-    block = make_block(4, config)
-    x = torch.randn(1, 4, 2, 4, 4, dtype=torch.float64)
-    query = torch.tensor([0, 17, 31])
-    with torch.no_grad():
-        weights = block.attention(x, query)
-        _, phi, g = block._embed(x)
-        assert weights.shape == (3, *phi.shape[2:])
-        # The weighted sum of g with these weights is what the block adds at these places.
-        y = torch.einsum("qthw,cthw->qc", weights, g[0])
-        added = block.out(y.T.reshape(1, -1, 3, 1, 1))[0, :, :, 0, 0]
-        torch.testing.assert_close(added, (block(x) - x)[0].flatten(1)[:, query], rtol=1e-8, atol=1e-9)
-
-
 def _inception() -> InceptionI3d:
     torch.manual_seed(0)
     return InceptionI3d(InceptionArchitecture("inception", Head("softmax_of_mean", (1, 2, 2)), 1e-3), 5).eval()

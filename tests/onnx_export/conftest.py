@@ -12,7 +12,7 @@ from nlvid_cli.models.model_file import write_checkpoint
 from nlvid_cli.onnx_export import Exported, export_onnx
 from tests.clips import make_clip
 from tests.conftest import make_card
-from tests.onnx_export.test_graph import random_weights
+from tests.small_networks import random_weights
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,20 @@ from nlvid_cli.models.onnx_file.read import OnnxModel, Port, read_onnx
 INPUT = "video"
 OUTPUTS = ("scores", "logits")
 
+FEATURES = "features"
+"""Optional output of nlvid's own files: the last feature map, (N, channels, T', H', W')."""
+
+
+def queries_name(block: str) -> str:
+    """Name of the optional output with the queries of a non-local block, (N, D, T, H, W)."""
+    return f"{block}.queries"
+
+
+def keys_name(block: str) -> str:
+    """Name of the optional output with the keys of a non-local block, (N, D, T', H', W')."""
+    return f"{block}.keys"
+
+
 LABELS_KEY = "nlvid_labels"
 """Key of the class names, one a line, in the metadata."""
 
@@ -53,6 +67,8 @@ class Interface:
         scores: name of the output with scores; None: they must be computed from the logits.
         logits: name of the output with logits; None: they must be computed from the scores.
         precision: ``fp32``, ``fp16`` or ``int8``.
+        features: Whether there is an output with the last feature map.
+        blocks: Non-local blocks with outputs for their queries and keys.
     """
 
     input: str
@@ -63,6 +79,8 @@ class Interface:
     scores: str | None
     logits: str | None
     precision: str
+    features: bool = False
+    blocks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,7 +150,8 @@ def interface_of(model: OnnxModel, card: Card, where: str) -> Interface:
         raise ModelFileError(
             f"{where}: says that it computes in {precision[:20]!r}, and not in {', '.join(PRECISIONS)}"
         )
-    return Interface(port.name, port.kind, batch, frames, (height, width), scores, logits, precision)
+    features, blocks = _inner_outputs(model, card)
+    return Interface(port.name, port.kind, batch, frames, (height, width), scores, logits, precision, features, blocks)
 
 
 def fit_card(card: Card, path: Path) -> Card:
@@ -191,6 +210,17 @@ def _outputs(model: OnnxModel, classes: int, where: str) -> tuple[str | None, st
     port = model.outputs[0]
     _require_classes([port], classes, where)
     return (port.name, None) if _maker(model, port.name) in ("Softmax", "Sigmoid") else (None, port.name)
+
+
+def _inner_outputs(model: OnnxModel, card: Card) -> tuple[bool, tuple[str, ...]]:
+    """Whether there is an output with features, and the blocks with outputs for attention.
+
+    Outputs of the same names in somebody else's file count only with the shape that nlvid gives them.
+    """
+    maps = {port.name for port in model.outputs if port.shape is not None and len(port.shape) == 5}
+    blocks = card.architecture.nonlocal_blocks
+    names = () if blocks is None else blocks.after
+    return FEATURES in maps, tuple(name for name in names if {queries_name(name), keys_name(name)} <= maps)
 
 
 def _maker(model: OnnxModel, name: str) -> str:
