@@ -30,7 +30,7 @@ from rich.table import Table
 
 from nlvid_cli.card.manifest import find_card
 from nlvid_cli.models.convert import convert
-from nlvid_cli.network import build_network
+from nlvid_cli.network.build import build_network
 
 MODEL = "nl-i3d-r50-8x8.fair-k400"
 MOMENTUM_BYTES = 68_000_000

@@ -27,7 +27,7 @@ from nlvid_cli.card.architecture import Head, Kernel3d, NonLocal, ResNetArchitec
 from nlvid_cli.card.card import Card, Sampling
 from nlvid_cli.card.manifest import find_card
 from nlvid_cli.models.fetch import fetch, open_checkpoint
-from nlvid_cli.network import build_network, load_weights
+from nlvid_cli.network.build import build_network, load_weights
 from nlvid_cli.network.head import SCORES
 from nlvid_cli.network.summary import summarise
 from nlvid_cli.video.preprocess import preprocess

@@ -74,7 +74,7 @@ def random_tensors(card: Card) -> dict[str, np.ndarray]:
     """Weights for the card's network, the same in every run; signals keep their size, so scores tell videos apart."""
     import torch
 
-    from nlvid_cli.network import build_network
+    from nlvid_cli.network.build import build_network
 
     torch.manual_seed(0)
     network = build_network(card)

@@ -24,7 +24,7 @@ def make_tensors(card: Card, seed: int) -> Tensors:
     """Random weights for the card's network, such that activations keep their size from layer to layer."""
     import torch
 
-    from nlvid_cli.network import build_network
+    from nlvid_cli.network.build import build_network
 
     with torch.device("meta"):
         shapes = {name: tuple(tensor.shape) for name, tensor in build_network(card).state_dict().items()}

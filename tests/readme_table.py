@@ -6,7 +6,7 @@ import torch
 
 from nlvid_cli.card.card import Card
 from nlvid_cli.card.manifest import load_manifest
-from nlvid_cli.network import build_network
+from nlvid_cli.network.build import build_network
 from nlvid_cli.network.summary import summarise
 from nlvid_cli.report.models import accuracy_figures, short_licence
 

@@ -9,7 +9,7 @@ import torch
 
 from nlvid_cli.card.architecture import Head, InceptionArchitecture, Kernel3d, NonLocal, ResNetArchitecture
 from nlvid_cli.card.card import Card
-from nlvid_cli.network import build_network
+from nlvid_cli.network.build import build_network
 from tests.conftest import make_card
 
 RESNET = ResNetArchitecture(

@@ -21,7 +21,7 @@ from nlvid_cli.backends.torch_backend import TorchBackend
 from nlvid_cli.card.card import Card
 from nlvid_cli.card.manifest import find_card, load_manifest
 from nlvid_cli.models.model_file import open_checkpoint
-from nlvid_cli.network import require_shapes
+from nlvid_cli.network.build import require_shapes
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.recognizer import Recognizer
 from tests.clips import make_clip

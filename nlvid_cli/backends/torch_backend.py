@@ -13,7 +13,7 @@ from nlvid_cli.backends.attention import attention_rows, require_blocks
 from nlvid_cli.backends.streams import Streams, streams_for
 from nlvid_cli.card.card import Card
 from nlvid_cli.errors import DeviceError
-from nlvid_cli.network import load_network
+from nlvid_cli.network.build import load_network
 from nlvid_cli.network.head import SCORES, mean_logits
 from nlvid_cli.network.inference import inference_form
 from nlvid_cli.network.observe import Observed, observe

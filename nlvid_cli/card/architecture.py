@@ -1,6 +1,6 @@
 """The architecture in a model card: which network, and what else the house needs to know about it.
 
-Each class here describes one kind of network; :data:`nlvid_cli.network.ARCHITECTURES` maps its ``kind`` to the torch
+Each class here describes one kind of network; ``ARCHITECTURES`` in ``network/build.py`` maps its ``kind`` to the torch
 module. What other rooms ask about a network is a property of its class, so that no other file asks for the kind.
 """
 

@@ -17,7 +17,7 @@ from nlvid_cli.models.formats.common import Tensors
 from nlvid_cli.models.formats.opening import require_file
 from nlvid_cli.models.model_file import write_checkpoint
 from nlvid_cli.models.store.checksums import sha256_of
-from nlvid_cli.network import require_shapes
+from nlvid_cli.network.build import require_shapes
 
 
 def convert(path: Path, card: Card, out: Path, note: Callable[[str], None] | None = None) -> Path:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nlvid_cli.card.card import Card
-from nlvid_cli.network import build_network
+from nlvid_cli.network.build import build_network
 from nlvid_cli.network.nonlocal_block import NonLocalBlock
 from nlvid_cli.network.units import Described, kernel_text, stride_text
 

@@ -27,7 +27,7 @@ from nlvid_cli.models.onnx_file.contract import (
     keys_name,
     queries_name,
 )
-from nlvid_cli.network import load_network
+from nlvid_cli.network.build import load_network
 from nlvid_cli.network.export_form import ExportForm, inner_blocks
 from nlvid_cli.system.interrupts import Interrupts
 

@@ -13,7 +13,7 @@ from nlvid_cli.card.architecture import Architecture, Head, Kernel3d, NonLocal, 
 from nlvid_cli.card.card import Card, Labels, Preprocess, Sampling
 from nlvid_cli.card.manifest import label_names
 from nlvid_cli.errors import InputShapeError, UsageError, did_you_mean
-from nlvid_cli.network import build_network, load_weights, require_shapes
+from nlvid_cli.network.build import build_network, load_weights, require_shapes
 from nlvid_cli.network.units import ChannelAffine
 from nlvid_cli.training.recipe import Recipe
 

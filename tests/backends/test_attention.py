@@ -15,7 +15,7 @@ from nlvid_cli.backends.torch_backend import TorchBackend
 from nlvid_cli.card.architecture import NonLocal
 from nlvid_cli.card.card import Card
 from nlvid_cli.errors import UnknownName, UsageError
-from nlvid_cli.network import load_network
+from nlvid_cli.network.build import load_network
 from nlvid_cli.network.nonlocal_block import NonLocalBlock
 from tests.conftest import make_card
 from tests.network.test_nonlocal_block import plain

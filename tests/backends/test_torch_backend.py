@@ -15,7 +15,7 @@ from nlvid_cli.card.card import Card
 from nlvid_cli.errors import DeviceError
 from nlvid_cli.models.find import find_model
 from nlvid_cli.models.model_file import open_checkpoint
-from nlvid_cli.network import load_network
+from nlvid_cli.network.build import load_network
 from tests.small_networks import NETWORKS, random_weights
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nlvid_cli.card.architecture import Head, NonLocal, ResNetArchitecture
 from nlvid_cli.errors import CheckpointMismatch, ModelFileError, ModelUnavailable
 from nlvid_cli.models.inflate import image_weights, inflate
-from nlvid_cli.network import load_weights
+from nlvid_cli.network.build import load_weights
 from nlvid_cli.network.resnet3d import ResNet3d
 from tests.network.test_resnet3d import C2D, I3D
 

@@ -18,7 +18,7 @@ def golden() -> dict[str, np.ndarray]:
 def real_network() -> torch.nn.Module:
     from nlvid_cli.card.manifest import find_card
     from nlvid_cli.models.fetch import fetch, open_checkpoint
-    from nlvid_cli.network import build_network, load_weights
+    from nlvid_cli.network.build import build_network, load_weights
 
     card = find_card("i3d")
     _, tensors = open_checkpoint(fetch(card))

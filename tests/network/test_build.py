@@ -1,4 +1,4 @@
-"""Tests of nlvid_cli/network/__init__.py."""
+"""Tests of nlvid_cli/network/build.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch
 from nlvid_cli.card.card import Card
 from nlvid_cli.card.manifest import find_card, load_manifest
 from nlvid_cli.errors import CheckpointMismatch
-from nlvid_cli.network import ARCHITECTURES, build_network, load_network, load_weights
+from nlvid_cli.network.build import ARCHITECTURES, build_network, load_network, load_weights
+from nlvid_cli.network.inference import inference_form
 
 
 @pytest.fixture
@@ -54,6 +55,29 @@ def test_a_network_with_trained_weights(card: Card, random_tensors: dict[str, np
     assert all(np.array_equal(loaded[name].numpy(), array) for name, array in random_tensors.items())
     assert all(tensor.isfinite().all() for tensor in loaded.values())
     assert not network.training
+
+
+def test_arrays_of_any_layout_and_type_are_loaded(card: Card, random_tensors: dict[str, np.ndarray]) -> None:
+    arrays = {name: array.astype(np.float16) for name, array in random_tensors.items()}
+    expected = {name: array.astype(np.float32) for name, array in arrays.items()}
+    turned, swapped, locked, *_ = (name for name, array in arrays.items() if array.ndim == 5)
+    arrays[turned] = np.asfortranarray(arrays[turned])
+    arrays[swapped] = arrays[swapped].astype(">f8")
+    arrays[locked].flags.writeable = False
+    counters = {"conv_1a.norm.num_batches_tracked": np.array(7)}
+    network = load_network(card, arrays | counters)
+    loaded = network.state_dict()
+    assert all(np.array_equal(loaded[name].numpy(), array) for name, array in expected.items())
+    assert all(tensor.is_contiguous() for tensor in loaded.values())
+    assert all(tensor == 0 for name, tensor in loaded.items() if name not in expected)
+    assert {tensor.device.type for tensor in (*network.parameters(), *network.buffers())} == {"cpu"}
+
+
+def test_the_inference_form_leaves_the_arrays_as_they_are(card: Card, random_tensors: dict[str, np.ndarray]) -> None:
+    before = {name: array.copy() for name, array in random_tensors.items()}
+    network = load_network(card, random_tensors)
+    inference_form(network, torch.device("cpu"), torch.float32)
+    assert all(np.array_equal(random_tensors[name], array) for name, array in before.items())
 
 
 def test_a_card_gets_no_memory_that_its_file_has_no_tensors_for(random_tensors: dict[str, np.ndarray]) -> None:

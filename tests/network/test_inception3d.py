@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from nlvid_cli.card.architecture import Head, InceptionArchitecture
 from nlvid_cli.card.card import Card
 from nlvid_cli.errors import InputShapeError
-from nlvid_cli.network import build_network
+from nlvid_cli.network.build import build_network
 from nlvid_cli.network.inception3d import InceptionI3d, SamePadConv3d, SamePadMaxPool3d, same_padding
 from nlvid_cli.network.units import ConvNorm
 

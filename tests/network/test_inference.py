@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from nlvid_cli.card.card import Card
-from nlvid_cli.network import build_network, load_weights
+from nlvid_cli.network.build import build_network, load_weights
 from nlvid_cli.network.inception3d import SamePadMaxPool3d
 from nlvid_cli.network.inference import SeparableMaxPool3d, inference_form
 

@@ -10,7 +10,7 @@ from nlvid_cli.card.architecture import InceptionArchitecture
 from nlvid_cli.card.card import Card
 from nlvid_cli.card.manifest import label_names
 from nlvid_cli.errors import CheckpointMismatch, UnknownName, UsageError
-from nlvid_cli.network import build_network, load_weights
+from nlvid_cli.network.build import build_network, load_weights
 from nlvid_cli.training.model import SMALL, Base, make_trainee, nonlocal_places
 from nlvid_cli.training.recipe import RECIPES
 from nlvid_cli.training.run import find_base
