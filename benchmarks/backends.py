@@ -1,13 +1,15 @@
-"""Which backend is faster here, and how much memory does each take?
+"""Compare the backends: time per view, time until the first scores, and peak memory.
 
-    python benchmarks/backends.py [--model i3d --model nl-i3d-r50 --model tiny] [--video clip.mp4] [--rounds 3]
+    python benchmarks/backends.py [--model i3d --model nl-i3d-r50 --model tiny] [--video clip.mp4] [--rounds 3] [--tiny]
 
-Each form of each model lives in a process of its own, which makes it ready and computes as many views as it likes to
-have at once, to warm up; then all of them do so ``rounds`` times in turn. Told are the time until the first scores
-(imports, loading, first views), the median time per view after that, and the largest resident memory of the process.
+Each form of a model runs in a process of its own. It loads and computes one batch of views to warm up; then the forms
+take turns for ``rounds`` rounds. The table shows the median time per view, the time until the first scores (imports,
+loading, first batch) and the peak resident memory.
+
 ``nl-i3d-r50`` is the ResNet-50 I3D with 5 non-local blocks on 32 frames, with random weights. int8 is calibrated on the
-video, and left out without one. ``torch compiled`` is ``torch.compile`` of the inference form in fp32, which needs a
-C++ compiler on CPUs.
+video, if one is given, and on clips of random blocks. A form that cannot be exported or does not run here has a row
+that says why. ``torch compiled`` is ``torch.compile`` of the inference form in fp32 and needs a C++ compiler on CPUs.
+``--tiny`` runs a very small network once and leaves ``torch compiled`` out.
 """
 
 from __future__ import annotations
@@ -24,33 +26,37 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import av
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from nlvid_cli.backends.choose import seconds_per_view
-from nlvid_cli.card.manifest import find_card, is_known
+from nlvid_cli.card.manifest import find_card
+from nlvid_cli.errors import ReferenceMismatch
 from nlvid_cli.models.fetch import fetch
 
 FORMS = ("torch fp32", "torch auto", "torch compiled", "onnx fp32", "onnx int8")
+RANDOM, SMALL = "nl-i3d-r50", "small"
+"""Models with random weights; :data:`SMALL` is for ``--tiny``."""
 
 
 def weights_of(model: str, folder: Path) -> Path:
-    """The file of a model, made of random weights if it is not one of the manifest's."""
-    if model != "nl-i3d-r50":
+    """The file of a named model, or a file of random weights for the two that only benchmarks have."""
+    if model not in (RANDOM, SMALL):
         return fetch(find_card(model))
     from network import nonlocal_i3d
 
     from nlvid_cli.models.model_file import write_checkpoint
 
-    card, tensors = nonlocal_i3d()
-    path = folder / "nl-i3d-r50.safetensors"
-    tensors = {name: array for name, array in tensors.items() if "num_batches" not in name}
+    card, tensors = nonlocal_i3d(tiny=model == SMALL)
+    path = folder / f"{model}.safetensors"
     write_checkpoint(path, replace(card, name=model, aliases=(), sources=()), tensors)
     return path
 
 
 def child(form: str, file: str, device: str) -> None:
-    """Make one form of a model ready and compute a view; then one more for each line on stdin. Tells each in JSON."""
+    """Load one form of a model and compute views; then again for each line on stdin. Reports each time as JSON."""
     from nlvid_cli.recognize.recognizer import load
 
     started = time.perf_counter()
@@ -60,7 +66,7 @@ def child(form: str, file: str, device: str) -> None:
     if form == "torch compiled":
         import torch
 
-        torch._dynamo.config.recompile_limit = 256  # the blocks of a network share their code
+        torch._dynamo.config.recompile_limit = 256  # all blocks of a network share their code
         recognizer.backend._network = torch.compile(recognizer.backend._network)  # type: ignore[attr-defined]
     seconds_per_view(recognizer.backend, recognizer.card, 1)
     ready = time.perf_counter() - started
@@ -72,7 +78,7 @@ def child(form: str, file: str, device: str) -> None:
 
 
 def peak_bytes() -> int:
-    """Largest resident memory of this process so far; on Linux without that of the process that started it."""
+    """Peak resident memory of this process; on Linux without that of its parent."""
     status = Path("/proc/self/status")
     if status.is_file():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -81,7 +87,7 @@ def peak_bytes() -> int:
 
 
 class Form:
-    """One form of a model, in a process of its own, which waits between its views."""
+    """One form of a model, in a process of its own that waits between views."""
 
     def __init__(self, name: str, file: Path, device: str) -> None:
         self.name, self.file = name, file
@@ -101,7 +107,7 @@ class Form:
         self.peak_bytes = answer["peak_bytes"]
 
     def close(self) -> None:
-        """Let the process end."""
+        """End the process."""
         self._process.communicate()
 
     def _answer(self) -> dict[str, Any]:
@@ -110,21 +116,47 @@ class Form:
         return dict(json.loads(line)) if line else {}
 
 
-def forms_of(model: str, video: Path | None, folder: Path, device: str) -> dict[str, Path]:
-    """The file of each form of a model; the ONNX ones are exported now."""
+def forms_of(model: str, video: Path | None, folder: Path, device: str) -> tuple[dict[str, Path], dict[str, str]]:
+    """Export a model to ONNX, and return the file of each form and the reason for each form without a file."""
     from nlvid_cli.onnx_export import export_onnx
 
     weights = weights_of(model, folder)
     files = {form: weights for form in FORMS if form.startswith("torch")}
+    if model == SMALL:
+        del files["torch compiled"]
     files["onnx fp32"] = export_onnx(weights, folder / f"{model}.onnx", device=device).path
+    int8, calibrate = folder / f"{model}-int8.onnx", made_clips(folder)
     if video is not None:
-        int8 = folder / f"{model}-int8.onnx"
-        files["onnx int8"] = export_onnx(weights, int8, precision="int8", calibrate=[video], device=device).path
-    return files
+        calibrate.insert(0, video)
+    try:
+        files["onnx int8"] = export_onnx(weights, int8, precision="int8", calibrate=calibrate, device=device).path
+    except ReferenceMismatch as error:
+        return files, {"onnx int8": str(error)}
+    return files, {}
 
 
-def report(model: str, files: dict[str, Path], device: str, rounds: int) -> Table:
-    """Make all forms ready, one after the other; then time them in turn, so that a busy machine is busy for all."""
+def made_clips(folder: Path) -> list[Path]:
+    """Four short videos of random blocks, fine to coarse, for the calibration of int8.
+
+    A single video of a few seconds gives ranges that are too small for the check of the exported file.
+    """
+    paths = [folder / f"blocks-{side}.mp4" for side in (8, 16, 32, 64)]
+    for path, side in zip(paths, (8, 16, 32, 64), strict=True):
+        rng = np.random.default_rng(side)
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 320, 256, "yuv420p"
+            for number in range(64):
+                if number % 8 == 0:
+                    blocks = rng.integers(0, 256, (256 // side, 320 // side, 3), np.uint8)
+                picture = blocks.repeat(side, axis=0).repeat(side, axis=1)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode(None))
+    return paths
+
+
+def report(model: str, files: dict[str, Path], missing: dict[str, str], device: str, rounds: int) -> Table:
+    """Load all forms, one after the other; then time them in turn, so that a busy machine is busy for all."""
     forms = [Form(name, file, device) for name, file in files.items()]
     running = [form for form in forms if form.facts]
     for _ in range(rounds):
@@ -149,6 +181,8 @@ def report(model: str, files: dict[str, Path], device: str, rounds: int) -> Tabl
             f"{form.peak_bytes / 1e6:.0f}",
             f"{form.file.stat().st_size / 1e6:.0f}",
         )
+    for name, reason in missing.items():
+        table.add_row(name, f"no file: {reason}")
     return table
 
 
@@ -157,16 +191,19 @@ def main() -> None:
         child(*sys.argv[2:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", action="append", help="Default: i3d, nl-i3d-r50, and tiny where it is known.")
+    parser.add_argument("--model", action="append", help="Repeatable. Default: i3d, nl-i3d-r50, tiny.")
     parser.add_argument("--video", type=Path)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tiny", action="store_true", help="A very small network, one round.")
     arguments = parser.parse_args()
-    models = arguments.model or ["i3d", "nl-i3d-r50", *(["tiny"] if is_known("tiny") else [])]
+    if arguments.tiny:
+        arguments.model, arguments.rounds = [SMALL], 1
+    models = arguments.model or ["i3d", RANDOM, "tiny"]
     with tempfile.TemporaryDirectory() as folder:
         for model in models:
-            files = forms_of(model, arguments.video, Path(folder), arguments.device)
-            Console(width=140).print(report(model, files, arguments.device, arguments.rounds))
+            files, missing = forms_of(model, arguments.video, Path(folder), arguments.device)
+            Console(width=140).print(report(model, files, missing, arguments.device, arguments.rounds))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How long does the conversion of a Caffe2 file take, next to reading and writing its bytes, and how much memory?
+"""Measure the time and memory of converting a Caffe2 file, against reading and writing its bytes.
 
-    python benchmarks/convert.py [--rounds 7] [--folder DIR]
+    python benchmarks/convert.py [--rounds 7] [--folder DIR] [--tiny]
 
-The file has the tensors of the ResNet-50 I3D with 5 non-local blocks, random, and the optimiser's momentum of as many
-of them as make about 210 MB. Reading the bytes, writing them, and fsync take turns with the conversion, in one process.
-Memory is what the peak of a child process grows by after its imports: once for ``convert``, and once for reading the
-bytes alone, for comparison.
+The file holds random tensors of the ResNet-50 I3D with 5 non-local blocks, and enough of the optimiser's momentum to
+make about 210 MB. Conversion takes turns with a plain copy (read, write, fsync) in one process. Memory is the growth of
+a child process's peak after its imports, for the conversion and for the copy. ``--tiny`` leaves the momentum out and
+converts once.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def caffe2_name(name: str) -> str:
 
 
 class Python2Pickler(pickle._Pickler):
-    """Writes the bytes of arrays as Python 2 did, which reads other than what Python 3 writes."""
+    """Writes the bytes of arrays as Python 2 did; Python 3 writes them differently."""
 
     def _save_byte_string(self, value: bytes) -> None:
         self.write(pickle.BINSTRING + struct.pack("<i", len(value)) + value)  # type: ignore[attr-defined]
@@ -65,14 +65,14 @@ class Python2Pickler(pickle._Pickler):
     dispatch: ClassVar[dict[type, Callable[..., None]]] = {**pickle._Pickler.dispatch, bytes: _save_byte_string}
 
 
-def write_caffe2_file(path: Path) -> int:
-    """A checkpoint for :data:`MODEL`; gives its size in bytes."""
+def write_caffe2_file(path: Path, momentum_bytes: int) -> int:
+    """Write a checkpoint for :data:`MODEL`, and return its size in bytes."""
     torch.manual_seed(0)
     network = build_network(find_card(MODEL))
     blobs = {caffe2_name(name): tensor.numpy() for name, tensor in network.state_dict().items() if tensor.ndim}
     momentum = 0
     for name, blob in list(blobs.items()):
-        if momentum < MOMENTUM_BYTES:
+        if momentum < momentum_bytes:
             blobs[f"{name}_momentum"] = blob.copy()
             momentum += blob.nbytes
     blobs["lr"] = np.float32(1e-4).reshape(1)
@@ -82,7 +82,7 @@ def write_caffe2_file(path: Path) -> int:
 
 
 def copy_bytes(source: Path, target: Path) -> None:
-    """Read it all, write it all, and have it on the disk."""
+    """Copy a file and wait until it is on the disk."""
     data = source.read_bytes()
     with target.open("wb") as file:
         file.write(data)
@@ -98,7 +98,7 @@ TASKS = {"read, write, fsync": copy_bytes, "convert": convert_file}
 
 
 def peak_growth_bytes(task: str, source: Path, target: Path) -> int:
-    """Growth of the peak memory of a child process that carries out the task."""
+    """Growth of the peak memory of a child process that does the task."""
     command = [sys.executable, __file__, "--task", task, "--folder", str(source.parent)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     target.unlink()
@@ -106,21 +106,21 @@ def peak_growth_bytes(task: str, source: Path, target: Path) -> int:
 
 
 def measure_growth(task: str, folder: Path) -> None:
-    """What :func:`peak_growth_bytes` runs."""
+    """Do a task and print the growth of the peak; this is the child process of :func:`peak_growth_bytes`."""
     before = peak_bytes()
     TASKS[task](folder / "source.pkl", folder / "target.safetensors")
     print(peak_bytes() - before)
 
 
 def peak_bytes() -> int:
-    """The largest resident memory of this process so far; ``getrusage`` would count its parent's too."""
+    """Peak resident memory of this process. ``getrusage`` would include its parent's."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def compare(folder: Path, rounds: int) -> None:
+def compare(folder: Path, rounds: int, momentum_bytes: int) -> None:
     source, target = folder / "source.pkl", folder / "target.safetensors"
-    size = write_caffe2_file(source)
+    size = write_caffe2_file(source, momentum_bytes)
     seconds: dict[str, list[float]] = {task: [] for task in TASKS}
     for _ in range(rounds):
         for name, task in TASKS.items():
@@ -137,20 +137,24 @@ def compare(folder: Path, rounds: int) -> None:
         growth = peak_growth_bytes(name, source, target) / size
         span = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         table.add_row(name, f"{median(times):.3f}", span, f"{growth:.2f}")
-    Console().print(table)
+    Console(width=140).print(table)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--folder", type=Path, help="where the files lie meanwhile")
+    parser.add_argument("--folder", type=Path, help="Folder for the temporary files.")
+    parser.add_argument("--tiny", action="store_true", help="Convert a smaller file once.")
     parser.add_argument("--task", choices=TASKS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.task:
         measure_growth(arguments.task, arguments.folder)
         return
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        compare(Path(folder), arguments.rounds)
+        if arguments.tiny:
+            compare(Path(folder), rounds=1, momentum_bytes=0)
+        else:
+            compare(Path(folder), arguments.rounds, MOMENTUM_BYTES)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Reading the sampled frames of a long video: nlvid against TorchCodec, and ten minutes against one.
+"""Time the reading of sampled frames: nlvid against TorchCodec, and ten minutes of video against one.
 
-    python benchmarks/decoding.py [--cache FOLDER] [--repeats N]
+    python benchmarks/decoding.py [--cache FOLDER] [--repeats N] [--tiny]
 
-Makes a 10-minute and a 1-minute 1080p H.264 video (30 frames a second, a key frame every 250; the ten minutes are the
-one minute ten times), samples 10 clips of 32 frames, step 2, short side 256, from each, and prints one table. Runs take
-turns, so that whatever else the machine does hits all alike; figures are medians. TorchCodec needs FFmpeg's shared
-libraries on the machine; without them its rows are left out.
+The script makes a 1-minute and a 10-minute 1080p H.264 video (30 frames per second, a key frame every 250 frames; the
+long one is the short one ten times) and reads 10 clips of 32 frames, step 2, short side 256, from each. Runs take
+turns, so other work on the machine affects all alike; figures are medians. TorchCodec needs FFmpeg's shared libraries;
+without them its rows are left out. ``--tiny`` uses videos of 3 and 30 seconds, 640 x 360.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,19 +32,38 @@ from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.sample import sample
 
-WIDTH, HEIGHT, RATE, GOP, SECONDS, COPIES = 1920, 1080, 30, 250, 60, 10
+RATE, GOP, COPIES = 30, 250, 10
 SAMPLING = Sampling(frames=32, step=2, clips=10, clip_starts="ends", short_video="loop")
 SHORT_SIDE = 256
 TORCHCODEC_THREADS = (1, 2, 0)
 
 
+@dataclass(frozen=True)
+class Film:
+    """Size and length of the short video; the long one is :data:`COPIES` times as long."""
+
+    width: int
+    height: int
+    seconds: int
+
+    @property
+    def name(self) -> str:
+        """For the name of a file."""
+        return f"{self.width}x{self.height}_{self.seconds}s"
+
+
+FULL = Film(1920, 1080, 60)
+TINY = Film(640, 360, 3)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", type=Path, help="folder that keeps the made videos (default: a temporary one)")
+    parser.add_argument("--cache", type=Path, help="Folder that keeps the videos. Default: a temporary one.")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--tiny", action="store_true", help="Small, short videos, read once.")
     parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.peak:  # in a process of its own, see peak_mib
+    if arguments.peak:  # the child process of peak_mib
         read_by_nlvid(arguments.peak)
         print(
             next(
@@ -56,14 +76,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.cache or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        compare(*make_videos(folder), arguments.repeats)
+        if arguments.tiny:
+            compare(*make_videos(folder, TINY), repeats=1)
+        else:
+            compare(*make_videos(folder, FULL), arguments.repeats)
 
 
 def compare(long: Path, short: Path, repeats: int) -> None:
     """Time all readers in turn and print the table."""
     readers: dict[str, Callable[[], object]] = {
-        "nlvid, 10 minutes": lambda: read_by_nlvid(long),
-        "nlvid, 1 minute": lambda: read_by_nlvid(short),
+        "nlvid, long": lambda: read_by_nlvid(long),
+        "nlvid, short": lambda: read_by_nlvid(short),
     }
     readers |= torchcodec_readers(long)
     seconds: dict[str, list[float]] = {name: [] for name in readers}
@@ -73,7 +96,7 @@ def compare(long: Path, short: Path, repeats: int) -> None:
             reader()
             seconds[name].append(time.perf_counter() - begin)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    base = medians["nlvid, 10 minutes"]
+    base = medians["nlvid, long"]
     print(f"{'10 clips x 32 frames, step 2, short side 256':46} {'seconds':>8} {'ratio':>6} {'range':>13}")
     for name, median in medians.items():
         extent = f"{min(seconds[name]):.2f}-{max(seconds[name]):.2f}"
@@ -81,21 +104,22 @@ def compare(long: Path, short: Path, repeats: int) -> None:
     rivals = [median for name, median in medians.items() if name.startswith("torchcodec")]
     if rivals:
         print(f"nlvid is {min(rivals) / base:.2f} times as fast as TorchCodec at its best")
-    print(f"10 minutes take {base / medians['nlvid, 1 minute']:.2f} times as long as 1 minute")
-    print(f"peak memory: {peak_mib(long):.0f} MiB for 10 minutes, {peak_mib(short):.0f} MiB for 1 minute")
+    print(f"the long video ({COPIES} times the short one) takes {base / medians['nlvid, short']:.2f} times as long")
+    print(f"peak memory: {peak_mib(long):.0f} MiB for the long one, {peak_mib(short):.0f} MiB for the short one")
 
 
 def read_by_nlvid(path: Path) -> Pixels:
-    """The whole way from a path to frames."""
+    """Read the sampled frames, from the path on."""
     info = probe(path)
     return read_frames(info, sample(info, SAMPLING).frame_numbers, SHORT_SIDE).frames
 
 
 def torchcodec_readers(path: Path) -> dict[str, Callable[[], object]]:
-    """TorchCodec's exact mode, all frames in one call, resized inside the decoder, for some numbers of threads."""
+    """TorchCodec in exact mode: all frames in one call, resized inside the decoder, with several numbers of threads."""
     try:
         decoders = importlib.import_module("torchcodec.decoders")
         transforms = importlib.import_module("torchcodec.transforms")
+        decoders.VideoDecoder(path)  # loads FFmpeg's libraries
     except (ImportError, OSError, RuntimeError) as error:
         print(f"without TorchCodec: {str(error).splitlines()[0]}")
         return {}
@@ -109,41 +133,41 @@ def torchcodec_readers(path: Path) -> dict[str, Callable[[], object]]:
         return decoder.get_frames_at(numbers).data
 
     return {
-        f"torchcodec, 10 minutes, {threads or 'automatic'} thread(s)": lambda threads=threads: read(threads)  # type: ignore[misc]
+        f"torchcodec, long, {threads or 'automatic'} thread(s)": lambda threads=threads: read(threads)  # type: ignore[misc]
         for threads in TORCHCODEC_THREADS
     }
 
 
 def peak_mib(path: Path) -> float:
-    """Largest resident size of a process that reads ``path`` once (Linux only; ``ru_maxrss`` would be the parent's)."""
+    """Peak resident memory of a process that reads ``path`` once (Linux; ``ru_maxrss`` would include the parent's)."""
     command = [sys.executable, __file__, "--peak", str(path)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / 1024
 
 
-def make_videos(folder: Path) -> tuple[Path, Path]:
-    """The 10-minute and the 1-minute video, made now unless they are there."""
-    long, short = folder / "10_minutes.mp4", folder / "1_minute.mp4"
+def make_videos(folder: Path, film: Film) -> tuple[Path, Path]:
+    """The long and the short video; made now if they are missing."""
+    long, short = folder / f"{film.name}_long.mp4", folder / f"{film.name}.mp4"
     if not short.exists():
-        encode_minute(short.with_suffix(".part.mp4"))
+        encode(short.with_suffix(".part.mp4"), film)
         short.with_suffix(".part.mp4").rename(short)
     if not long.exists():
-        repeat(short, long.with_suffix(".part.mp4"), COPIES)
+        repeat(short, long.with_suffix(".part.mp4"), film.seconds)
         long.with_suffix(".part.mp4").rename(long)
     return long, short
 
 
-def encode_minute(path: Path) -> None:
-    """A camera that pans over a textured scene with moving things in front, and film grain."""
+def encode(path: Path, film: Film) -> None:
+    """Encode a camera that pans over a textured scene with moving things in front, and film grain."""
     rng = np.random.default_rng(0)
-    scene = texture(rng, WIDTH + 1024, HEIGHT + 512)
-    thing = texture(rng, 400, 400)
-    grain = rng.integers(0, 9, (6, HEIGHT, WIDTH), np.uint8)
+    scene = texture(rng, film.width + 1024, film.height + 512)
+    thing = texture(rng, film.width // 5, film.width // 5)
+    grain = rng.integers(0, 9, (6, film.height, film.width), np.uint8)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = film.width, film.height, "yuv420p"
         stream.options = {"preset": "veryfast", "crf": "23", "g": str(GOP), "sc_threshold": "0"}
-        planes = np.empty((HEIGHT * 3 // 2, WIDTH), np.uint8)
-        for number in range(RATE * SECONDS):
+        planes = np.empty((film.height * 3 // 2, film.width), np.uint8)
+        for number in range(RATE * film.seconds):
             paint(planes, number, scene, thing, grain[number % len(grain)])
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, RATE)
@@ -164,31 +188,33 @@ def texture(rng: np.random.Generator, width: int, height: int) -> NDArray[np.uin
 def paint(
     planes: NDArray[np.uint8], number: int, scene: NDArray[np.uint8], thing: NDArray[np.uint8], grain: NDArray[np.uint8]
 ) -> None:
-    """Frame ``number`` as Y, U and V planes below each other, in place."""
+    """Write frame ``number`` into ``planes``: Y, U and V below each other."""
+    width, height = planes.shape[1], planes.shape[0] * 2 // 3
+    side = len(thing)
     left = int(512 + 400 * np.sin(number / 90)) & ~1
     top = int(256 + 200 * np.sin(number / 57)) & ~1
-    luma = planes[:HEIGHT]
-    luma[:] = scene[top : top + HEIGHT, left : left + WIDTH]
+    luma = planes[:height]
+    luma[:] = scene[top : top + height, left : left + width]
     for place in range(3):
-        x = int((WIDTH - 400) * (0.5 + 0.5 * np.sin(number / (20 + 9 * place) + place)))
-        y = int((HEIGHT - 400) * (0.5 + 0.5 * np.cos(number / (31 - 5 * place) + place)))
-        luma[y : y + 400, x : x + 400] = thing
-    chroma = planes[HEIGHT:].reshape(2, HEIGHT // 2, WIDTH // 2)
+        x = int((width - side) * (0.5 + 0.5 * np.sin(number / (20 + 9 * place) + place)))
+        y = int((height - side) * (0.5 + 0.5 * np.cos(number / (31 - 5 * place) + place)))
+        luma[y : y + side, x : x + side] = thing
+    chroma = planes[height:].reshape(2, height // 2, width // 2)
     chroma[0] = luma[::2, ::2] // 2 + 64
     chroma[1] = 192 - luma[::2, ::2] // 2
     luma += grain
 
 
-def repeat(source: Path, target: Path, copies: int) -> None:
-    """The packets of a video several times in a row, with shifted time stamps."""
+def repeat(source: Path, target: Path, seconds: int) -> None:
+    """Write the packets of a video :data:`COPIES` times in a row, with shifted time stamps."""
     with av.open(str(source)) as old, av.open(str(target), "w") as new:
         stream = old.streams.video[0]
         copy = new.add_stream_from_template(stream)
         packets = [packet for packet in old.demux(stream) if packet.size]
         stamps = [(packet.pts or 0, packet.dts or 0) for packet in packets]
         unit = stream.time_base or Fraction(1, RATE)
-        for turn in range(copies):
-            shift = turn * int(SECONDS / unit)
+        for turn in range(COPIES):
+            shift = turn * int(seconds / unit)
             for packet, (pts, dts) in zip(packets, stamps, strict=True):
                 packet.stream, packet.time_base = copy, unit
                 packet.pts, packet.dts = pts + shift, dts + shift

@@ -1,20 +1,19 @@
-"""Labelling a folder: against its own stages alone, against classify in a shell loop, and against another program.
+"""Time `nlvid label` against its own stages, a shell loop of `nlvid classify`, and another library.
 
-    python benchmarks/label.py VIDEO... [--model tiny] [--videos 200] [--loop 5] [--memory] [--transformers]
+    python benchmarks/label.py VIDEO... [--model tiny] [--videos 200] [--loop 5] [--memory] [--transformers] [--tiny]
 
-Fills a folder with copies of the given videos and prints, in videos per second:
+The script fills a folder with copies of the given videos and prints videos per second of:
 
-- decode alone: the same processes, and a network that does nothing;
-- network alone: the same network on one video after another, decoded before, in one thread;
-- label: the pipeline of `nlvid label`, without the start of the program; also as a share of the slower of these two,
-  and of what both leave where they share all processors: 1 / (1 / decode + 1 / network);
+- decode alone: the same decoding processes with a network that does nothing;
+- network alone: the same network on one decoded video after another, in one thread;
+- label: the pipeline of `nlvid label`, without the start of the program; also as a share of the slower stage, and of
+  what both stages leave when they share all processors: 1 / (1 / decode + 1 / network);
 - a shell loop of `nlvid classify`, one process per video;
-- with --transformers the `video-classification` pipeline of that library, with a small VideoMAE of random weights
-  (16 frames of 112 x 112, one clip, two layers). It does less per video: one clip instead of ten, the first frames that
-  fit instead of a protocol, and nothing is kept of a run that ends early.
+- with --transformers, the `video-classification` pipeline of that library with a small VideoMAE of random weights
+  (16 frames of 112 x 112, one clip, two layers). It does less per video: one clip instead of ten, and no protocol.
 
-With --memory it labels 100 and 1,000 videos, each in a process of its own, and prints the peak of the memory that
-is its own and its processes'.
+--memory labels 100 and then 1,000 videos, each run in a process of its own, and prints the peak memory of the run and
+its decoding processes. --tiny makes a short clip and labels four copies of it; no VIDEO is needed.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 import nlvid_cli
@@ -47,26 +47,31 @@ TURNS = 4
 
 
 class Nothing:
-    """A network that takes no time."""
+    """A network that does nothing."""
 
     views_at_once = 1
 
     def look(self, views: Array) -> Array:
-        """Zeros."""
+        """Return zeros."""
         return np.zeros((len(views), 1), np.float32)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("video", type=Path, nargs="+")
+    parser.add_argument("video", type=Path, nargs="*")
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--videos", type=int, default=200)
-    parser.add_argument("--loop", type=int, default=5, help="videos in the shell loop")
+    parser.add_argument("--loop", type=int, default=5, help="Number of videos in the shell loop.")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--transformers", action="store_true")
+    parser.add_argument("--tiny", action="store_true", help="Four copies of a short made clip.")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
+        if arguments.tiny:
+            arguments.video, arguments.videos, arguments.loop = [make_video(Path(temporary, "made.mp4"))], TURNS, 1
+        if not arguments.video:
+            parser.error("name at least one video")
         if arguments.memory:
             for count in MEMORY_COUNTS:
                 folder = fill(Path(temporary, str(count)), arguments.video, count)
@@ -77,7 +82,7 @@ def main() -> None:
 
 
 def compare(paths: list[Path], arguments: argparse.Namespace) -> None:
-    """Measure all and print the table."""
+    """Measure everything and print the table."""
     recognizer = nlvid_cli.load(arguments.model)
     limits = Limits(workers=arguments.workers)
     print(f"{recognizer.card.name}, {recognizer.backend.precision} on {recognizer.backend.device}, {len(paths)} videos")
@@ -102,7 +107,7 @@ def compare(paths: list[Path], arguments: argparse.Namespace) -> None:
 
 
 def in_turns(stages: dict[str, tuple[list[Path], Callable[[list[Path]], None]]]) -> list[float]:
-    """Videos per second of each, in parts that take turns, so that whatever else the machine does hits all alike."""
+    """Measure videos per second of each stage. Stages take turns, so other work on the machine affects all alike."""
     seconds = dict.fromkeys(stages, 0.0)
     for turn in range(TURNS):
         for name, (paths, work) in stages.items():
@@ -116,7 +121,7 @@ def in_turns(stages: dict[str, tuple[list[Path], Callable[[list[Path]], None]]])
 
 
 def tell(name: str, videos: int, work: Callable[[], object]) -> float:
-    """Do the work once, print and return videos per second."""
+    """Do the work once; print and return videos per second."""
     began = time.perf_counter()
     work()
     rate = videos / (time.perf_counter() - began)
@@ -125,7 +130,7 @@ def tell(name: str, videos: int, work: Callable[[], object]) -> float:
 
 
 def run(recognizer: Recognizer, paths: list[Path], limits: Limits, network: bool = True) -> None:
-    """All videos through the pipeline."""
+    """Send all videos through the pipeline."""
     card = recognizer.card
     pipeline = recognizer.pipeline(limits)
     if not network:
@@ -135,19 +140,19 @@ def run(recognizer: Recognizer, paths: list[Path], limits: Limits, network: bool
 
 
 def classify_each(command: list[str], paths: list[Path]) -> None:
-    """A process for each video, as in a shell loop."""
+    """Run one process per video, as a shell loop does."""
     for path in paths:
         subprocess.run([*command, path], check=True, stdout=subprocess.DEVNULL)
 
 
 def look(recognizer: Recognizer, decoded: dict[Path, tuple[Pixels, ClipTable]]) -> None:
-    """The network on all clips of videos."""
+    """Run the network on all clips of decoded videos."""
     for path, clips in decoded.items():
         recognizer.look_at(Segment(path), *clips, Answer())
 
 
 def try_each(pipeline: Callable[[str], object], paths: list[Path]) -> None:
-    """Tell how many it cannot do."""
+    """Try each video and print how many failed."""
     failed = 0
     for path in paths:
         try:
@@ -158,7 +163,7 @@ def try_each(pipeline: Callable[[str], object], paths: list[Path]) -> None:
 
 
 def other_pipeline() -> Callable[[str], object]:
-    """The pipeline of transformers, with a small model of its own."""
+    """Make the pipeline of transformers with a small random model."""
     import torch
     from transformers import VideoClassificationPipeline, VideoMAEConfig, VideoMAEForVideoClassification
     from transformers import VideoMAEImageProcessor as Processor
@@ -174,8 +179,22 @@ def other_pipeline() -> Callable[[str], object]:
     return pipeline
 
 
+def make_video(path: Path) -> Path:
+    """Encode a second of moving stripes."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(25):
+            rows, columns = np.mgrid[:120, :160]
+            picture = np.stack([rows * 2 + number * 8, columns * 2, rows + columns], axis=-1) % 256
+            frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
 def fill(folder: Path, videos: list[Path], count: int) -> Path:
-    """A folder of ``count`` copies."""
+    """Fill a folder with ``count`` copies."""
     folder.mkdir(parents=True)
     for number in range(count):
         source = videos[number % len(videos)]
@@ -184,7 +203,7 @@ def fill(folder: Path, videos: list[Path], count: int) -> Path:
 
 
 def peak_mib(folder: Path, model: str) -> float:
-    """Peak of the memory of a run and its processes."""
+    """Peak memory of a run and its decoding processes."""
     output = folder.with_suffix(".jsonl")
     command = [sys.executable, "-m", "nlvid_cli", "label", str(folder), "-o", str(output), "-m", model]
     with subprocess.Popen(command) as process, watched(process.pid) as peaks:
@@ -197,7 +216,7 @@ def peak_mib(folder: Path, model: str) -> float:
 
 @contextmanager
 def watched(pid: int) -> Iterator[list[float]]:
-    """Memory of a process and its children in MiB, twice a second."""
+    """Sample the memory of a process and its children in MiB, twice a second."""
     found = [0.0]
     over = threading.Event()
 
@@ -218,7 +237,7 @@ def watched(pid: int) -> Iterator[list[float]]:
 
 
 def own_mib(pid: int) -> float:
-    """Memory of a process that is not pages of files, which other processes may share."""
+    """Memory of a process without pages of files, which processes may share."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:"))) / 1024
 

@@ -1,10 +1,11 @@
-"""How much faster is the network in its inference form than a plain forward pass, and how far are the scores off?
+"""Time the inference form of a network against a plain forward pass, and compare the scores.
 
-    python benchmarks/network.py [--model i3d | nl-i3d-r50] [--video clip.mp4] [--rounds 5]
+    python benchmarks/network.py [--model i3d | nl-i3d-r50] [--video clip.mp4] [--rounds 5] [--tiny]
 
-Plain is what a reader of the paper would run: fp32, contiguous memory, batch norm as its own layer. All forms are
-timed in turn, round by round, so that a machine that gets slower or faster meanwhile does so for all of them.
-``nl-i3d-r50`` is the ResNet-50 I3D with 5 non-local blocks on 32 frames, with random weights.
+"Plain" is the network as the paper describes it: fp32, contiguous memory, batch norm as a layer of its own. The forms
+take turns, so a machine that gets slower or faster during the run does so for all of them. ``nl-i3d-r50`` is the
+ResNet-50 I3D with 5 non-local blocks on 32 frames, with random weights. ``--tiny`` runs a very small network of that
+kind once and takes seconds; its figures mean nothing.
 """
 
 from __future__ import annotations
@@ -41,8 +42,14 @@ def fetched(name: str) -> tuple[Card, dict[str, Array]]:
     return card, open_checkpoint(fetch(card))[1]
 
 
-def nonlocal_i3d() -> tuple[Card, dict[str, Array]]:
-    """The paper's table 1, inflated 3x1x1, with 5 blocks; batch norms count, the blocks do something."""
+def nonlocal_i3d(tiny: bool = False) -> tuple[Card, dict[str, Array]]:
+    """The network of the paper's table 1, inflated 3x1x1, with 5 non-local blocks and random weights.
+
+    Norms have random scales, so that the non-local blocks, which start as identities, change the outputs.
+
+    Args:
+        tiny: Make it much smaller: 6 residual blocks and 2 non-local ones, on 8 frames of 64 x 64.
+    """
     architecture = ResNetArchitecture(
         "resnet",
         (3, 4, 6, 3),
@@ -55,20 +62,41 @@ def nonlocal_i3d() -> tuple[Card, dict[str, Array]]:
     )
     card = replace(
         find_card("i3d"),
-        name="NL5 I3D R50, random weights",
+        name="NL5-I3D-R50 with random weights",
         architecture=architecture,
         sampling=Sampling(frames=32, step=2, clips=10, clip_starts="ends", short_video="loop"),
     )
+    if tiny:
+        card = smaller(card, architecture)
     torch.manual_seed(0)
     network = build_network(card)
     for name, tensor in network.state_dict().items():
         if "norm" in name and tensor.is_floating_point():
             tensor.uniform_(0.5, 1.0)
-    return card, {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return card, {name: tensor.numpy() for name, tensor in network.state_dict().items() if "num_batches" not in name}
+
+
+def smaller(card: Card, architecture: ResNetArchitecture) -> Card:
+    """The same kind of network with few, narrow layers and small clips."""
+    architecture = replace(
+        architecture,
+        blocks=(1, 2, 2, 1),
+        width=8,
+        inflate=((0,), (0,), (0,), (0,)),
+        head=Head("mean_of_softmax", (1, 2, 2)),
+        nonlocal_blocks=NonLocal(("res3.1", "res4.1")),
+    )
+    return replace(
+        card,
+        name="tiny NL2-I3D with random weights",
+        architecture=architecture,
+        sampling=replace(card.sampling, frames=8),
+        preprocess=replace(card.preprocess, short_side=72, crop=64),
+    )
 
 
 def plain(card: Card, tensors: dict[str, Array], device: str) -> Callable[[Array], Array]:
-    """The network as written, without its inference form."""
+    """The network as written: no folded norms, no other memory format."""
     network = build_network(card)
     load_weights(network, {name: torch.from_numpy(array) for name, array in tensors.items()}, card.name)
     network.to(device)
@@ -83,12 +111,12 @@ def plain(card: Card, tensors: dict[str, Array], device: str) -> Callable[[Array
 
 
 def scores_of(backend: TorchBackend) -> Callable[[Array], Array]:
-    """What the backend makes of clips."""
+    """The scores that a backend returns for clips."""
     return lambda clips: backend.outputs(clips).scores
 
 
 def one_clip(card: Card, video: Path | None) -> Array:
-    """The middle clip of the video, (1, 3, T, crop, crop); noise if there is no video."""
+    """The middle clip of the video, or noise without a video: (1, 3, T, crop, crop)."""
     card = card.with_views(clips=1, crops=1, step=None)
     if video is None:
         crop = card.preprocess.crop
@@ -98,8 +126,8 @@ def one_clip(card: Card, video: Path | None) -> Array:
     return preprocess(frames.frames, card.preprocess)
 
 
-def matmul_flops(dtype: torch.dtype, device: str, size: int = 2048) -> float:
-    """The machine's own limit: floating-point operations per second of a large matrix product."""
+def matmul_flops(dtype: torch.dtype, device: str, size: int) -> float:
+    """Floating-point operations per second of a large matrix product, which is the limit of the machine."""
     a = torch.randn(size, size, device=device).to(dtype)
     times = []
     for _ in range(8):
@@ -115,9 +143,13 @@ def main() -> None:
     parser.add_argument("--video", type=Path)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tiny", action="store_true", help="Run once with a very small network.")
     arguments = parser.parse_args()
+    if arguments.tiny:
+        arguments.model, arguments.rounds = "nl-i3d-r50", 1
 
-    card, tensors = nonlocal_i3d() if arguments.model == "nl-i3d-r50" else fetched(arguments.model)
+    random = arguments.model == "nl-i3d-r50"
+    card, tensors = nonlocal_i3d(arguments.tiny) if random else fetched(arguments.model)
     clips = one_clip(card, arguments.video)
     forms = {
         "plain fp32": plain(card, tensors, arguments.device),
@@ -142,7 +174,9 @@ def main() -> None:
         table.add_column(column, justify="left" if column == "form" else "right")
     reference = scores["plain fp32"]
     flops = 2 * summarise(card).multiply_adds
-    peaks = {name: matmul_flops(DTYPES[name], arguments.device) for name in dict.fromkeys(("fp32", auto.precision))}
+    size = 256 if arguments.tiny else 2048
+    precisions = dict.fromkeys(("fp32", auto.precision))
+    peaks = {name: matmul_flops(DTYPES[name], arguments.device, size) for name in precisions}
     for name, times in seconds.items():
         ratios = [p / t for p, t in zip(seconds["plain fp32"], times, strict=True)]
         same = set(np.argsort(-reference)[:5]) == set(np.argsort(-scores[name])[:5])
@@ -154,10 +188,10 @@ def main() -> None:
             "yes" if same else "no",
             f"{flops / median(times) / peaks[auto.precision if 'auto' in name else 'fp32']:.0%}",
         )
-    console = Console()
+    console = Console(width=140)
     console.print(table)
     for precision, peak in peaks.items():
-        console.print(f"matrix product of 2048 x 2048, {precision}: {peak / 1e9:.0f} GFLOP/s")
+        console.print(f"matrix product of {size} x {size}, {precision}: {peak / 1e9:.0f} GFLOP/s")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""The sums of the non-local block against the plain form, which builds the matrix of all pairs.
+"""Time and measure the sums of the non-local block against the plain form, which builds the matrix of all pairs.
 
-    python benchmarks/nonlocal_block.py [--device cpu] [--dtype fp32] [--rounds 5] [--memory]
+    python benchmarks/nonlocal_block.py [--device cpu] [--dtype fp32] [--rounds 6] [--tiny]
 
-For each pairwise function and the feature maps of published clips: the time of the plain form over the time of nlvid's,
-forward and in a training step, and the peak memory of both beyond inputs and outputs. Theta, phi and g are
-given, since both forms project alike. Runs take turns; ratios are medians.
+For each pairwise function and for the feature maps of published clips, the table shows the time of the plain form
+divided by the time of nlvid's, forward and in a training step, and the peak memory of both beyond inputs and outputs.
+Theta, phi and g are inputs, because both forms project alike. Runs take turns; ratios are medians. ``--tiny`` uses one
+small map.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ SIZES = {
     "res4 of 32x4 and 128x1 clips": (16 * 14 * 14, 16 * 7 * 7, 512),
     "res3 of 128x1 clips, no pool": (16 * 28 * 28, 16 * 28 * 28, 256),
 }
+TINY_SIZES = {"64 positions": (64, 16, 8)}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -51,7 +53,10 @@ def plain_concatenation(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Form:
-    """A pairwise function in both forms."""
+    """A pairwise function in both forms.
+
+    ``scalar_terms`` tells whether the function takes the scalars a and b in place of theta and phi.
+    """
 
     fast: Callable[..., Tensor]
     plain: Callable[..., Tensor]
@@ -66,7 +71,7 @@ FORMS = {
 
 
 def inputs(form: Form, size: tuple[int, int, int], dtype: torch.dtype, device: str) -> list[Tensor]:
-    """Theta, phi and g, or the scalar terms a and b and g; for a batch of one."""
+    """Theta, phi and g, or the scalar terms a and b, and g; a batch of one."""
     positions, keys, channels = size
     torch.manual_seed(0)
     shapes = [(1, positions), (1, keys)] if form.scalar_terms else [(1, positions, channels), (1, keys, channels)]
@@ -93,12 +98,12 @@ def seconds(form: Form, fast: bool, tensors: list[Tensor], training: bool) -> fl
 
 
 def median_ratio(form: Form, tensors: list[Tensor], training: bool, rounds: int) -> float:
-    """Plain over nlvid; who goes first alternates, since the second finds memory that the first left behind."""
+    """Time of the plain form over nlvid's. They take turns to go first: the second reuses memory of the first."""
     ratios = []
     for number in range(rounds + 1):
         spent = {fast: seconds(form, fast, tensors, training) for fast in (number % 2 == 0, number % 2 == 1)}
         ratios.append(spent[False] / spent[True])
-    return median(ratios[1:])  # the first was the warm-up
+    return median(ratios[1:])  # the first one warms up
 
 
 def peak_mb(form_name: str, fast: bool, size_name: str, arguments: argparse.Namespace) -> float:
@@ -112,7 +117,7 @@ def measure_peak(arguments: argparse.Namespace) -> float:
     form_name, size_name, which = arguments.peak
     form, device = FORMS[form_name], arguments.device
     warm_up = inputs(form, (64, 64, 8), DTYPES[arguments.dtype], device)
-    tensors = inputs(form, SIZES[size_name], DTYPES[arguments.dtype], device)
+    tensors = inputs(form, (SIZES | TINY_SIZES)[size_name], DTYPES[arguments.dtype], device)
     with torch.no_grad():
         run(form, which == "fast", warm_up)
         if device == "cuda":
@@ -121,7 +126,7 @@ def measure_peak(arguments: argparse.Namespace) -> float:
             y = run(form, which == "fast", tensors)
             extra = torch.cuda.max_memory_allocated() - before
         else:
-            Path("/proc/self/clear_refs").write_text("5")  # start the high-water mark anew (Linux)
+            Path("/proc/self/clear_refs").write_text("5")  # resets the peak (Linux)
             before = _status_bytes("VmRSS")
             y = run(form, which == "fast", tensors)
             extra = _status_bytes("VmHWM") - before
@@ -139,23 +144,29 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=DTYPES, default="fp32")
     parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--tiny", action="store_true", help="One small map, one round.")
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak:
         print(measure_peak(arguments))
         return
+    sizes = TINY_SIZES if arguments.tiny else SIZES
+    rounds = 1 if arguments.tiny else arguments.rounds
     table = Table(title=f"{arguments.device}, {arguments.dtype}: plain / nlvid")
     for column in ("map", "function", "forward", "training step", "extra memory, plain", "extra memory, nlvid"):
         table.add_column(column, justify="left" if column in ("map", "function") else "right")
-    for size_name, size in SIZES.items():
+    for size_name, size in sizes.items():
         for form_name, form in FORMS.items():
             tensors = inputs(form, size, DTYPES[arguments.dtype], arguments.device)
             cells = [size_name, form_name]
             for training in (False, True):
-                cells.append(f"{median_ratio(form, tensors, training, arguments.rounds):.2f}")
-            cells += [f"{peak_mb(form_name, fast, size_name, arguments):.0f} MB" for fast in (False, True)]
+                cells.append(f"{median_ratio(form, tensors, training, rounds):.2f}")
+            if arguments.tiny and form_name != "softmax":  # a new process for each takes seconds
+                cells += ["not measured"] * 2
+            else:
+                cells += [f"{peak_mb(form_name, fast, size_name, arguments):.0f} MB" for fast in (False, True)]
             table.add_row(*cells)
-    Console().print(table)
+    Console(width=140).print(table)
 
 
 if __name__ == "__main__":
