@@ -1,42 +1,69 @@
-"""The command line: a line per command, and the one place where errors become messages and exit statuses."""
+"""The command line: its commands, and the one place where errors become messages and exit statuses."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Annotated, Any, TextIO
 
 import typer
 
 from nlvid_cli._version import __version__
-from nlvid_cli.commands import models
 from nlvid_cli.commands.classify import classify
 from nlvid_cli.commands.doctor import doctor
 from nlvid_cli.commands.evaluate import evaluate
 from nlvid_cli.commands.export import export
 from nlvid_cli.commands.label import label
+from nlvid_cli.commands.logs import with_logging
+from nlvid_cli.commands.models.convert import convert
+from nlvid_cli.commands.models.labels import labels
+from nlvid_cli.commands.models.list import list_models
+from nlvid_cli.commands.models.pull import pull
+from nlvid_cli.commands.models.push import push
+from nlvid_cli.commands.models.remove import remove
+from nlvid_cli.commands.models.show import show
+from nlvid_cli.commands.models.verify import verify
 from nlvid_cli.commands.train import train
 from nlvid_cli.errors import NlvidError, OutputError
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "classify": classify,
+    "label": label,
+    "train": train,
+    "evaluate": evaluate,
+    "export": export,
+    "doctor": doctor,
+}
+
+MODEL_COMMANDS: dict[str, Callable[..., None]] = {
+    "list": list_models,
+    "show": show,
+    "pull": pull,
+    "labels": labels,
+    "convert": convert,
+    "verify": verify,
+    "push": push,
+    "remove": remove,
+}
 
 app = typer.Typer(
     name="nlvid",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help answers in half the time
+    rich_markup_mode=None,  # plain help appears in half the time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(classify)
-app.command()(label)
-app.command()(train)
-app.command()(evaluate)
-app.command()(export)
-app.add_typer(models.app, name="models")
-app.command()(doctor)
+models = typer.Typer(help="List, download, convert, verify and share models.", no_args_is_help=True)
+for name, command in COMMANDS.items():
+    app.command(name)(with_logging(command))
+for name, command in MODEL_COMMANDS.items():
+    models.command(name)(with_logging(command))
+app.add_typer(models, name="models")
 
 
-def _version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"nlvid {__version__}")
         raise typer.Exit
@@ -45,13 +72,14 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def nlvid(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Name the human actions in a video.
 
-    Exit status: 0 all done, 1 some input failed, 2 wrong usage, 3 a model or a service could not be had,
-    130 interrupted. Results go to stdout, everything else to stderr.
+    Results go to stdout, everything else to stderr.
+
+    Exit status: 0 success, 1 some input failed, 2 wrong usage, 3 model unavailable, 130 interrupted.
     """
 
 
@@ -69,23 +97,23 @@ def main() -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
-    except BrokenPipeError:  # a reader that wanted no more
+    except BrokenPipeError:  # the reader of stdout has closed it, as `head` does
         sys.exit(1)
 
 
 def _prepare_streams() -> None:
-    """Streams that are there, and that take every file name."""
+    """Make the standard streams usable: open closed ones, and let them take every file name."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed by who started this
+        if getattr(sys, name) is None:  # closed by the parent process
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        # A file name need not be valid text: give its bytes back as they were where the stream can.
+        # A file name may not be valid UTF-8; write its bytes unchanged where the stream can.
         utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
         getattr(stream, "reconfigure", lambda **_: None)(errors="surrogateescape" if utf8 else "replace")
 
 
 class _Stdout:
-    """Stdout, whose failures are known from those of all other files."""
+    """Stdout with errors of its own, so that they are not taken for errors of other files."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -94,21 +122,21 @@ class _Stdout:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with _named_failures():
+        with _as_output_errors():
             return self._stream.write(text)
 
     def flush(self) -> None:
-        with _named_failures():
+        with _as_output_errors():
             try:
                 self._stream.flush()
             except OSError:
-                # What is left in the buffer shall not fail a second time when Python ends.
+                # The rest of the buffer would fail again when Python exits.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
                 raise
 
 
 @contextmanager
-def _named_failures() -> Iterator[None]:
+def _as_output_errors() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:

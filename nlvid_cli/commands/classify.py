@@ -13,51 +13,55 @@ import typer
 from nlvid_cli.commands.options import (
     CROPS,
     As,
-    BackendChoice,
+    Backend,
     Clips,
     Crops,
     Device,
-    Labels,
+    FrameStep,
+    LabelPatterns,
     MinScore,
     Model,
     Output,
     PrecisionName,
-    Quiet,
-    Step,
     Threshold,
     TopK,
-    Verbose,
 )
 
 if TYPE_CHECKING:
     from nlvid_cli.recognize.prediction import Result
     from nlvid_cli.report import ReportOptions
 
+Videos = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="VIDEO",
+        help="Videos: files, folders, globs, @list.txt, tables of paths, addresses, or - for a list on stdin.",
+        show_default=False,
+    ),
+]
+Timeline = Annotated[bool, typer.Option("--timeline", help="Show the best label of each clip too.")]
+Format = Annotated[
+    Literal["table", "json", "jsonl", "csv"], typer.Option("--format", "-f", help="Format of the output.")
+]
+
 
 def classify(
-    videos: Annotated[
-        list[str],
-        typer.Argument(metavar="VIDEO", help="Files, folders, @list.txt, or - for a list on stdin."),
-    ],
+    videos: Videos,
     model: Model = None,
     as_name: As = None,
     top_k: TopK = None,
     threshold: Threshold = None,
-    timeline: Annotated[bool, typer.Option("--timeline", help="Also the top label of each clip.")] = False,
-    labels: Labels = None,
+    timeline: Timeline = False,
+    labels: LabelPatterns = None,
     min_score: MinScore = 0.0,
     clips: Clips = None,
     crops: Crops = None,
-    step: Step = None,
-    format_: Annotated[
-        Literal["table", "json", "jsonl", "csv"], typer.Option("--format", "-f", help="Form of the result.")
-    ] = "table",
+    step: FrameStep = None,
+    format_: Format = "table",
     output: Output = None,
-    backend: BackendChoice = "auto",
+    backend: Backend = "auto",
     device: Device = "auto",
     precision: PrecisionName = "auto",
-    quiet: Quiet = False,
-    verbose: Verbose = False,
 ) -> None:
     """Name the actions in videos.
 
@@ -88,11 +92,11 @@ def classify(
 def _report_all(
     results: Iterable[Result], count: int, format_: str, output: Path | None, options: ReportOptions
 ) -> int:
-    """Report each video as it is done, failures on stderr too; returns how many failed."""
+    """Report each video when it is done, failures on stderr too; return the number of failures."""
     from nlvid_cli.commands.progress import spinner
     from nlvid_cli.recognize.prediction import Failure
     from nlvid_cli.report.output import open_report
-    from nlvid_cli.report.table import printable
+    from nlvid_cli.report.table import failure_line
     from nlvid_cli.system.interrupts import Interrupts, sigterm_as_ctrl_c
 
     failures = 0
@@ -100,7 +104,7 @@ def _report_all(
         Interrupts() as interrupts,
         sigterm_as_ctrl_c(),
         open_report(format_, output, options) as report,
-        spinner(f"looking at {count} videos" if count > 1 else "looking at the video") as status,
+        spinner(f"classifying {count} videos" if count > 1 else "classifying the video") as status,
     ):
         started = time.perf_counter()
         for number, result in enumerate(results, start=1):
@@ -110,7 +114,7 @@ def _report_all(
             started = time.perf_counter()
             if isinstance(result, Failure):
                 failures += 1
-                print(f"error: {printable(result.video)}: {result.error.message}", file=sys.stderr)
+                print(failure_line(result), file=sys.stderr)
             if number < count:
                 status.update(f"video {number + 1} of {count}")
                 status.start()

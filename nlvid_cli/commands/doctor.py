@@ -1,8 +1,7 @@
-"""``nlvid doctor``: what a bug report needs."""
+"""``nlvid doctor``: what a bug report needs to say about a machine."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nlvid_cli._version import __version__
-from nlvid_cli.commands.options import AsJson, Quiet, Verbose
+from nlvid_cli.commands.options import AsJson
 
 PACKAGES = (
     "torch",
@@ -31,13 +30,11 @@ VARIABLES = (
 )  # fmt: skip
 
 
-def doctor(
-    as_json: AsJson = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not ask any host.")] = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-) -> None:
-    """Show versions, devices, cache and reachable sources.
+Offline = Annotated[bool, typer.Option("--offline", help="Do not contact any host.")]
+
+
+def doctor(as_json: AsJson = False, offline: Offline = False) -> None:
+    """Show versions, devices, the cache and reachable sources, for a bug report.
 
     Examples:
 
@@ -45,21 +42,19 @@ def doctor(
 
       nlvid doctor --json > report.json
     """
-    facts = _gather(offline)
-    if as_json:
-        print(json.dumps(facts, indent=2))
-        return
-    from rich.markup import escape
+    from nlvid_cli.report.doctor import facts_table
+    from nlvid_cli.report.stdout import print_json_or
 
-    from nlvid_cli.report.table import plain_table, stdout_console
-
-    table = plain_table(show_header=False)
-    for key, value in facts.items():
-        table.add_row(key, escape("\n".join(_lines(value))))
-    stdout_console().print(table)
+    facts = gather(offline)
+    print_json_or(as_json, lambda: facts, lambda: facts_table(facts))
 
 
-def _gather(offline: bool) -> dict[str, Any]:
+def gather(offline: bool) -> dict[str, Any]:
+    """Collect what a bug report needs.
+
+    Args:
+        offline: Whether to leave out the sources, which takes requests to their hosts.
+    """
     return {
         "nlvid": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
@@ -72,12 +67,6 @@ def _gather(offline: bool) -> dict[str, Any]:
         "variables": _variables(),
         "sources": [] if offline else _sources(),
     }
-
-
-def _lines(value: str | list[str] | dict[str, str]) -> list[str]:
-    if isinstance(value, dict):
-        return [f"{key}: {text}" for key, text in value.items()]
-    return [value] if isinstance(value, str) else value
 
 
 def _package_versions() -> dict[str, str]:
@@ -101,7 +90,7 @@ def _devices() -> dict[str, str]:
 
 
 def _providers() -> dict[str, str]:
-    """What ONNX Runtime can run on, by the names for --device, as far as this build of it has them."""
+    """Return the devices that this build of ONNX Runtime can use, by their names for --device."""
     try:
         from nlvid_cli.backends.providers import places
     except ImportError as error:
@@ -129,7 +118,7 @@ def _cache() -> dict[str, str]:
 
 
 def _variables() -> dict[str, str]:
-    """Without user names and passwords: a report is pasted where everybody reads it."""
+    """Return the variables without user names and passwords, since reports are posted in public."""
     from nlvid_cli.models.store.sources.common import without_logins
 
     return {name: without_logins(os.environ[name]) for name in VARIABLES if name in os.environ}

@@ -1,68 +1,112 @@
-"""``nlvid label``: everything under a folder, in a run that goes on where it was stopped."""
+"""``nlvid label``: the labels of everything in a folder, in a run that can be stopped and continued."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from nlvid_cli.commands import label_options as options
 from nlvid_cli.commands.options import (
     CROPS,
     As,
-    BackendChoice,
+    Backend,
     Clips,
     Crops,
     Device,
-    Labels,
+    FrameStep,
+    LabelPatterns,
     MinScore,
     Model,
     PrecisionName,
-    Quiet,
-    Step,
     Threshold,
     TopK,
-    Verbose,
 )
+from nlvid_cli.errors import UsageError
 
 GIB = 1 << 30
 
+Videos = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="VIDEO",
+        help="Videos: folders, files, quoted globs, @list.txt, tables of paths, s3://, gs://, hf:// and "
+        "http(s):// addresses, or - for a list on stdin.",
+        show_default=False,
+    ),
+]
+Rows = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="File to add rows to; videos in it are not labelled again."),
+]
+TableFormat = Annotated[
+    Literal["jsonl", "csv", "parquet"] | None,
+    typer.Option("--format", "-f", help="Also write this format. Default: by the name of --output."),
+]
+ClipChoice = Annotated[
+    Literal["all", "auto"], typer.Option("--views", help="auto: stop a video once its answer is settled.")
+]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed videos again.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Ignore the rows in the output and start again.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done, and how long it would take.")]
+ShardName = Annotated[
+    str | None, typer.Option("--shard", metavar="I/N", help="Label part I of N; each part writes its own file.")
+]
+Merge = Annotated[bool, typer.Option("--merge", help="Merge the files of all shards, or the files named, into one.")]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, max=4096, help="Number of decoding processes. Default: one per processor."),
+]
+Timeout = Annotated[float, typer.Option("--timeout", min=0.1, max=1e6, help="Seconds allowed to decode one video.")]
+WorkerMemory = Annotated[
+    float, typer.Option("--worker-memory", min=0.1, max=1e5, help="GiB of memory per decoding process.")
+]
+Memory = Annotated[
+    float, typer.Option("--memory", min=0.01, max=1e5, help="GiB of decoded frames that may wait for the network.")
+]
+Gpus = Annotated[int | None, typer.Option("--gpus", min=1, help="Number of GPUs to use.")]
+EngineName = Annotated[
+    Literal["local", "ray"], typer.Option("--engine", help="Run on this machine, or on a Ray cluster (extra: ray).")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option("--ray-address", metavar="ADDRESS", help="Address of the Ray cluster. Default: start one here."),
+]
+
 
 def label(
-    videos: options.Videos = None,
-    output: options.Rows = None,
-    format_: options.TableFormat = None,
+    videos: Videos = None,
+    output: Rows = None,
+    format_: TableFormat = None,
     model: Model = None,
     as_name: As = None,
     top_k: TopK = None,
     threshold: Threshold = None,
-    labels: Labels = None,
+    labels: LabelPatterns = None,
     min_score: MinScore = 0.0,
     clips: Clips = None,
     crops: Crops = None,
-    step: Step = None,
-    views: options.Views = "all",
-    retry_failed: options.RetryFailed = False,
-    overwrite: options.Overwrite = False,
-    only_say: options.DryRun = False,
-    shard: options.ShardName = None,
-    merging: options.Merge = False,
-    workers: options.Workers = None,
-    timeout: options.Timeout = 300.0,
-    worker_memory: options.WorkerMemory = 4.0,
-    memory: options.Memory = 2.0,
-    gpus: options.Gpus = None,
-    engine: options.EngineName = "local",
-    ray_address: options.RayAddress = None,
-    backend: BackendChoice = "auto",
+    step: FrameStep = None,
+    views: ClipChoice = "all",
+    retry_failed: RetryFailed = False,
+    overwrite: Overwrite = False,
+    dry_run: DryRun = False,
+    shard: ShardName = None,
+    merge: Merge = False,
+    workers: Workers = None,
+    timeout: Timeout = 300.0,
+    worker_memory: WorkerMemory = 4.0,
+    memory: Memory = 2.0,
+    gpus: Gpus = None,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
+    backend: Backend = "auto",
     device: Device = "auto",
     precision: PrecisionName = "auto",
-    quiet: Quiet = False,
-    verbose: Verbose = False,
 ) -> None:
-    """Label many videos, one JSON line each as it is done.
+    """Label many videos; write one JSON line for each as soon as it is done.
 
-    The same command goes on where it was stopped. A video that fails is a line with its error; the others go on.
+    Run the same command again to continue after a stop. A video that fails becomes a row with its error.
 
     Examples:
 
@@ -70,33 +114,42 @@ def label(
 
       nlvid label "s3://bucket/**/*.mp4" -o labels.parquet --shard 3/8
     """
-    from nlvid_cli.commands.label_run import Job, Outputs, dry_run, merge, run
     from nlvid_cli.commands.loading import Loading
-    from nlvid_cli.errors import UsageError
+    from nlvid_cli.commands.progress import label_progress
     from nlvid_cli.inputs.videos import find_videos
+    from nlvid_cli.labelling import job
+    from nlvid_cli.labelling.output_files import OutputFiles
     from nlvid_cli.labelling.shards import Shard
     from nlvid_cli.recognize.answer import Answer
     from nlvid_cli.recognize.pipeline.pipeline import Limits
     from nlvid_cli.recognize.pipeline.worker import WorkerLimits
+    from nlvid_cli.report.labelling import estimate_lines
 
     if output is None:
-        raise UsageError("say with --output where the rows shall go, for example -o labels.jsonl")
+        raise UsageError("name the file for the rows with --output, for example -o labels.jsonl")
     part = Shard.parse(shard) if shard else None
-    outputs = Outputs.named(output, format_, part)
-    if merging:
-        if only_say or part or overwrite:
-            raise UsageError("--merge goes with none of --dry-run, --shard and --overwrite; leave these out")
-        merge([Path(name) for name in videos or []], outputs)
+    files = OutputFiles.of_options(output, format_, part)
+    if merge:
+        _require_merge_alone(dry_run=dry_run, shard=part is not None, overwrite=overwrite)
+        job.merge([Path(name) for name in videos or []], files)
         return
     if not videos:
         raise UsageError("name at least one folder or video")
     loading = Loading(model, as_name, backend, device, precision, clips, CROPS[crops], step)
     answer = Answer.of_options(top_k, threshold, labels, min_score)
     limits = Limits(WorkerLimits(timeout, int(worker_memory * GIB)), workers, int(memory * GIB))
-    job = Job(loading, gpus, answer, views == "auto", limits, engine, ray_address, retry_failed, overwrite)
+    todo = job.LabelJob(loading, gpus, answer, views == "auto", limits, engine, ray_address, retry_failed, overwrite)
     paths = [path for path in find_videos(videos) if part is None or part.holds(path)]
-    outputs.check([*videos, *map(str, paths)])
-    if only_say:
-        dry_run(job, paths, outputs)
-    elif run(job, paths, outputs):
-        raise typer.Exit(1)
+    files.refuse_inputs([*videos, *map(str, paths)])
+    if dry_run:
+        print("\n".join(estimate_lines(job.estimate(todo, paths, files))))
+        return
+    finished = job.run(todo, paths, files, label_progress)
+    if finished.interrupted or finished.failed:
+        raise typer.Exit(130 if finished.interrupted else 1)
+
+
+def _require_merge_alone(**others: bool) -> None:
+    given = [f"--{name.replace('_', '-')}" for name, is_given in others.items() if is_given]
+    if given:
+        raise UsageError(f"--merge cannot be combined with {' and '.join(given)}")

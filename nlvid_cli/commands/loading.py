@@ -1,4 +1,4 @@
-"""How a command makes its model ready."""
+"""How a command loads the model that its options name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nlvid_cli.recognize.recognizer import Recognizer, load
 
 @dataclass(frozen=True)
 class Loading:
-    """What the options say of the model; see :func:`nlvid_cli.recognize.recognizer.load`."""
+    """The options about the model; see :func:`nlvid_cli.recognize.recognizer.load`."""
 
     model: str | None
     as_name: str | None
@@ -24,7 +24,11 @@ class Loading:
     step: int | None = None
 
     def load(self, device: str | None = None) -> Recognizer:
-        """The model on a device; None: the one that the options name. Downloads are shown on stderr."""
+        """Load the model, and show downloads on stderr.
+
+        Args:
+            device: Device to load it on; None for the one of the options.
+        """
         return load(
             self.model,
             as_name=self.as_name,

@@ -1,20 +1,18 @@
-"""``nlvid train``: a model for one's own classes."""
+"""``nlvid train``: a model for your own classes."""
 
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nlvid_cli.commands import train_options as options
-from nlvid_cli.commands.options import As, Device, Quiet, Root, SkipMissing, Verbose
+from nlvid_cli.commands.logs import log
+from nlvid_cli.commands.options import As, Device, Root, SkipMissing
 from nlvid_cli.errors import UsageError
-from nlvid_cli.training.launch import is_launched, launch
 
 if TYPE_CHECKING:
     from nlvid_cli.datasets.split import Split
@@ -22,47 +20,166 @@ if TYPE_CHECKING:
     from nlvid_cli.training.run import TrainingResult
 
 LIBRARIES = ("accelerate", "tensorboard", "torchmetrics")
-"""Of the extra ``train``."""
+"""Libraries of the extra ``train``."""
+
+Data = Annotated[
+    Path,
+    typer.Argument(help="Labelled videos: a folder per class, or a CSV, TSV or JSONL table.", show_default=False),
+]
+RunFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FOLDER", help="Folder of the run. Default: runs/NAME-OF-DATA.", show_default=False
+    ),
+]
+BaseModel = Annotated[
+    str | None,
+    typer.Option(
+        "--base",
+        "-b",
+        metavar="MODEL",
+        help="Model to fine-tune: name, alias, file, hf:// or https address. Default: the first available.",
+        show_default=False,
+    ),
+]
+Scratch = Annotated[bool, typer.Option("--scratch", help="Train a small network from random weights, without --base.")]
+NonLocalBlocks = Annotated[
+    str | None,
+    typer.Option(
+        "--nonlocal",
+        metavar="PLACES",
+        help="Insert new non-local blocks: 1, 5 or 10 as in the paper, or after layers such as res4.1,res4.3.",
+        show_default=False,
+    ),
+]
+RecipeName = Annotated[
+    str | None,
+    typer.Option(
+        "--recipe",
+        metavar="NAME",
+        help="Recipe: finetune, small, paper-32, paper-128, charades or scratch. Default: finetune, or scratch with "
+        "--scratch.",
+        show_default=False,
+    ),
+]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Training epochs.", show_default=False)]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch", help="Clips per step, over all processes.", show_default=False)
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--lr", help="Learning rate for a batch of 64 clips; scaled to --batch.", show_default=False),
+]
+Frames = Annotated[int | None, typer.Option("--frames", help="Frames per clip.", show_default=False)]
+ClipStep = Annotated[int | None, typer.Option("--step", help="Use every Nth frame of a clip.", show_default=False)]
+Crop = Annotated[int | None, typer.Option("--crop", help="Side of the square crop, in pixels.", show_default=False)]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="LAYER",
+        help="Use only the layers of the base up to this one, such as mixed_4b, for a small network.",
+        show_default=False,
+    ),
+]
+Freeze = Annotated[
+    str | None,
+    typer.Option(
+        "--freeze", metavar="LAYER", help="Do not train the layers up to this one, such as res3.", show_default=False
+    ),
+]
+NoFlip = Annotated[bool, typer.Option("--no-flip", help="Never mirror clips.")]
+TrainPrecision = Annotated[
+    Literal["auto", "fp32", "bf16"] | None,
+    typer.Option(
+        "--precision", help="Numeric precision; auto: bf16 where the hardware is fast in it.", show_default=False
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Any other setting of the recipe, such as dropout=0.3; repeatable."
+    ),
+]
+ValFraction = Annotated[
+    float | None,
+    typer.Option(
+        "--val-fraction",
+        min=0.0,
+        max=1.0,
+        help="Fraction of the videos to validate on; 0 for none. Default: the split of the data, or 0.2.",
+        show_default=False,
+    ),
+]
+GroupBy = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by",
+        metavar="REGEX",
+        help='Keep videos together whose names share this part, for example "^[^_]+".',
+        show_default=False,
+    ),
+]
+Folds = Annotated[
+    int | None, typer.Option("--folds", min=2, help="Cross-validate with this number of folds.", show_default=False)
+]
+LeaveOneOut = Annotated[
+    bool, typer.Option("--leave-one-out", help="Cross-validate with one fold per --group-by group.")
+]
+Check = Annotated[
+    bool | None,
+    typer.Option("--check/--no-check", help="Only check the data, or train without checking it.", show_default=False),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --output.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
+Gpus = Annotated[
+    int | None, typer.Option("--gpus", min=1, help="Number of GPUs of this machine to train on.", show_default=False)
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=0, help="Number of decoding processes.", show_default=False)
+]
+SaveMinutes = Annotated[
+    float, typer.Option("--save-minutes", min=0.0, help="Minutes between saves of the state for --resume.")
+]
 
 
 def train(
-    data: options.Data,
-    output: options.RunFolder = None,
+    data: Data,
+    output: RunFolder = None,
     root: Root = None,
     skip_missing: SkipMissing = False,
-    base: options.BaseModel = None,
+    base: BaseModel = None,
     as_name: As = None,
-    scratch: options.Scratch = False,
-    nonlocal_blocks: options.NonLocalBlocks = None,
-    recipe: options.RecipeName = None,
-    epochs: options.Epochs = None,
-    batch: options.BatchSize = None,
-    learning_rate: options.LearningRate = None,
-    frames: options.Frames = None,
-    step: options.Step = None,
-    crop: options.Crop = None,
-    until: options.Until = None,
-    freeze: options.Freeze = None,
-    no_flip: options.NoFlip = False,
-    precision: options.TrainPrecision = None,
-    settings: options.Settings = None,
-    val_fraction: options.ValFraction = None,
-    group_by: options.GroupBy = None,
-    folds: options.Folds = None,
-    leave_one_out: options.LeaveOneOut = False,
-    check: options.Check = None,
-    resume: options.Resume = False,
-    seed: options.Seed = 0,
+    scratch: Scratch = False,
+    nonlocal_blocks: NonLocalBlocks = None,
+    recipe: RecipeName = None,
+    epochs: Epochs = None,
+    batch: BatchSize = None,
+    learning_rate: LearningRate = None,
+    frames: Frames = None,
+    step: ClipStep = None,
+    crop: Crop = None,
+    until: Until = None,
+    freeze: Freeze = None,
+    no_flip: NoFlip = False,
+    precision: TrainPrecision = None,
+    settings: Settings = None,
+    val_fraction: ValFraction = None,
+    group_by: GroupBy = None,
+    folds: Folds = None,
+    leave_one_out: LeaveOneOut = False,
+    check: Check = None,
+    resume: Resume = False,
+    seed: Seed = 0,
     device: Device = "auto",
-    gpus: options.Gpus = None,
-    workers: options.Workers = None,
-    save_minutes: options.SaveMinutes = 10.0,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
+    gpus: Gpus = None,
+    workers: Workers = None,
+    save_minutes: SaveMinutes = 10.0,
 ) -> None:
-    """Train a model on labelled videos; prints the path of the model file.
+    """Train a model on labelled videos; print the path of the model file.
 
-    Several GPUs or machines: --gpus, or start it with torchrun or accelerate. Ctrl-C saves, and --resume goes on.
+    To use several GPUs, pass --gpus; for several machines, start it with torchrun or accelerate. Ctrl-C saves the
+    run, and --resume continues it.
 
     Examples:
 
@@ -74,6 +191,7 @@ def train(
     from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.datasets.read import read_data_set
     from nlvid_cli.training.cross import Start
+    from nlvid_cli.training.launch import is_launched, launch
     from nlvid_cli.training.model import SCRATCH
     from nlvid_cli.training.recipe import find_recipe, with_settings
     from nlvid_cli.training.run import Machine, find_base
@@ -105,29 +223,29 @@ def train(
     found = SCRATCH if scratch else find_base(base, as_name, DownloadBar())
     start = Start(found, chosen, nonlocal_blocks, seed, resume, Machine(device, workers, save_minutes))
     folder = output or Path("runs") / (data.resolve().stem or "run")
-    _train(splits, folder, start, folds is not None or leave_one_out, quiet)
+    _train(splits, folder, start, folds is not None or leave_one_out)
 
 
 def require_extra() -> None:
-    """Say what to install where a library for training is missing.
+    """Check that the libraries of the extra ``train`` are installed.
 
     Raises:
-        UsageError: one is.
+        UsageError: One is missing; says what to install.
     """
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
-        raise UsageError(f'training needs {", ".join(missing)}; pip install "nlvid-cli[train]" brings it')
+        raise UsageError(f'training needs {", ".join(missing)}; run pip install "nlvid-cli[train]"')
 
 
 def _require_one_beginning(scratch: bool, base: str | None, as_name: str | None) -> None:
     if scratch and base is not None:
-        raise UsageError("--scratch begins with random weights, --base with those of a model; choose one")
+        raise UsageError("--scratch starts from random weights and --base from those of a model; choose one")
     if as_name is not None and base is None:
-        raise UsageError("--as says whose network the file has that is named with --base; name one")
+        raise UsageError("--as describes the file named with --base; name one")
 
 
 def _check(splits: list[Split], group_by: str | None) -> bool:
-    """Look at the data, once, and tell on stderr what is wrong with it; returns whether every video can be used."""
+    """Check the data and report on stderr; return whether every video can be used."""
     from rich.console import Console
 
     from nlvid_cli.commands.progress import counting_bar
@@ -146,11 +264,12 @@ def _check(splits: list[Split], group_by: str | None) -> bool:
     return not report.unreadable
 
 
-def _train(splits: list[Split], folder: Path, start: Start, several: bool, quiet: bool) -> None:
-    from nlvid_cli.commands.train_progress import TrainProgress
+def _train(splits: list[Split], folder: Path, start: Start, several: bool) -> None:
+    from nlvid_cli.commands.progress import TrainProgress
+    from nlvid_cli.report.training_html import TrainingRun, write_training_report
     from nlvid_cli.training.cross import summarise_folds, train_folds
 
-    observer = TrainProgress(quiet)
+    observer = TrainProgress()
     is_main = os.environ.get("RANK", "0") == "0"
     if is_main:
         observer.note(start.recipe.describe())
@@ -158,37 +277,18 @@ def _train(splits: list[Split], folder: Path, start: Start, several: bool, quiet
     for result in train_folds(splits, folder, start, several, observer):
         results.append(result)
         if is_main:
-            _report(result)
-            _tell(result)
+            page = result.folder / "report.html"
+            write_training_report(page, TrainingRun.of(result))
+            _log(result, page)
             print(result.model)
     if several and is_main:
-        summary = summarise_folds(results, folder)
-        observer.note(summary)
+        observer.note(summarise_folds(results, folder))
 
 
-def _report(result: TrainingResult) -> None:
-    """Write report.html into the folder of the run."""
-    from nlvid_cli.report.training_html import TrainingRun, write_training_report
-    from nlvid_cli.training.records import read_rows
-
-    facts = (("model", result.card.summary), ("made by", result.card.origin), ("recipe", result.recipe.describe()))
-    run = TrainingRun(
-        title=result.card.name,
-        facts=facts,
-        rows=read_rows(result.folder),
-        evaluation=result.evaluation,
-        bad=tuple(result.bad.items()),
-    )
-    write_training_report(result.folder / "report.html", run)
-
-
-def _tell(result: TrainingResult) -> None:
-    """What went wrong, what came out, and what to do with it."""
+def _log(result: TrainingResult, page: Path) -> None:
+    """Log what went wrong, how good the model is, and what to do with it."""
     for path, message in result.bad.items():
-        print(f"warning: {path} was replaced by other videos: {message}", file=sys.stderr)
-    for accuracy in result.card.accuracy:
-        print(
-            f"note: {accuracy.metric} {accuracy.value} % on {accuracy.data_set}; "
-            f"{result.folder / 'report.html'} tells more; nlvid classify VIDEO --model {result.model}",
-            file=sys.stderr,
-        )
+        log.warning("%s could not be used, and other videos took its place: %s", path, message)
+    for figure in result.card.accuracy:
+        log.info("%s %s %% on %s; see %s", figure.metric, figure.value, figure.data_set, page)
+    log.info("to use the model, run nlvid classify VIDEO --model %s", result.model)

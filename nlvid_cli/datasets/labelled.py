@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+from nlvid_cli.errors import did_you_mean
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["single", "multi"]
 """Whether each video has exactly one label, or any number of them."""
@@ -48,3 +54,20 @@ class DataSet:
     classes: tuple[str, ...]
     kind: Kind
     source: str
+
+
+def part_of(data: DataSet, split: str | None) -> DataSet:
+    """Return the videos of one split; without a name, return all, and warn if they are of several.
+
+    Raises:
+        UnknownName: The data set has no such split.
+    """
+    counts = Counter(video.split for video in data.videos if video.split is not None)
+    parts = ", ".join(f"{name} ({count})" for name, count in counts.items())
+    if split is None:
+        if len(counts) > 1:
+            log.warning("all parts of the data set are used: %s; choose one with --split", parts)
+        return data
+    if split not in counts:
+        raise did_you_mean("part of the data set", split, counts, f"it has {parts or 'none'}")
+    return replace(data, videos=tuple(video for video in data.videos if video.split == split))

@@ -49,7 +49,7 @@ ASK_SECONDS = 0.5
 class Loader(Protocol):
     """Makes the model ready on a device, on whatever machine; see ``recognizer.load``."""
 
-    def load(self, device: str) -> Recognizer:
+    def load(self, device: str | None = None) -> Recognizer:
         """The model."""
 
 

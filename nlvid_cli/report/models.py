@@ -1,28 +1,31 @@
-"""Listings of models for people: the table of all, and one model in full."""
+"""Listings of models, as tables and as JSON: all models, those on this machine, one in full, those removed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
-from nlvid_cli.card.card import Card, Source
+from nlvid_cli.card.card import Card, Source, card_to_json
 from nlvid_cli.report.table import plain_table
 
 if TYPE_CHECKING:
     from nlvid_cli.models.onnx_file.contract import OnnxFacts
+    from nlvid_cli.models.store.removal import Here, Removed
     from nlvid_cli.network.summary import NetworkSummary
 
 
 def models_table(cards: Iterable[Card], paths: Mapping[str, Path | None]) -> RenderableType:
-    """A row per model.
+    """Return a row per model.
 
     Args:
-        cards: of the models.
-        paths: where each is on this machine, by name; None: it is not.
+        cards: Cards of the models.
+        paths: Path of each model on this machine, by name; None where it is not here.
     """
     table = plain_table("name", "alias", "data set", "accuracy", "here", "licence")
     for card in cards:
@@ -32,13 +35,71 @@ def models_table(cards: Iterable[Card], paths: Mapping[str, Path | None]) -> Ren
     return table
 
 
+def models_json(cards: Iterable[Card], paths: Mapping[str, Path | None]) -> list[dict[str, Any]]:
+    """Return an object per model; the arguments are those of :func:`models_table`."""
+    return [_model_json(card, paths[card.name]) for card in cards]
+
+
+def _model_json(card: Card, path: Path | None) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "aliases": list(card.aliases),
+        "summary": card.summary,
+        "labels": card.labels.count,
+        "label_kind": card.labels.kind,
+        "accuracy": {figure.metric: figure.value for figure in card.accuracy},
+        "data_set": card.accuracy[0].data_set if card.accuracy else None,
+        "licence": card.licence,
+        "commercial_use": card.commercial_use,
+        "redistribution": card.redistribution,
+        "path": None if path is None else str(path),
+    }
+
+
+def cached_table(models: Iterable[Here]) -> RenderableType:
+    """Return a row per model on this machine, with size and path."""
+    table = plain_table("name", "size", "path")
+    for model in models:
+        table.add_row(escape(model.name), f"{model.size_bytes / 1e6:.1f} MB", escape(str(model.path)))
+    return table
+
+
+def cached_json(models: Iterable[Here]) -> list[dict[str, Any]]:
+    """Return an object per model on this machine."""
+    return [asdict(model) | {"path": str(model.path)} for model in models]
+
+
+def freed_lines(removed: Sequence[Removed]) -> list[str]:
+    """Return the bytes freed by each removal, and in all."""
+    lines = [f"{one.name}: {one.freed_bytes} bytes freed" for one in removed]
+    if len(removed) != 1:
+        lines.append(f"{sum(one.freed_bytes for one in removed)} bytes freed")
+    return lines
+
+
+def left_lines(removed: Iterable[Removed]) -> list[str]:
+    """Return the files that removals left, and how to delete those that can be."""
+    from nlvid_cli.models.store.removal import hub_repository_of
+
+    lines = []
+    for one in removed:
+        for path in one.left:
+            repository = hub_repository_of(path)
+            if repository is None:
+                lines.append(f"{one.name} is part of nlvid and stays: {path}")
+            else:
+                command = f"hf cache rm model/{repository}"
+                lines.append(f"{path} is in the cache of the Hugging Face Hub; to delete it, run `{command}`")
+    return lines
+
+
 def short_licence(card: Card) -> str:
-    """The licence's name, and what it does not allow."""
+    """Return the name of the licence, and whether it forbids commercial use."""
     return card.licence.partition(" (")[0] + ("" if card.commercial_use else ", non-commercial")
 
 
 def accuracy_figures(card: Card) -> str:
-    """The figures alone, ``74.7 / 91.6``."""
+    """Return the figures alone: ``74.7 / 91.6``."""
     return " / ".join(f"{figure.value:.2f}".removesuffix("0") for figure in card.accuracy)
 
 
@@ -52,12 +113,12 @@ def _data_set(card: Card) -> str:
 
 
 def model_report(card: Card, summary: NetworkSummary | None, file: OnnxFacts | None = None) -> RenderableType:
-    """Identity, protocol, accuracy and origin of a model, and its network layer by layer.
+    """Return the identity, protocol, accuracy and origin of a model, and its network layer by layer.
 
     Args:
-        card: of the model.
-        summary: of its network, if that is known.
-        file: of an ONNX file, if the model is one.
+        card: Card of the model.
+        summary: Summary of its network; None to leave the layers out.
+        file: Facts of the ONNX file, if the model is one.
     """
     facts = plain_table(show_header=False)
     network = [] if summary is None else _network(card, summary)
@@ -69,6 +130,13 @@ def model_report(card: Card, summary: NetworkSummary | None, file: OnnxFacts | N
     for row in summary.layers:
         layers.add_row(row.name, escape(row.layer), _size(row.output))
     return Group(facts, "", layers)
+
+
+def model_json(card: Card, summary: NetworkSummary | None, file: OnnxFacts | None = None) -> dict[str, Any]:
+    """Return the card, the network and the ONNX file; the arguments are those of :func:`model_report`."""
+    network = None if summary is None else asdict(summary)
+    onnx = {} if file is None else {"onnx": asdict(file)}
+    return {**json.loads(card_to_json(card)), "network": network, **onnx}
 
 
 def _protocol(card: Card) -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -11,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nlvid_cli.recognize.prediction import Prediction, Result, Views
+from nlvid_cli.recognize.prediction import Failure, Prediction, Result, Views
 
 if TYPE_CHECKING:
     from nlvid_cli.evaluation.evaluate import Evaluation
@@ -52,6 +51,11 @@ def printable(path: str) -> str:
     """The path with what no terminal can show (bytes that are not UTF-8, control characters) replaced."""
     text = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def failure_line(failure: Failure) -> str:
+    """Return the line on stderr about a video that failed."""
+    return f"error: {printable(failure.video)}: {failure.error.message}"
 
 
 def _title(result: Prediction) -> Text:
@@ -118,11 +122,6 @@ def plain_table(*columns: str, show_header: bool = True) -> Table:
     for column in columns or ("", ""):
         table.add_column(column, overflow="fold")
     return table
-
-
-def stdout_console() -> Console:
-    """The console of listings; where stdout is no terminal, lines are as long as they need to be."""
-    return console_for(sys.stdout)
 
 
 def console_for(stream: TextIO) -> Console:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,10 @@ from nlvid_cli.report.curves import Curve, chart
 from nlvid_cli.report.evaluation import FIGURE_NAMES, calibration_sentence, figure_name, percent, worst_first
 from nlvid_cli.report.page import plain, write_page
 from nlvid_cli.report.table import how_it_was_looked_at
+from nlvid_cli.training.records import read_rows
+
+if TYPE_CHECKING:
+    from nlvid_cli.training.run import TrainingResult
 
 Thumbnail = Callable[[Path], bytes]
 
@@ -71,6 +75,21 @@ class TrainingRun:
     rows: Sequence[Mapping[str, Any]]
     evaluation: Evaluation | None = None
     bad: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, result: TrainingResult) -> TrainingRun:
+        """Collect what the page of a finished run shows."""
+        return cls(
+            title=result.card.name,
+            facts=(
+                ("model", result.card.summary),
+                ("made by", result.card.origin),
+                ("recipe", result.recipe.describe()),
+            ),
+            rows=read_rows(result.folder),
+            evaluation=result.evaluation,
+            bad=tuple(result.bad.items()),
+        )
 
 
 def write_training_report(path: Path, run: TrainingRun, thumbnail: Thumbnail | None = None) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from nlvid_cli.commands.label_progress import duration, progress, summary
-from nlvid_cli.commands.options import start_logging
+from nlvid_cli.commands.logs import start_logging
+from nlvid_cli.commands.progress import label_progress
 from nlvid_cli.labelling.run import Tally
+from nlvid_cli.report.labelling import duration, summary_lines
 
 
 class _Terminal(io.StringIO):
@@ -34,7 +35,7 @@ def test_a_bar_on_a_terminal(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("TERM", "xterm")
     stream = _stderr(monkeypatch, _Terminal())
-    with progress(tally) as listener:
+    with label_progress(tally, 2, 1) as listener:
         listener({})
         time.sleep(0.3)
     assert "10/40" in stream.getvalue()
@@ -43,20 +44,21 @@ def test_a_bar_on_a_terminal(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_lines_elsewhere(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nlvid_cli.commands.label_progress.LINE_SECONDS", 0.2)
+    monkeypatch.setattr("nlvid_cli.commands.progress.LINE_SECONDS", 0.2)
     stream = _stderr(monkeypatch, io.StringIO())
-    with progress(tally) as listener:
+    with label_progress(tally, 2, 1) as listener:
         listener({})
         time.sleep(0.5)
     lines = stream.getvalue().splitlines()
-    assert 1 <= len(lines) <= 2
+    assert 1 <= len([line for line in lines if " 10 of 40 videos, " in line]) <= 2
     assert lines[0].startswith("note: 10 of 40 videos, 1 failed, 0.")
     assert lines[0].endswith(" s left")
+    assert lines[-1] == "note: 30 videos are left; run the same command again to continue"
 
 
 def test_nothing_if_it_shall_be_quiet(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = _stderr(monkeypatch, _Terminal(), logging.ERROR)
-    with progress(tally) as listener:
+    with label_progress(tally, 2, 1) as listener:
         listener({})
     assert stream.getvalue() == ""
 
@@ -65,10 +67,11 @@ def test_summary(tally: Tally) -> None:
     tally.video_seconds = 3600.0
     tally.stages.add("decode", 20.0)
     tally.stages.add("network", 10.0)
-    first, second, third = summary(tally, workers=2, devices=1)
+    first, second, third, last = summary_lines(tally, workers=2, devices=1)
     assert first == "9 of 40 videos labelled, 1 failed, in 20 s: 0.5 videos/s, 180 hours of video per hour"
     assert second == "failed: 1 UnreadableVideo"
     assert third == "busy: decode 2 x 50 %, prepare 0 %, network 1 x 50 %, write 0 %"
+    assert last == "30 videos are left; run the same command again to continue"
 
 
 @pytest.mark.parametrize(

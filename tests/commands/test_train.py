@@ -88,7 +88,7 @@ def test_check_fails_where_a_video_cannot_be_used(run: Run, videos: Path, tmp_pa
     ("options", "message"),
     [
         (("--scratch", "--base", "i3d"), "choose one"),
-        (("--scratch", "--as", "i3d"), "--as says whose network the file has"),
+        (("--scratch", "--as", "i3d"), "--as describes the file named with --base"),
         (("--base", "nl-i3f"), "did you mean 'nl-i3d'"),
         (("--scratch", "--recipe", "paper32"), "did you mean 'paper-32'"),
         (("--scratch", "--leave-one-out"), "--leave-one-out needs --group-by"),
@@ -112,7 +112,7 @@ def test_a_missing_library_is_named(run: Run, videos: Path, monkeypatch: pytest.
     monkeypatch.setattr(command, "find_spec", find_spec)
     outcome = run("train", videos)
     assert outcome.status == 2
-    assert 'training needs accelerate; pip install "nlvid-cli[train]" brings it' in outcome.err
+    assert 'training needs accelerate; run pip install "nlvid-cli[train]"' in outcome.err
 
 
 def test_a_table_with_a_root_and_missing_videos(run: Run, videos: Path, tmp_path: Path) -> None:

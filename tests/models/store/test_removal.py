@@ -105,7 +105,7 @@ def test_what_is_bundled_stays(run, weights, make_card, small_tensors, cache):
     write_checkpoint(path, card, small_tensors)
     outcome = run("models", "remove", "bundled.test")
     assert (outcome.status, outcome.out) == (0, "bundled.test: 0 bytes freed\n")
-    assert outcome.err == f"note: bundled.test comes with nlvid and stays: {path}\n"
+    assert outcome.err == f"note: bundled.test is part of nlvid and stays: {path}\n"
     assert path.is_file()
     assert not cache.exists()
 
@@ -122,8 +122,8 @@ def test_a_file_in_the_hubs_cache_stays_and_the_command_for_it_is_told(run, weig
     assert json.loads(run("models", "list", "--cached", "--json").out)[0]["path"] == str(theirs)
     outcome = run("models", "remove", "hub.test")
     assert outcome.status == 0
-    assert f"{theirs} lies in the Hub's cache" in outcome.err
-    assert "`hf cache rm model/org/model` deletes it" in outcome.err
+    assert f"{theirs} is in the cache of the Hugging Face Hub" in outcome.err
+    assert "`hf cache rm model/org/model`" in outcome.err
     assert theirs.read_bytes() == b"weights"
     assert cached_path(card) is None
 
@@ -135,7 +135,7 @@ def test_names_that_are_none(run, pulled):
     for arguments in ((), ("one", "--all")):
         outcome = run("models", "remove", *arguments)
         assert outcome.status == 2
-        assert "say which models to remove" in outcome.err
+        assert "name the models to remove" in outcome.err
     assert all(cached_path(card) for card in pulled)
 
 

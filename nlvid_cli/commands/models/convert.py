@@ -1,0 +1,53 @@
+"""``nlvid models convert``: a checkpoint of another program as a model file of nlvid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nlvid_cli.commands.logs import log
+from nlvid_cli.errors import OutputError, UsageError
+
+Checkpoint = Annotated[
+    Path,
+    typer.Argument(help="Checkpoint: Caffe2 .pkl, .pth, .pyth, .pt or .safetensors.", show_default=False),
+]
+AsModel = Annotated[
+    str,
+    typer.Option("--as", metavar="NAME", help="Model whose network, labels and protocol apply.", show_default=False),
+]
+NewFile = Annotated[
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Path to write to, ending in .safetensors.", show_default=False
+    ),
+]
+
+
+def convert(file: Checkpoint, as_name: AsModel, output: NewFile) -> None:
+    """Convert a checkpoint of another program; print the path of the new file.
+
+    The format is detected from the content. No code in the file is executed, and every tensor must have a place in
+    the network. The new file is complete: pass it to --model.
+
+    Examples:
+
+      nlvid models convert model_final.pkl --as nl-i3d-charades -o charades.safetensors
+
+      nlvid models convert I3D_NLN_8x8_R50.pkl --as nl-i3d-r50-8x8.pyslowfast-k400 -o nln.safetensors
+    """
+    from nlvid_cli.card.manifest import find_card
+    from nlvid_cli.models.convert import convert
+    from nlvid_cli.models.find import adopt
+    from nlvid_cli.models.formats.opening import require_file
+
+    entry = find_card(as_name)
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output}: the name of the new file must end in .safetensors")
+    require_file(file)
+    try:
+        print(convert(file, adopt(entry, file.name, file), output, note=log.info))
+    except OSError as error:
+        raise OutputError(f"{output}: cannot write ({error.strerror or error})") from error

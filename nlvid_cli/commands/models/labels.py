@@ -1,0 +1,22 @@
+"""``nlvid models labels``: the labels that a model knows."""
+
+from __future__ import annotations
+
+from nlvid_cli.commands.logs import log
+from nlvid_cli.commands.options import As, ModelName
+
+
+def labels(model: ModelName, as_name: As = None) -> None:
+    """Print the labels of a model, one per line, in the order of its scores.
+
+    Examples:
+
+      nlvid models labels i3d
+
+      nlvid models labels i3d | grep swim
+    """
+    from nlvid_cli.card.manifest import label_names
+    from nlvid_cli.commands.progress import DownloadBar
+    from nlvid_cli.models.find import find_model_card
+
+    print("\n".join(label_names(find_model_card(model, as_name, DownloadBar(), log.info))))
