@@ -32,9 +32,8 @@ from rich.console import Console
 from rich.table import Table
 
 from nlvid_cli.backends.choose import seconds_per_view
-from nlvid_cli.card.manifest import find_card
 from nlvid_cli.errors import ReferenceMismatch
-from nlvid_cli.models.fetch import fetch
+from nlvid_cli.models.find import find_model
 
 FORMS = ("torch fp32", "torch auto", "torch compiled", "onnx fp32", "onnx int8")
 RANDOM, SMALL = "nl-i3d-r50", "small"
@@ -44,7 +43,7 @@ RANDOM, SMALL = "nl-i3d-r50", "small"
 def weights_of(model: str, folder: Path) -> Path:
     """The file of a named model, or a file of random weights for the two that only benchmarks have."""
     if model not in (RANDOM, SMALL):
-        return fetch(find_card(model))
+        return find_model(model)[1]
     from network import nonlocal_i3d
 
     from nlvid_cli.models.model_file import write_checkpoint

@@ -27,7 +27,8 @@ from nlvid_cli.backends.torch_backend import DTYPES, TorchBackend
 from nlvid_cli.card.architecture import Head, Kernel3d, NonLocal, ResNetArchitecture
 from nlvid_cli.card.card import Card, Sampling
 from nlvid_cli.card.manifest import find_card
-from nlvid_cli.models.fetch import fetch, open_checkpoint
+from nlvid_cli.models.find import find_model
+from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.network.build import build_network, load_weights
 from nlvid_cli.network.head import SCORES
 from nlvid_cli.network.summary import summarise
@@ -38,8 +39,8 @@ from nlvid_cli.video.sample import sample
 
 
 def fetched(name: str) -> tuple[Card, dict[str, Array]]:
-    card = find_card(name)
-    return card, open_checkpoint(fetch(card))[1]
+    card, path = find_model(name)
+    return card, open_checkpoint(path)[1]
 
 
 def nonlocal_i3d(tiny: bool = False) -> tuple[Card, dict[str, Array]]:

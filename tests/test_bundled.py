@@ -18,7 +18,7 @@ from nlvid_cli.card.manifest import find_card, load_manifest, weights_folder
 from nlvid_cli.datasets.read import read_data_set
 from nlvid_cli.datasets.split import leave_one_group_out
 from nlvid_cli.evaluation.evaluate import evaluate
-from nlvid_cli.models.fetch import fetch
+from nlvid_cli.models.find import find_file
 from nlvid_cli.models.model_file import open_checkpoint, read_card
 from nlvid_cli.models.store.checksums import sha256_of
 from tests.clips import make_clip
@@ -66,7 +66,7 @@ def test_the_card_tells_data_recipe_accuracy_and_terms() -> None:
 @pytest.mark.network
 def test_every_weight_was_trained_here(file: Path) -> None:
     """Nothing but norms, which the recipe keeps, is left as it was in the base."""
-    (_, theirs), (_, ours) = open_checkpoint(fetch(find_card("i3d"))), open_checkpoint(file)
+    (_, theirs), (_, ours) = open_checkpoint(find_file(find_card("i3d"))), open_checkpoint(file)
     assert len(ours.keys() & theirs.keys()) > 100
     same = [name for name in ours if name in theirs and np.array_equal(ours[name], theirs[name].astype(np.float16))]
     assert all(".norm." in name for name in same)

@@ -20,11 +20,11 @@ from nlvid_cli._version import __version__
 from nlvid_cli.backends import BACKENDS, Backend, BackendName, Precision
 from nlvid_cli.backends.machine import describe_machine, runtime_version
 from nlvid_cli.card.card import Card
-from nlvid_cli.card.manifest import find_card, is_known
+from nlvid_cli.card.manifest import find_card
 from nlvid_cli.errors import DeviceError, InputShapeError, ModelError, NlvidError, UsageError
 from nlvid_cli.models.onnx_file.contract import card_in
 from nlvid_cli.models.onnx_file.read import is_onnx_name, read_onnx
-from nlvid_cli.models.store.cache import cached_path, exported_path, slot_of
+from nlvid_cli.models.store.cache import slot_of, slot_of_manifest_file
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +65,10 @@ def open_backend(card: Card, path: Path, backend: BackendName, device: str, prec
 
 def usable_export(card: Card, path: Path) -> Path | None:
     """The ONNX file in the cache of the manifest's model whose ready file is ``path``, if it has the same network."""
-    if not is_known(card.name) or path != cached_path(find_card(card.name)):
+    slot = slot_of_manifest_file(card, path)
+    if slot is None or not slot.onnx.is_file():
         return None
-    exported = exported_path(find_card(card.name))
-    if exported is None:
-        return None
+    exported = slot.onnx
     try:
         inside = card_in(read_onnx(exported), str(exported))
     except ModelError as error:
@@ -82,7 +81,7 @@ def usable_export(card: Card, path: Path) -> Path | None:
 
 
 def _how_to_export(card: Card, path: Path) -> str:
-    if is_known(card.name) and path == cached_path(find_card(card.name)):
+    if slot_of_manifest_file(card, path) is not None:
         return (
             f"{card.name} has no ONNX file in the cache yet; make it with `nlvid export --onnx --model {card.name}` (a "
             "few minutes, once), or leave --backend onnx out"

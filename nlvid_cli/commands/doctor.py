@@ -106,7 +106,7 @@ def _ffmpeg() -> dict[str, str]:
 
 
 def _cache() -> dict[str, str]:
-    from nlvid_cli.models.fetch import cache_folder, usable_now
+    from nlvid_cli.models.store.cache import cache_folder, usable_now
 
     folder = cache_folder()
     size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -119,12 +119,12 @@ def _cache() -> dict[str, str]:
 
 def _variables() -> dict[str, str]:
     """Return the variables without user names and passwords, since reports are posted in public."""
-    from nlvid_cli.models.store.sources.common import without_logins
+    from nlvid_cli.models.naming import without_logins
 
     return {name: without_logins(os.environ[name]) for name in VARIABLES if name in os.environ}
 
 
 def _sources() -> list[str]:
-    from nlvid_cli.models.store.reachable import reachable_sources
+    from nlvid_cli.models.store.sources import reachable_hosts
 
-    return [f"{host}: {'ok' if ok else 'no'}, {detail}" for host, ok, detail in reachable_sources()]
+    return [f"{host}: {'ok' if ok else 'no'}, {detail}" for host, ok, detail in reachable_hosts()]

@@ -9,7 +9,7 @@ from pathlib import Path
 from nlvid_cli.errors import NlvidError, OutputError, UsageError
 from nlvid_cli.evaluation.evaluate import Calibration
 from nlvid_cli.models.model_file import read_card, replace_card
-from nlvid_cli.models.reference import kind_of
+from nlvid_cli.models.naming import kind_of
 
 log = logging.getLogger(__name__)
 

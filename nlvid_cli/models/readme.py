@@ -1,4 +1,4 @@
-"""The README of a model on the Hub: what it is, how to use it, how it was tested, and whose it is."""
+"""Write the README of a model on the Hub: what it is, how to use it, how it was tested, and who made it."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ HEAD_WORDS = {
 }
 
 
-def model_readme(card: Card, reference: str, has_onnx: bool) -> str:
-    """Markdown, without the metadata that stand above it on the Hub.
+def model_readme(card: Card, address: str, has_onnx: bool) -> str:
+    """Return Markdown, without the metadata block that precedes it on the Hub.
 
     Args:
-        card: of the model.
-        reference: what nlvid names the uploaded file by, ``hf://owner/repo/model.safetensors``.
-        has_onnx: whether ``model.onnx`` is uploaded beside it.
+        card: The model's card.
+        address: Address of the uploaded file, ``hf://owner/repo/model.safetensors``.
+        has_onnx: Whether ``model.onnx`` is uploaded beside it.
     """
-    parts = (_summary(card), _usage(reference, has_onnx), _protocol(card), _accuracy(card), _origin(card))
+    parts = (_summary(card), _usage(address, has_onnx), _protocol(card), _accuracy(card), _origin(card))
     return "\n\n".join(parts) + "\n"
 
 
 def _summary(card: Card) -> str:
     labels = f"{card.labels.count} classes, " + (
-        "one for each video" if card.labels.kind == "single" else "any number of them for each video"
+        "one per video" if card.labels.kind == "single" else "any number of them per video"
     )
     return f"# {card.name}\n\n{card.summary}\n\nIt names the human actions in a video: {labels}."
 
 
-def _usage(reference: str, has_onnx: bool) -> str:
+def _usage(address: str, has_onnx: bool) -> str:
     onnx = (
         "\n\n`model.onnx` is the same network for ONNX Runtime, with the same model card in its metadata."
         if has_onnx
@@ -46,7 +46,7 @@ def _usage(reference: str, has_onnx: bool) -> str:
 With the command line tool nlvid:
 
 ```
-nlvid classify video.mp4 --model {reference}
+nlvid classify video.mp4 --model {address}
 ```
 
 or in Python:
@@ -54,10 +54,11 @@ or in Python:
 ```python
 import nlvid_cli
 
-print(nlvid_cli.load("{reference}").classify("video.mp4").predictions[0])
+print(nlvid_cli.load("{address}").classify("video.mp4").predictions[0])
 ```
 
-`model.safetensors` holds the weights, and as `nlvid_card` in its metadata all that is told here, for programs.{onnx}"""
+`model.safetensors` contains the weights. Programs find everything on this page under the key `nlvid_card` of its
+metadata.{onnx}"""
 
 
 def _protocol(card: Card) -> str:
@@ -65,12 +66,12 @@ def _protocol(card: Card) -> str:
     rate = f", counted at {sampling.frame_rate:g} frames/s" if sampling.frame_rate else ""
     rule = labels.combine or ("mean" if labels.kind == "single" else "maximum")
     rows = (
-        ("clips of a video", f"{sampling.clips}, begun by the rule `{sampling.clip_starts}`"),
-        ("frames of a clip", f"{sampling.frames}, step {sampling.step}{rate}"),
-        ("a video that is too short", f"`{sampling.short_video}`"),
+        ("clips per video", f"{sampling.clips}, placed by the rule `{sampling.clip_starts}`"),
+        ("frames per clip", f"{sampling.frames}, step {sampling.step}{rate}"),
+        ("short videos", f"`{sampling.short_video}`"),
         ("size", f"short side {preprocess.short_side} (`{preprocess.size}`, `{preprocess.resize}`)"),
         (
-            "crops of a clip",
+            "crops per clip",
             f"{preprocess.crops} of {preprocess.crop} x {preprocess.crop} (`{preprocess.crop_positions}`)",
         ),
         ("mean of R, G, B", ", ".join(f"{value:g}" for value in preprocess.mean) + ", of values from 0 to 255"),
@@ -78,17 +79,17 @@ def _protocol(card: Card) -> str:
         ("scores of a view", HEAD_WORDS[card.architecture.head.scores]),
         ("scores of the video", COMBINE_WORDS[rule]),
     )
-    return "## Protocol\n\nnlvid does all of this by itself.\n\n" + _table(("what", "how"), rows)
+    return "## Protocol\n\nnlvid follows this protocol by default.\n\n" + _table(("what", "how"), rows)
 
 
 def _accuracy(card: Card) -> str:
     if not card.accuracy:
-        return "## Accuracy\n\nNot measured: nobody has stated a figure for these weights."
+        return "## Accuracy\n\nNo figures are published for these weights."
     rows = tuple(
         (figure.data_set, figure.metric, f"{figure.value:g} %", figure.protocol, figure.measured_by)
         for figure in card.accuracy
     )
-    return "## Accuracy\n\n" + _table(("data set", "metric", "value", "protocol", "stated by"), rows)
+    return "## Accuracy\n\n" + _table(("data set", "metric", "value", "protocol", "measured by"), rows)
 
 
 def _origin(card: Card) -> str:

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from nlvid_cli.card.card import Card
-from nlvid_cli.card.manifest import find_card, is_known
 from nlvid_cli.errors import NlvidError, OutputError, ReferenceMismatch, UsageError, VideoError
 from nlvid_cli.models.find import find_model
 from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.models.onnx_file.read import is_onnx_name
-from nlvid_cli.models.store.cache import cached_path, slot_of
-from nlvid_cli.models.store.progress import Progress
+from nlvid_cli.models.progress import Progress
+from nlvid_cli.models.store.cache import slot_of_manifest_file
 from nlvid_cli.video.remote import RemotePath, VideoPath, video_path
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def export_onnx(
     _require_sense(precision, calibrate, output, static or with_preprocess)
     from nlvid_cli.onnx_export.graph import Form
 
-    card, weights = find_model(model, as_name, progress, log.info)
+    card, weights = find_model(model, as_name, progress)
     target = Path(output) if output is not None else _place_in_cache(card, weights)
     form = Form(precision, static, with_preprocess)
     calibration = [video_path(path) for path in calibrate]
@@ -280,6 +279,7 @@ def _require_sense(
 
 
 def _place_in_cache(card: Card, weights: Path) -> Path:
-    if not is_known(card.name) or weights != cached_path(find_card(card.name)):
+    slot = slot_of_manifest_file(card, weights)
+    if slot is None:
         raise UsageError(f"{weights}: only a named model has a place in the cache; name the new file with -o")
-    return slot_of(find_card(card.name)).onnx
+    return slot.onnx

@@ -19,10 +19,9 @@ from nlvid_cli.backends.choose import open_backend
 from nlvid_cli.card.card import Card
 from nlvid_cli.card.manifest import label_names, load_manifest
 from nlvid_cli.errors import InputShapeError, NumericalError, UsageError
-from nlvid_cli.models.fetch import fetch_default
-from nlvid_cli.models.find import find_model
+from nlvid_cli.models.find import find_default, find_model
+from nlvid_cli.models.progress import Progress
 from nlvid_cli.models.store.checksums import sha256_of
-from nlvid_cli.models.store.progress import Progress
 from nlvid_cli.recognize.answer import Answer, Labels
 from nlvid_cli.recognize.combine import combination, temper
 from nlvid_cli.recognize.pipeline.in_order import in_order
@@ -310,7 +309,7 @@ def list_models() -> tuple[Card, ...]:
 
 def _find(model: Path_ | None, as_name: str | None, progress: Progress | None) -> tuple[Card, Path]:
     if model is not None:
-        return find_model(model, as_name, progress, log.info, onnx=True)
+        return find_model(model, as_name, progress, onnx=True)
     if as_name is not None:
         raise UsageError(f"--as {as_name} says what network a file has; name the file with --model")
-    return fetch_default(progress=progress, note=log.info)
+    return find_default(progress)

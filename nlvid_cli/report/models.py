@@ -16,7 +16,7 @@ from nlvid_cli.report.table import plain_table
 
 if TYPE_CHECKING:
     from nlvid_cli.models.onnx_file.contract import OnnxFacts
-    from nlvid_cli.models.store.removal import Here, Removed
+    from nlvid_cli.models.store.removal import CachedModel, Removed
     from nlvid_cli.network.summary import NetworkSummary
 
 
@@ -56,7 +56,7 @@ def _model_json(card: Card, path: Path | None) -> dict[str, Any]:
     }
 
 
-def cached_table(models: Iterable[Here]) -> RenderableType:
+def cached_table(models: Iterable[CachedModel]) -> RenderableType:
     """Return a row per model on this machine, with size and path."""
     table = plain_table("name", "size", "path")
     for model in models:
@@ -64,7 +64,7 @@ def cached_table(models: Iterable[Here]) -> RenderableType:
     return table
 
 
-def cached_json(models: Iterable[Here]) -> list[dict[str, Any]]:
+def cached_json(models: Iterable[CachedModel]) -> list[dict[str, Any]]:
     """Return an object per model on this machine."""
     return [asdict(model) | {"path": str(model.path)} for model in models]
 

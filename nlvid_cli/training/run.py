@@ -21,10 +21,9 @@ from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.errors import UsageError
 from nlvid_cli.evaluation.evaluate import Evaluation
-from nlvid_cli.models.fetch import fetch_default
-from nlvid_cli.models.find import find_model
+from nlvid_cli.models.find import find_default, find_model
 from nlvid_cli.models.model_file import open_checkpoint, replace_card
-from nlvid_cli.models.store.progress import Progress
+from nlvid_cli.models.progress import Progress
 from nlvid_cli.system.interrupts import sigterm_as_ctrl_c
 from nlvid_cli.system.processors import limit_torch_threads, usable_processors
 from nlvid_cli.training.augment import sided_classes
@@ -98,9 +97,9 @@ def find_base(
         ModelError: it cannot be had.
     """
     if name_or_path is None:
-        card, file = fetch_default(progress, log.info)
+        card, file = find_default(progress)
     else:
-        card, file = find_model(name_or_path, as_name, progress, log.info)
+        card, file = find_model(name_or_path, as_name, progress)
     return Base(card, open_checkpoint(file)[1])
 
 

@@ -17,7 +17,7 @@ from nlvid_cli.backends.machine import describe_machine, runtime_version
 from nlvid_cli.card.card import CARD_KEY, Card, card_to_json
 from nlvid_cli.card.manifest import find_card
 from nlvid_cli.errors import DeviceError, InputShapeError, ModelFileError, NlvidError, UsageError
-from nlvid_cli.models.store.cache import cached_path, exported_path, slot_of
+from nlvid_cli.models.store.cache import cached_path, slot_of
 from tests.conftest import Run
 from tests.onnx_models import make_model, write_model
 
@@ -199,7 +199,7 @@ def test_an_exported_file_of_another_network_is_left_alone(
     known: Card, opened: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     path = _export(replace(known, labels=replace(known.labels, count=5)))
-    assert exported_path(known) == path
+    assert slot_of(known).onnx == path
     assert _open(known) == "torch"
     assert "is of another version of i3d-inception-64x1.deepmind-k400; export it again" in caplog.text
     path.write_bytes(b"damaged")

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import logging
 import os
 import pickle
 import socket
@@ -179,6 +180,23 @@ def surroundings(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.001)
+
+
+@pytest.fixture
+def notes():
+    """What the models room tells the user, in order."""
+    logger, told = logging.getLogger("nlvid_cli.models"), []
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            told.append(record.getMessage())
+
+    handler, level = Handler(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield told
+    logger.setLevel(level)
+    logger.removeHandler(handler)
 
 
 @pytest.fixture

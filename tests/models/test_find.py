@@ -19,9 +19,9 @@ from nlvid_cli.errors import (
     UnsafeFile,
     UsageError,
 )
+from nlvid_cli.models import convert
 from nlvid_cli.models.find import find_model, find_model_card
 from nlvid_cli.models.model_file import open_checkpoint, write_checkpoint
-from nlvid_cli.models.store import acquire
 from nlvid_cli.models.store.cache import Slot, safe_name
 from tests.clips import make_clip
 from tests.onnx_models import make_model, write_model
@@ -59,13 +59,13 @@ def own_file(tmp_path, make_card, small_tensors):
 def conversions(monkeypatch):
     """Files that were converted, in order."""
     seen = []
-    convert_file = acquire.convert_file
+    real_convert = convert.convert
 
     def count(path, card, ready):
         seen.append(path)
-        convert_file(path, card, ready)
+        return real_convert(path, card, ready)
 
-    monkeypatch.setattr(acquire, "convert_file", count)
+    monkeypatch.setattr(convert, "convert", count)
     return seen
 
 
@@ -79,7 +79,7 @@ def test_a_file_of_nlvid_brings_its_card_and_is_used_where_it_lies(entry, own_fi
     assert find_model(str(own_file)) == (card, path)
     assert find_model_card(own_file) == card
     assert not cache.exists()
-    with pytest.raises(UsageError, match=r"own\.safetensors: the file brings a model card of its own \(own\.test\)"):
+    with pytest.raises(UsageError, match=r"own\.safetensors: .*card of its own \(own\.test\)"):
         find_model(own_file, "entry")
 
 
@@ -141,14 +141,12 @@ def test_the_published_file_is_the_entry_itself(weights, make_card, foreign, too
 def test_without_as_the_error_says_what_the_file_is_and_what_to_do(entry, foreign, weights, make_card):
     with pytest.raises(UsageError) as error:
         find_model(foreign)
-    assert str(error.value) == (
-        f"{foreign}: a checkpoint in the form of nlvid, without a model card; say whose network it has with --as NAME "
-        "(its tensors are those of entry.test; `nlvid models list` shows all)"
-    )
+    assert str(error.value).startswith(f"{foreign}: a checkpoint without a model card (format: nlvid); ")
+    assert "--as NAME (its tensors fit entry.test; `nlvid models list` shows all)" in str(error.value)
     assert error.value.exit_status == 2
     named = make_card({"kind": "url", "url": "https://127.0.0.1:9/a/mine.pkl"}, name="named.test")
     weights(entry, named)
-    with pytest.raises(UsageError, match=r"its tensors are those of named\.test and of 1 more;"):
+    with pytest.raises(UsageError, match=r"fit named\.test and 1 more;"):
         find_model(foreign)
 
 
@@ -204,10 +202,10 @@ def test_files_that_are_none(entry, tmp_path):
     for text, words in (
         ("none.pkl", "none.pkl: no such model file"),
         (str(tmp_path), "a folder, not a model file"),
-        ("x/y.onnx", "can be run, but not be worked on"),
+        ("x/y.onnx", "ONNX"),
         (
             "https://me:secret@127.0.0.1:1/y.onnx?x=1",
-            r"^https://127\.0\.0\.1:1/y\.onnx: an ONNX file can be run, but not",
+            r"^https://127\.0\.0\.1:1/y\.onnx: an ONNX file",
         ),
     ):
         with pytest.raises(ModelFileError, match=words):
@@ -238,13 +236,16 @@ def at_address(server, tools):
     return put
 
 
-def test_an_address_is_fetched_converted_and_used_from_the_cache(entry, at_address, foreign_file, server, cache, tools):
+def test_an_address_is_fetched_converted_and_used_from_the_cache(
+    entry, at_address, foreign_file, server, cache, tools, notes
+):
     url = at_address(foreign_file)
-    notes = []
-    card, path = find_model(url, "entry", note=notes.append)
+    notes.clear()
+    card, path = find_model(url, "entry")
     assert card.name == "mine"
     assert notes == [
-        f"the authors of mine.pkl publish no hash of it; the sha256 of what came is {tools.sha256(foreign_file)}"
+        "the authors of mine.pkl publish no hash of it; the downloaded file has the sha256 "
+        + tools.sha256(foreign_file)
     ]
     assert find_model(url, "entry") == (card, path)
     assert len(server.requests) == 1
@@ -262,7 +263,7 @@ def test_an_address_of_a_file_of_nlvid_needs_nothing_else(entry, at_address, own
 
 def test_what_came_without_as_is_not_downloaded_again(entry, at_address, foreign_file, server, cache):
     url = at_address(foreign_file)
-    with pytest.raises(UsageError, match=rf"{url}: a checkpoint in the form of nlvid, .* those of entry\.test"):
+    with pytest.raises(UsageError, match=rf"{url}: .* --as .* entry\.test"):
         find_model(url)
     _, path = find_model(url, "entry")
     assert len(server.requests) == 1
@@ -284,7 +285,7 @@ def dated(path):
 @pytest.mark.parametrize("etag", [None, '"1"', 'W/"1"'])
 @pytest.mark.parametrize("as_name", [None, "entry"])
 def test_an_address_is_asked_again_only_for_the_newest(
-    entry, make_card, own_file, at_address, foreign_file, small_tensors, server, cache, etag, as_name
+    entry, make_card, own_file, at_address, foreign_file, small_tensors, server, cache, etag, as_name, notes
 ):
     place = "/mine.pkl" if as_name else "/mine.safetensors"
 
@@ -298,12 +299,12 @@ def test_an_address_is_asked_again_only_for_the_newest(
     def find(**options):
         notes.clear()
         server.requests.clear()
-        _, path = find_model(url, as_name, note=notes.append, **options)
+        _, path = find_model(url, as_name, **options)
         return path, float(
             open_checkpoint(path)[1]["head.classifier.bias"][0] - small_tensors["head.classifier.bias"][0]
         )
 
-    notes = []
+    notes.clear()
     url = put(1)
     path, number = find(newest=True)
     assert number == pytest.approx(1)
@@ -321,7 +322,7 @@ def test_an_address_is_asked_again_only_for_the_newest(
     server.pages[place].status = 404
     assert find(newest=True) == (path, pytest.approx(2))
     assert notes == [
-        f"{url}: {server.host}: {place[1:]}: not there (HTTP 404); using the copy of {dated(path)}, newest or not"
+        f"{url}: {server.host}: {place[1:]}: not found (HTTP 404); using the copy of {dated(path)}, newest or not"
     ]
     assert files_of(cache) == [path.name, *([f"{path.name}.etag"] if etag else [])]
 
@@ -345,14 +346,14 @@ def test_an_onnx_file_at_an_address_is_pulled_anew(run, entry, at_address, serve
     assert len(files_of(cache)) == 1
 
 
-def test_a_copy_stays_where_the_server_cannot_be_asked(entry, at_address, foreign_file, server, monkeypatch):
+def test_a_copy_stays_where_the_server_cannot_be_asked(entry, at_address, foreign_file, server, monkeypatch, notes):
     url = at_address(foreign_file)
     server.pages[PATH].headers = {"ETag": '"1"'}
     found = find_model(url, "entry")
     monkeypatch.setenv("NO_PROXY", "")
     monkeypatch.setenv("HTTP_PROXY", "http://me:se[cret@proxy")
-    notes = []
-    assert find_model(url, "entry", note=notes.append, newest=True) == found
+    notes.clear()
+    assert find_model(url, "entry", newest=True) == found
     assert notes[0].endswith(f"; using the copy of {dated(found[1])}, newest or not")
     assert "malformed" in notes[0]
     assert "cret@" not in notes[0]
@@ -383,7 +384,7 @@ def test_secrets_of_an_address_are_not_told(entry, at_address, server):
     server.pages[PATH].status = 404
     with pytest.raises(ModelUnavailable) as error:
         find_model(url)
-    assert str(error.value) == f"{server.url}{PATH}: {server.host}: mine.pkl: not there (HTTP 404)"
+    assert str(error.value) == f"{server.url}{PATH}: {server.host}: mine.pkl: not found (HTTP 404)"
     assert "authorization" in server.requests[0][2]
 
 
@@ -449,7 +450,7 @@ def test_a_foreign_file_wherever_a_model_is_named(run, entry, foreign, tmp_path)
 
 def test_what_is_wrong_is_told_on_stderr(run, entry, foreign):
     for arguments, status, words in (
-        (("classify", "x.mp4", "--model", foreign), 2, "say whose network it has with --as NAME"),
+        (("classify", "x.mp4", "--model", foreign), 2, "with --as NAME"),
         (("classify", "x.mp4", "--as", "entry"), 2, "--as entry says what network a file has; name the file"),
         (("classify", "x.mp4", "-m", foreign, "--as", "entri"), 2, "did you mean 'entry'"),
         (("models", "pull", "ftp://host/x"), 2, "not ftp://"),

@@ -124,7 +124,7 @@ def card(make_card):
 @pytest.fixture
 def model(card, small_tensors):
     """The model, as an older version of nlvid left it in the cache: with other words in its card."""
-    with hold(slot_of(card), print):
+    with hold(slot_of(card)):
         write_checkpoint(slot_of(card).ready, type(card)(**(vars(card) | {"summary": "old words"})), small_tensors)
     return slot_of(card).ready
 
@@ -201,7 +201,7 @@ def test_a_second_push_is_seen_by_those_who_have_the_first(hub, nlvid, model, sm
     assert (offline.status, offline.out) == (0, pulled.out)
     alone = nlvid("models", "pull", reference, HF_ENDPOINT="http://127.0.0.1:9")
     assert (alone.status, alone.out) == (0, pulled.out)
-    assert "from the Hub's cache, newer or not (connection refused)" in alone.err
+    assert "from the Hub's cache, newest or not (connection refused)" in alone.err
 
 
 def test_a_local_file_with_its_onnx_file_to_a_branch_of_a_private_repository(hub, nlvid, model, server, tmp_path):
@@ -224,7 +224,7 @@ def test_private_weights_do_not_go_to_a_public_repository(hub, nlvid, model):
     hub.add("me/repo", private=False)
     outcome = nlvid("models", "push", "model", "--to", "me/repo", "--private")
     assert (outcome.status, outcome.out) == (3, "")
-    assert "error: me/repo is public already; make it private on the Hub, or leave --private out" in outcome.err
+    assert "error: me/repo is already public" in outcome.err
     assert hub.commits == []
     assert nlvid("models", "push", "model", "--to", "me/repo").status == 0
 
@@ -235,17 +235,14 @@ def test_what_must_not_be_passed_on_is_refused_before_any_request(hub, nlvid, ca
     write_checkpoint(path, bound, small_tensors)
     outcome = nlvid("models", "push", path, "--to", "me/repo")
     assert (outcome.status, outcome.out) == (2, "")
-    assert outcome.err == (
-        "error: model.test cannot be pushed: its licence (none stated) does not allow to pass the weights on; "
-        "others fetch it from its authors with nlvid\n"
-    )
+    assert outcome.err.startswith("error: model.test cannot be pushed: its licence (none stated) ")
     assert server.requests == []
 
 
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"HF_TOKEN": ""}, "error: the Hub wants a token to push: make one with write access at http://127.0.0.1"),
+        ({"HF_TOKEN": ""}, "error: a push needs a token with write access: create one at http://127.0.0.1"),
         ({"HF_HUB_OFFLINE": "1"}, "error: HF_HUB_OFFLINE is set; unset it to push a model"),
     ],
 )
@@ -260,7 +257,7 @@ def test_what_is_missing_is_told_before_any_request(hub, nlvid, server, cache, v
 @pytest.mark.parametrize(
     ("part", "status", "words"),
     [
-        ("/repos/create", 401, "HF_TOKEN is not accepted (HTTP 401); make a new one with write access"),
+        ("/repos/create", 401, "HF_TOKEN is not accepted (HTTP 401); create a new one with write access"),
         ("/repos/create", 403, "HF_TOKEN may not write to me/repo (HTTP 403); it needs write access there"),
         ("/repos/create", 500, "me/repo: the server has a problem (HTTP 500)"),
         ("/preupload", 403, "HF_TOKEN may not write to me/repo (HTTP 403)"),
@@ -299,9 +296,9 @@ def test_what_the_hub_says_of_the_readme_is_a_note(hub, nlvid, model):
 
 @pytest.mark.parametrize("repo", ["me", "me/", "/me", "a/b/c", "me/re po", "https://host/me/repo", "../x"])
 def test_targets_that_are_none(repo):
-    with pytest.raises(UsageError, match="is no repository of the Hub; write --to owner/name"):
+    with pytest.raises(UsageError, match="is not a repository"):
         Target(repo)
-    with pytest.raises(UsageError, match="is no name of a branch"):
+    with pytest.raises(UsageError, match="branch"):
         Target("me/repo", revision="a b")
 
 
@@ -345,9 +342,9 @@ def test_the_readme_tells_protocol_accuracy_and_licence(card):
         "# model.test",
         "nlvid classify video.mp4 --model hf://me/repo/model.safetensors",
         'nlvid_cli.load("hf://me/repo/model.safetensors")',
-        "| clips of a video | 10, begun by the rule `ends` |",
-        "| frames of a clip | 64, step 1, counted at 25 frames/s |",
-        "| crops of a clip | 1 of 224 x 224 (`centre_down`) |",
+        "| clips per video | 10, placed by the rule `ends` |",
+        "| frames per clip | 64, step 1, counted at 25 frames/s |",
+        "| crops per clip | 1 of 224 x 224 (`centre_down`) |",
         "| mean of R, G, B | 127.5, 127.5, 127.5, of values from 0 to 255 |",
         "| scores of the video | the mean of the scores of all views |",
         "| Kinetics-400 validation set | top-1 | 74.8 % | 30 views | a README |",
@@ -359,7 +356,7 @@ def test_the_readme_tells_protocol_accuracy_and_licence(card):
     assert "onnx" not in text
     unmeasured = type(card)(**(vars(card) | {"accuracy": (), "commercial_use": True}))
     other = model_readme(unmeasured, "hf://me/repo/model.safetensors", has_onnx=True)
-    assert "nobody has stated a figure for these weights" in other
+    assert "No figures are published for these weights" in other
     assert "Not for commercial use" not in other
     assert "model.onnx" in other
 

@@ -39,8 +39,8 @@ def convert(file: Checkpoint, as_name: AsModel, output: NewFile) -> None:
       nlvid models convert I3D_NLN_8x8_R50.pkl --as nl-i3d-r50-8x8.pyslowfast-k400 -o nln.safetensors
     """
     from nlvid_cli.card.manifest import find_card
+    from nlvid_cli.models.adopt import adopt
     from nlvid_cli.models.convert import convert
-    from nlvid_cli.models.find import adopt
     from nlvid_cli.models.formats.opening import require_file
 
     entry = find_card(as_name)

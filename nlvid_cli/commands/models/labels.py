@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from nlvid_cli.commands.logs import log
 from nlvid_cli.commands.options import As, ModelName
 
 
@@ -19,4 +18,4 @@ def labels(model: ModelName, as_name: As = None) -> None:
     from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.models.find import find_model_card
 
-    print("\n".join(label_names(find_model_card(model, as_name, DownloadBar(), log.info))))
+    print("\n".join(label_names(find_model_card(model, as_name, DownloadBar()))))

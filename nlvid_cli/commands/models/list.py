@@ -22,12 +22,12 @@ def list_models(cached: Cached = False, as_json: AsJson = False) -> None:
     """
     from nlvid_cli.card.manifest import load_manifest
     from nlvid_cli.models.store.cache import cached_path
-    from nlvid_cli.models.store.removal import models_here
+    from nlvid_cli.models.store.removal import cached_models
     from nlvid_cli.report import models
     from nlvid_cli.report.stdout import print_json_or
 
     if cached:
-        here = models_here()
+        here = cached_models()
         print_json_or(as_json, lambda: models.cached_json(here), lambda: models.cached_table(here))
         return
     cards = load_manifest().models

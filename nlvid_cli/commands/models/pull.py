@@ -20,7 +20,7 @@ def pull(model: ModelName, as_name: As = None) -> None:
     from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.models.find import find_model
 
-    card, path = find_model(model, as_name, DownloadBar(), log.info, onnx=True, newest=True)
+    card, path = find_model(model, as_name, DownloadBar(), onnx=True, newest=True)
     log.info("%s is ready; licence: %s", card.name, card.licence)
     if not card.commercial_use:
         log.warning("the licence of %s does not allow commercial use", card.name)

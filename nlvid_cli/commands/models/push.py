@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from nlvid_cli.commands.logs import log
 from nlvid_cli.commands.options import As
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="Model name, alias or file.", show_default=False)]
@@ -37,6 +36,6 @@ def push(model: Name, to: To, as_name: As = None, private: Private = False, revi
     from nlvid_cli.models.publish import Target, publish, require_publishable
 
     target = Target(to, private, revision)
-    require_publishable(find_model_card(model, as_name, DownloadBar(), log.info))
-    card, path = find_model(model, as_name, DownloadBar(), log.info)
-    print(publish(card, path, target, log.info))
+    require_publishable(find_model_card(model, as_name, DownloadBar()))
+    card, path = find_model(model, as_name, DownloadBar())
+    print(publish(card, path, target))

@@ -30,7 +30,7 @@ def remove(names: Names = None, everything: Everything = False) -> None:
 
     if bool(names) == everything:
         raise UsageError("name the models to remove, or pass --all, but not both")
-    removed = removal.remove_all(log.info) if everything else [removal.remove(name, log.info) for name in names or ()]
+    removed = removal.remove_all() if everything else [removal.remove(name) for name in names or ()]
     print("\n".join(freed_lines(removed)))
     for line in left_lines(removed):
         log.info("%s", line)

@@ -34,13 +34,13 @@ def _card_and_file(model: str, as_name: str | None) -> tuple[Card, OnnxFacts | N
     """Return the card, and for an ONNX file its facts; a model with a name is not downloaded for this."""
     from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.models.find import find_model, find_model_card
+    from nlvid_cli.models.naming import kind_of
     from nlvid_cli.models.onnx_file.contract import facts_of
     from nlvid_cli.models.onnx_file.read import is_onnx_name
-    from nlvid_cli.models.reference import kind_of
 
     if kind_of(model) == "name":
-        return find_model_card(model, as_name, DownloadBar(), log.info), None
-    card, path = find_model(model, as_name, DownloadBar(), log.info, onnx=True)
+        return find_model_card(model, as_name, DownloadBar()), None
+    card, path = find_model(model, as_name, DownloadBar(), onnx=True)
     return card, facts_of(path, card) if is_onnx_name(path.name) else None
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from nlvid_cli.commands.logs import log
 from nlvid_cli.commands.options import As, AsJson, Device, ModelName
 from nlvid_cli.errors import ReferenceMismatch
 
@@ -53,7 +52,7 @@ def verify(
     from nlvid_cli.report.stdout import print_json_or
     from nlvid_cli.report.verification import verification_json, verification_table
 
-    card, path = find_model(model, as_name, DownloadBar(), log.info, onnx=True)
+    card, path = find_model(model, as_name, DownloadBar(), onnx=True)
     with spinner(f"verifying {card.name}"):
         rows = _compare(card, path, device, cast("list[Precision]", precisions or []), against)
     print_json_or(as_json, lambda: verification_json(rows), lambda: verification_table(rows))

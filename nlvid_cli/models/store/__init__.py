@@ -1,1 +1,1 @@
-"""Where model files come from and where they are kept."""
+"""Fetch model files from outside, and keep them on this machine."""

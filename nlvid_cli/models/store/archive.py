@@ -1,7 +1,7 @@
-"""One file out of a release archive, by its exact name.
+"""Extract one file from a release archive, by its exact name.
 
-Nothing else of the archive is written anywhere, no path of it is ever joined to a folder, and nothing of it
-is run; so members called ``../x``, links and devices are of no consequence. Sizes are bounded.
+No other member of the archive is written, no path in it is ever joined to a folder, and nothing in it is run; members
+called ``../x``, links and devices are therefore harmless. Sizes are limited.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
-import os
 import stat
 import tarfile
 import zipfile
@@ -20,12 +19,13 @@ from pathlib import Path
 from typing import IO
 
 from nlvid_cli.errors import ModelFileError
-from nlvid_cli.models.store.checksums import Published, Sums, require_published
+from nlvid_cli.models.store.checksums import Digests, PublishedChecksums, require_published
+from nlvid_cli.system.atomic import atomic_file
 
 MAX_MEMBER_BYTES = 8 * 2**30
-"""Limit for the size of the member that the archive states; no more than that is read of it."""
+"""Limit for the size of the member that the archive states. No more than that is read."""
 MAX_UNPACKED_BYTES = 16 * 2**30
-"""Limit for everything of a compressed tar file that comes before the member."""
+"""Limit for everything in a compressed tar file up to the end of the member."""
 
 _CHUNK_BYTES = 2**20
 _DAMAGED = (
@@ -35,7 +35,7 @@ _DAMAGED = (
     lzma.LZMAError,
     gzip.BadGzipFile,
     EOFError,
-    NotImplementedError,  # zipfile: a compression method or an encryption that it does not know
+    NotImplementedError,  # zipfile: an unknown compression method or encryption
     RuntimeError,  # zipfile: the member needs a password
     ValueError,
     OverflowError,
@@ -44,32 +44,27 @@ _DAMAGED = (
 
 
 def read_member(archive: Path, member: str, target: Path, sha256: str | None) -> None:
-    """Write one regular file of an archive to ``target``, which appears only when it is whole and checked.
+    """Write one regular file of an archive to ``target``, which appears only when it is complete and checked.
 
     Args:
-        archive: a ``.tar.gz``, ``.tgz``, ``.zip`` or ``.whl`` file.
-        member: its name inside, exactly as written there.
-        target: the file to write.
-        sha256: of the member; None to leave it to the sum of the archive.
+        archive: A ``.tar.gz``, ``.tgz``, ``.zip`` or ``.whl`` file.
+        member: Its name inside, exactly as written there.
+        target: The file to write.
+        sha256: Checksum of the member. None if that of the archive is enough.
 
     Raises:
-        ModelFileError: no such regular file in the archive, too large, or the archive is damaged.
-        ChecksumMismatch: the member is not the published file.
+        ModelFileError: There is no such regular file in the archive, it is too large, or the archive is damaged.
+        ChecksumMismatch: The member is not the published file.
         OSError: ``target`` cannot be written.
     """
-    temporary = target.with_name(target.name + ".tmp")
     opener = _zip_member if archive.name.endswith((".whl", ".zip")) else _tar_member
-    try:
-        with temporary.open("wb") as output:
-            try:
-                with opener(archive, member) as file:
-                    digest = _copy(file, output)
-            except _DAMAGED as error:
-                raise ModelFileError(f"{archive.name}: the archive is damaged ({error}); fetch it again") from error
-        require_published(member, archive.name, Published(sha256), Sums(digest))
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_file(target) as part:
+        try:
+            with part.open("wb") as output, opener(archive, member) as file:
+                digest = _copy(file, output)
+        except _DAMAGED as error:
+            raise ModelFileError(f"{archive.name}: the archive is damaged ({error}); fetch it again") from error
+        require_published(member, archive.name, PublishedChecksums(sha256), Digests(digest))
 
 
 def _copy(file: IO[bytes], output: IO[bytes]) -> str:
@@ -82,7 +77,7 @@ def _copy(file: IO[bytes], output: IO[bytes]) -> str:
 
 @contextmanager
 def _tar_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
-    with _BoundedGzip(archive) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
+    with _LimitedGzip(archive) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as tar:
         for entry in tar:
             if entry.name == member:
                 file = tar.extractfile(entry) if entry.isreg() else None
@@ -102,7 +97,7 @@ def _zip_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
             entry = unpacked.getinfo(member)
         except KeyError:
             raise _missing(archive, member) from None
-        mode = entry.external_attr >> 16  # the Unix mode, 0 where the writer did not state one
+        mode = entry.external_attr >> 16  # the Unix mode; 0 if the writer did not state one
         if entry.is_dir() or stat.S_IFMT(mode) not in (0, stat.S_IFREG):
             raise _not_a_file(archive, member)
         if entry.file_size > MAX_MEMBER_BYTES:
@@ -111,26 +106,26 @@ def _zip_member(archive: Path, member: str) -> Iterator[IO[bytes]]:
             yield file
 
 
-class _BoundedGzip(gzip.GzipFile):
-    """Ends in an error when more than :data:`MAX_UNPACKED_BYTES` come out of it."""
+class _LimitedGzip(gzip.GzipFile):
+    """Raises an error when more than :data:`MAX_UNPACKED_BYTES` are read from it."""
 
-    _given = 0
+    _read_bytes = 0
 
     def read(self, size: int | None = -1) -> bytes:
         data = super().read(size)
-        self._given += len(data)
-        if self._given > MAX_UNPACKED_BYTES:
+        self._read_bytes += len(data)
+        if self._read_bytes > MAX_UNPACKED_BYTES:
             raise _too_large("the archive")
         return data
 
 
 def _missing(archive: Path, member: str) -> ModelFileError:
-    return ModelFileError(f"{archive.name}: the archive has no file {member}; the model card names another one")
+    return ModelFileError(f"{archive.name}: the archive has no file {member}, which the model card names")
 
 
 def _not_a_file(archive: Path, member: str) -> ModelFileError:
-    return ModelFileError(f"{archive.name}: {member} is a link or a folder in the archive, not a file; not used")
+    return ModelFileError(f"{archive.name}: {member} is a link or a folder in the archive, not a file; it was not used")
 
 
 def _too_large(what: str) -> ModelFileError:
-    return ModelFileError(f"{what}: unpacks to more than nlvid is willing to write; not used")
+    return ModelFileError(f"{what}: unpacks to more than nlvid allows; it was not used")

@@ -1,4 +1,4 @@
-"""Sums of files: of what kind they are published, and whether a file has them."""
+"""Checksums of files: in which forms they are published, and whether a file has the published ones."""
 
 from __future__ import annotations
 
@@ -10,13 +10,21 @@ from nlvid_cli.errors import ChecksumMismatch
 
 
 @dataclass(frozen=True)
-class Published:
-    """What is published of a file's sums, in lower-case hexadecimal digits; all that is given must fit.
+class Digests:
+    """What was computed from the bytes of a file, in lower-case hexadecimal digits. ``sha1`` only where needed."""
+
+    sha256: str
+    sha1: str | None = None
+
+
+@dataclass(frozen=True)
+class PublishedChecksums:
+    """What is published about a file, in lower-case hexadecimal digits. All that is given must fit.
 
     Attributes:
-        sha256: the whole sum.
-        sha256_prefix: its first digits, eight or more.
-        sha1: the whole sum.
+        sha256: The whole checksum.
+        sha256_prefix: Its first digits, eight or more.
+        sha1: The whole checksum.
     """
 
     sha256: str | None = None
@@ -28,46 +36,38 @@ class Published:
         return any((self.sha256, self.sha256_prefix, self.sha1))
 
     def identity(self) -> str | None:
-        """The strongest of them, as a text that no other kind of sum has; None where nothing is published."""
+        """Return the strongest of them, as a text that no checksum of another kind has, or None without any."""
         if self.sha256 is not None:
             return self.sha256
         if self.sha1 is not None:
             return f"sha1 {self.sha1}"
         return f"sha256 {self.sha256_prefix}..." if self.sha256_prefix is not None else None
 
+    def fit(self, digests: Digests) -> bool:
+        """Whether a file with these digests can be the published one."""
+        return self.difference(digests) is None
 
-@dataclass(frozen=True)
-class Sums:
-    """Sums of the bytes of a file; ``sha1`` only where it is needed."""
-
-    sha256: str
-    sha1: str | None = None
-
-    def fit(self, published: Published) -> bool:
-        """Whether they are the published ones."""
-        return self.difference(published) is None
-
-    def difference(self, published: Published) -> str | None:
-        """The first published sum that they are not, in words; None if they fit."""
-        pairs = (
-            ("sha256", published.sha256, self.sha256),
-            ("a sha256 that begins with", published.sha256_prefix, self.sha256),
-            ("sha1", published.sha1, self.sha1),
+    def difference(self, digests: Digests) -> str | None:
+        """Describe the first checksum that does not fit. None if all fit."""
+        triples = (
+            ("sha256", self.sha256, digests.sha256),
+            ("a sha256 that begins with", self.sha256_prefix, digests.sha256),
+            ("sha1", self.sha1, digests.sha1),
         )
-        for kind, expected, got in pairs:
+        for kind, expected, got in triples:
             if expected is not None and (got is None or not got.startswith(expected)):
                 return f"expected {kind} {expected}, got {got}"
         return None
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in lower-case hexadecimal digits."""
+    """Return the sha256 of a file, in lower-case hexadecimal digits."""
     return _digest(path, "sha256")
 
 
-def sums_of(path: Path, published: Published) -> Sums:
-    """The sums of a file that tell whether it has the published ones, and its sha256 in any case."""
-    return Sums(_digest(path, "sha256"), None if published.sha1 is None else _digest(path, "sha1"))
+def digests_of(path: Path, published: PublishedChecksums) -> Digests:
+    """Compute the digests of a file that its published checksums need, and its sha256 in any case."""
+    return Digests(_digest(path, "sha256"), None if published.sha1 is None else _digest(path, "sha1"))
 
 
 def _digest(path: Path, kind: str) -> str:
@@ -75,21 +75,21 @@ def _digest(path: Path, kind: str) -> str:
         return hashlib.file_digest(file, kind).hexdigest()
 
 
-def require_published(what: str, origin: str, published: Published, sums: Sums) -> None:
-    """Check a file's sums.
+def require_published(name: str, origin: str, published: PublishedChecksums, digests: Digests) -> None:
+    """Refuse a file that is not the published one.
 
     Args:
-        what: the file's name.
-        origin: the host or the folder that it came from.
-        published: on the card.
-        sums: of what arrived.
+        name: Name of the file.
+        origin: The host or folder that it came from.
+        published: The checksums on the card.
+        digests: Those of the file.
 
     Raises:
-        ChecksumMismatch: with the kind of sum that differs, and both of them.
+        ChecksumMismatch: Says which kind of checksum differs, and both values.
     """
-    difference = sums.difference(published)
+    difference = published.difference(digests)
     if difference is not None:
         raise ChecksumMismatch(
-            f"{what} from {origin} is not the published file: {difference}; it was not "
-            "used, try again later or from another network, and report it if it stays"
+            f"{name} from {origin} is not the published file: {difference}; it was not used; try again later or from "
+            "another network, and report it if it happens again"
         )

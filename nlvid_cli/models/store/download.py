@@ -1,13 +1,14 @@
-"""Plain HTTP downloads that survive a broken connection, and the one place that owns ``requests``.
+"""Plain HTTP downloads that survive a broken connection. Only this file imports ``requests``.
 
-A download grows in ``<target>.part``. Whatever ends it early, the part stays, and the next run asks for the
-rest with a Range request; the published sums of the whole decide, and only then the file gets its name. A part that
-proves to be wrong is thrown away and fetched once more from the start. Of a file without a published sum, only its
-ETag tells whether the rest belongs to the part (If-Range, RFC 9110); without one, each connection begins anew.
+A download grows in ``<target>.part``. If it ends early, the part stays, and the next run asks for the rest with a Range
+request. The file gets its name only when the whole has the published checksums. A part that does not fit is deleted,
+and the file is fetched once more from the start. For a file without a published checksum, only its ETag says whether
+the rest belongs to the part (If-Range, RFC 9110); without an ETag, each connection starts over.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -24,82 +25,85 @@ from urllib3.util.retry import Retry
 
 from nlvid_cli._version import __version__
 from nlvid_cli.errors import ChecksumMismatch
-from nlvid_cli.models.store.checksums import Published, Sums, require_published, sums_of
+from nlvid_cli.models.progress import Progress
+from nlvid_cli.models.store.checksums import Digests, PublishedChecksums, digests_of, require_published
 from nlvid_cli.models.store.sources.common import (
-    Job,
+    HostAnswer,
     SourceError,
     host_of,
     network_reason,
     status_reason,
 )
 
+log = logging.getLogger(__name__)
+
 TIMEOUT_SECONDS = (10.0, 60.0)
 """To connect, and between two pieces of an answer."""
 
 RETRY_STATUS = (429, 500, 502, 503, 504)
 MAX_CONNECTIONS = 20
-"""Connections that one download may use up, each of which brought something."""
+"""Number of connections for one download, if each of them brings some bytes."""
 MAX_STALLS = 3
-"""Connections in a row that broke without bringing a byte."""
+"""Number of connections in a row that break without a byte."""
 BACKOFF_SECONDS = 0.5
 MAX_DOWNLOAD_BYTES = 16 * 2**30
-"""Limit for files whose size the card does not state."""
+"""Limit for a file whose size is not on the card."""
 
-_CHUNK_BYTES = 2**14  # what has come of a chunk is lost when the connection breaks in it
+_CHUNK_BYTES = 2**14  # a connection that breaks within a chunk loses what had arrived of it
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteFile:
     """A file to download.
 
     Attributes:
-        url: its address.
-        name: its name, for messages.
-        published: its sums, as far as they are published.
-        size_bytes: the published size; None where there is none.
-        auth: user name and password.
+        url: Its address.
+        name: Its name, for messages.
+        published: Its published checksums.
+        size_bytes: Its published size, or None.
+        auth: User name and password.
     """
 
     url: str
     name: str
-    published: Published
+    published: PublishedChecksums
     size_bytes: int | None
     auth: tuple[str, str] | None = None
 
 
 @dataclass
 class _Version:
-    """Which version of a file the server gives.
+    """Which version of a file the server sends.
 
     Attributes:
-        etag: of its last answer, as it stands there; "" where it names none.
+        etag: The ETag of its last answer, verbatim. "" if it had none.
     """
 
     etag: str = ""
 
     @property
     def is_exact(self) -> bool:
-        """Whether the same ETag means the same bytes."""
+        """Whether the same ETag means the same bytes: it is not a weak one, ``W/"..."``."""
         return self.etag.startswith('"')
 
 
 class HttpsSession(requests.Session):
-    """Asks nobody by plain http but this machine, nor follows a redirection by it."""
+    """A session that uses plain http for this machine only, in redirections too."""
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Called for every hop of a chain of redirections, before it is asked."""
+        """Send a request. Called for every hop of a chain of redirections."""
         url = str(request.url)
         is_local = host_of(url).partition(":")[0] in ("127.0.0.1", "localhost")
         if not is_local and not url.startswith("https://"):
-            raise SourceError(host_of(url), "plain http is not used for model files, give an https address")
+            raise SourceError(host_of(url), "plain http is not used for model files; give an https address")
         return super().send(request, **kwargs)
 
 
 def new_session(retries: bool = True, kind: type[requests.Session] = requests.Session) -> requests.Session:
-    """A session; with ``retries``, it tries a bounded number of times.
+    """Make a session. With ``retries``, it asks again a few times after a failure.
 
-    Proxies and certificates are those of requests' own environment variables; ``PIP_CERT`` names the CA file
-    where ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE`` do not.
+    Proxies and certificates are those of requests' own environment variables. ``PIP_CERT`` names the CA file if neither
+    ``REQUESTS_CA_BUNDLE`` nor ``CURL_CA_BUNDLE`` does.
     """
     retry = Retry(
         total=3,
@@ -120,76 +124,79 @@ def new_session(retries: bool = True, kind: type[requests.Session] = requests.Se
 
 @contextmanager
 def source_errors(host: str, what: str) -> Iterator[None]:
-    """Turn what ``requests`` raises while ``what`` is asked for into :class:`SourceError`."""
+    """Turn what ``requests`` raises in the block, which asks for ``what``, into :class:`SourceError`."""
     try:
         yield
     except requests.HTTPError as error:
         raise SourceError(host, status_reason(error.response.status_code, what)) from error
-    except OSError as error:  # requests' own errors are of this type, and so is that of a missing CA file
+    except OSError as error:  # the type of requests' own errors, and of a missing CA file
         raise SourceError(host, network_reason(error)) from error
 
 
 def credentials_in(url: str) -> tuple[str, str] | None:
-    """User name and password of an address such as ``https://me:secret@host/``, if it has any."""
+    """Return user name and password of an address such as ``https://me:secret@host/``, or None."""
     user, password = get_auth_from_url(url)
     return (user, password) if user or password else None
 
 
-def download(session: requests.Session, remote: Remote, target: Path, job: Job) -> tuple[str, str]:
-    """Bring a file to ``target``, whole and checked.
+def download(session: requests.Session, remote: RemoteFile, target: Path, progress: Progress) -> tuple[str, str]:
+    """Download a file to ``target``, complete and checked.
 
     Returns:
         Its sha256, published or not, and its ETag, "" if it has none.
 
     Raises:
-        SourceError: it cannot be had from there; what came so far is kept for the next run.
-        ChecksumMismatch: the file there is another one; nothing is kept.
-        OSError: the cache folder cannot be written.
+        SourceError: The file could not be downloaded. What arrived is kept for the next run.
+        ChecksumMismatch: The server has another file. Nothing is kept.
+        OSError: The cache folder cannot be written.
     """
+    # not an atomic_file: the part must survive this process, under a name that the next one knows
     part = target.with_name(target.name + ".part")
     if not remote.published:
-        part.unlink(missing_ok=True)  # without a sum, nothing tells whether an old part fits the new rest
+        part.unlink(missing_ok=True)  # nothing would tell whether an old part fits the new rest
     version = _Version()
-    sums, pieced = _receive(session, remote, part, version, job)
-    if pieced and not sums.fit(remote.published):
+    digests, pieced = _receive(session, remote, part, version, progress)
+    if pieced and not remote.published.fit(digests):
         part.unlink(missing_ok=True)
-        job.note(f"the pieces of {remote.name} that came at different times do not fit; starting again")
-        sums, _ = _receive(session, remote, part, version, job)
-    if not sums.fit(remote.published):
+        log.info("the pieces of %s that arrived at different times do not fit together; starting again", remote.name)
+        digests, _ = _receive(session, remote, part, version, progress)
+    if not remote.published.fit(digests):
         part.unlink(missing_ok=True)
-    require_published(remote.name, host_of(remote.url), remote.published, sums)
+    require_published(remote.name, host_of(remote.url), remote.published, digests)
     os.replace(part, target)
-    return sums.sha256, version.etag
+    return digests.sha256, version.etag
 
 
 def has_etag(session: requests.Session, url: str, etag: str) -> bool:
     """Whether the server says that the file behind an address still has that ETag (RFC 9110, If-None-Match).
 
     Raises:
-        SourceError: it does not answer.
+        SourceError: The server does not answer.
     """
     headers = {"Accept-Encoding": "identity", "If-None-Match": etag}
     try:
         with session.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
             return response.status_code == 304
-    except (OSError, ValueError) as error:  # as in ask
+    except (OSError, ValueError) as error:  # as in ask_host
         raise SourceError(host_of(url), network_reason(error)) from error
 
 
-def ask(session: requests.Session, url: str, timeout_seconds: float) -> tuple[str, bool, str]:
-    """Host of an address, whether it answers there, and a few words on it."""
+def ask_host(session: requests.Session, url: str, timeout_seconds: float) -> HostAnswer:
+    """Ask whether the host of an address answers for it, without downloading anything."""
     try:
         status = session.head(url, timeout=timeout_seconds, allow_redirects=True).status_code
-    except (OSError, ValueError) as error:  # as in source_errors; ValueError: the address of a proxy
-        return host_of(url), False, network_reason(error)
-    return host_of(url), status < 400 or status == 405, f"answers (HTTP {status})"
+    except (OSError, ValueError) as error:  # as in source_errors; ValueError: a malformed address of a proxy
+        return HostAnswer(host_of(url), False, network_reason(error))
+    return HostAnswer(host_of(url), status < 400 or status == 405, f"answers (HTTP {status})")
 
 
-def _receive(session: requests.Session, remote: Remote, part: Path, version: _Version, job: Job) -> tuple[Sums, bool]:
+def _receive(
+    session: requests.Session, remote: RemoteFile, part: Path, version: _Version, progress: Progress
+) -> tuple[Digests, bool]:
     """Fill the part until it is complete, over several connections if need be.
 
     Returns:
-        Its sums, and whether it was pieced together from what came at different times.
+        Its digests, and whether it was pieced together from bytes of several connections.
     """
     stalls = 0
     pieced = False
@@ -198,24 +205,26 @@ def _receive(session: requests.Session, remote: Remote, part: Path, version: _Ve
             before = _size(part)
             pieced = pieced or before > 0
             try:
-                if _is_complete(before, remote) or _one_connection(session, remote, part, version, job):
-                    return sums_of(part, remote.published), pieced
+                if _is_complete(before, remote) or _one_connection(session, remote, part, version, progress):
+                    return digests_of(part, remote.published), pieced
             except requests.RequestException as error:
                 stalls = 0 if _size(part) > before else stalls + 1
                 if stalls == MAX_STALLS:
                     raise SourceError(host_of(remote.url), _broken(error, remote, part)) from error
                 time.sleep(BACKOFF_SECONDS * 2**stalls)
     finally:
-        job.progress.finish()
+        progress.finish()
     raise SourceError(host_of(remote.url), f"{remote.name}: the connection broke {MAX_CONNECTIONS} times")
 
 
-def _one_connection(session: requests.Session, remote: Remote, part: Path, version: _Version, job: Job) -> bool:
-    """Ask for what is missing and append it; True when the server says that this is all of it.
+def _one_connection(
+    session: requests.Session, remote: RemoteFile, part: Path, version: _Version, progress: Progress
+) -> bool:
+    """Ask for what is missing and append it. Returns whether the server says that this is all.
 
     Raises:
-        requests.RequestException: the connection broke while the file was coming.
-        SourceError: it was not even made, or the server refuses.
+        requests.RequestException: The connection broke during the transfer.
+        SourceError: There was no connection, or the server refuses.
     """
     if not remote.published and not version.is_exact:
         part.unlink(missing_ok=True)
@@ -225,37 +234,37 @@ def _one_connection(session: requests.Session, remote: Remote, part: Path, versi
         headers |= {"Range": f"bytes={start}-"} | ({} if remote.published else {"If-Range": version.etag})
     with _ask(headers, session, remote, part) as response:
         if start and (response.status_code == 416 or not _continues_at(response, start)):
-            part.unlink()  # the server has less than we have, or counts otherwise
+            part.unlink()  # the server has fewer bytes than the part, or sends others than asked for
             return False
         if response.status_code not in (200, 206):
             raise SourceError(host_of(response.url), status_reason(response.status_code, remote.name))
         version.etag = response.headers.get("ETag", "")
-        _store(response, part, start if response.status_code == 206 else 0, remote, job)
+        _store(response, part, start if response.status_code == 206 else 0, remote, progress)
     return True
 
 
-def _ask(headers: dict[str, str], session: requests.Session, remote: Remote, part: Path) -> requests.Response:
+def _ask(headers: dict[str, str], session: requests.Session, remote: RemoteFile, part: Path) -> requests.Response:
     try:
         return session.get(remote.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS, auth=remote.auth)
-    except (OSError, ValueError) as error:  # as in ask
+    except (OSError, ValueError) as error:  # as in ask_host
         request = getattr(error, "request", None)
         asked = request.url if request is not None else remote.url
         raise SourceError(host_of(asked), _broken(error, remote, part)) from error
 
 
 def _continues_at(response: requests.Response, start: int) -> bool:
-    """Whether a partial answer begins at the byte that was asked for; a full answer is always right."""
+    """Whether an answer is complete, or begins at the byte that was asked for."""
     if response.status_code != 206:
         return True
     match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     return match is not None and int(match[1]) == start
 
 
-def _store(response: requests.Response, part: Path, start: int, remote: Remote, job: Job) -> None:
+def _store(response: requests.Response, part: Path, start: int, remote: RemoteFile, progress: Progress) -> None:
     length = response.headers.get("Content-Length", "")
     total = start + int(length) if length.isdecimal() else remote.size_bytes
-    job.progress.start(f"Downloading {remote.name}", total)
-    job.progress.advance(start)
+    progress.start(f"Downloading {remote.name}", total)
+    progress.advance(start)
     limit = remote.size_bytes or MAX_DOWNLOAD_BYTES
     received = start
     with part.open("ab" if start else "wb") as file:
@@ -269,16 +278,16 @@ def _store(response: requests.Response, part: Path, start: int, remote: Remote, 
                     f"{limit} bytes; it was not used"
                 )
             file.write(chunk)
-            job.progress.advance(len(chunk))
+            progress.advance(len(chunk))
 
 
-def _is_complete(size: int, remote: Remote) -> bool:
+def _is_complete(size: int, remote: RemoteFile) -> bool:
     return remote.size_bytes is not None and size >= remote.size_bytes
 
 
-def _broken(error: Exception, remote: Remote, part: Path) -> str:
+def _broken(error: Exception, remote: RemoteFile, part: Path) -> str:
     kept = _size(part) if remote.published else 0
-    rest = f" ({kept} bytes came and are kept; the next run goes on from there)" if kept else ""
+    rest = f" ({kept} bytes arrived and are kept; the next run continues there)" if kept else ""
     return network_reason(error) + rest
 
 

@@ -1,8 +1,9 @@
-"""The right to change what the cache holds of a model, for one process at a time."""
+"""One process at a time may change what the cache holds of a model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
@@ -10,17 +11,15 @@ from filelock import FileLock, Timeout
 from nlvid_cli.errors import ModelUnavailable
 from nlvid_cli.models.store.cache import FOLDERS, Slot, cache_folder
 
+log = logging.getLogger(__name__)
+
 
 @contextmanager
-def hold(slot: Slot, note: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of a model, with the folders of the cache there; waits while another process has it.
-
-    Args:
-        slot: the model's place.
-        note: is told of the wait.
+def hold(slot: Slot) -> Iterator[None]:
+    """Hold the lock of a model; wait while another process holds it. The folders of the cache exist inside.
 
     Raises:
-        ModelUnavailable: the cache cannot be written; also for an ``OSError`` of the block inside.
+        ModelUnavailable: The cache cannot be written. Also raised for an ``OSError`` of the block inside.
     """
     try:
         for folder in FOLDERS:
@@ -29,7 +28,7 @@ def hold(slot: Slot, note: Callable[[str], None]) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            note(f"another nlvid is busy with {slot.name}; waiting for it")
+            log.info("another nlvid is busy with %s; waiting for it", slot.name)
             lock.acquire()
         try:
             yield

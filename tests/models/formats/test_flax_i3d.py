@@ -9,8 +9,9 @@ import pytest
 
 from nlvid_cli.card.manifest import find_card
 from nlvid_cli.errors import ModelFileError
-from nlvid_cli.models.fetch import fetch, open_checkpoint
+from nlvid_cli.models.find import find_file
 from nlvid_cli.models.formats import read_foreign
+from nlvid_cli.models.model_file import open_checkpoint
 
 REAL_VALUES = {
     "conv_1a.conv.weight": (-0.018620118498802185, -0.01645006611943245, 0.07384110987186432),
@@ -81,7 +82,7 @@ def test_an_array_of_another_kind_is_named(read_tree, tree, wrong):
 @pytest.mark.usefixtures("real_environment")
 def test_the_real_weights(cache):
     card = find_card("i3d")
-    read_card, tensors = open_checkpoint(fetch(card))
+    read_card, tensors = open_checkpoint(find_file(card))
     assert read_card == card
     norms = [name for name in tensors if name.endswith(".norm.weight")]
     assert len(tensors) - len(norms) == 230  # the norms' weights are nlvid's ones, the others are the file's

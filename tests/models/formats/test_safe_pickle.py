@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nlvid_cli.errors import ModelFileError, NlvidError, UnsafeFile
-from nlvid_cli.models.fetch import fetch
+from nlvid_cli.models.find import find_file
 from nlvid_cli.models.formats.safe_pickle import read_arrays
 
 RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\n"
@@ -203,7 +203,7 @@ def test_a_hostile_release_leaves_the_cache_as_it_was(publish, tools, server, ca
     monkeypatch.setenv("PIP_INDEX_URL", f"{server.url}/simple")
     evil = pickle.dumps({"params": Runs(os.system, f"touch {canary}")}, 4)
     with pytest.raises(UnsafeFile, match=r"posix\.system") as error:
-        fetch(publish(tools.tar({"w": evil}), member="w"))
+        find_file(publish(tools.tar({"w": evil}), member="w"))
     assert error.value.exit_status == 3
     assert not canary.exists()
     assert [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"] == []

@@ -155,7 +155,7 @@ def test_the_right_file(host, play, pull, server, small_tensors, tools):
     played = play(host)
     outcome = pull(played)
     require_ready(outcome, played, small_tensors)
-    told = f"note: the authors of {played.file} publish no hash of it; the sha256 of what came is "
+    told = f"note: the authors of {played.file} publish no hash of it; the downloaded file has the sha256 "
     assert (told + tools.sha256(played.page.body) in outcome.err) == (HOSTS[host] is None)
     asked = len(server.requests)
     again = pull(played)
@@ -194,7 +194,7 @@ def test_connections_that_all_end_early(host, play, pull, server, cache, small_t
     outcome = pull(played)
     assert (outcome.status, outcome.out) == (3, "")
     assert f"model.test: no source of this model could be reached: {server.host}: the connection ended" in outcome.err
-    assert ("(16384 bytes came and are kept; the next run goes on from there)" in outcome.err) == bool(HOSTS[host])
+    assert ("(16384 bytes arrived and are kept;" in outcome.err) == bool(HOSTS[host])
     assert cached_path(played.card) is None
     require_ready(pull(played), played, small_tensors)
     assert server.ranges(played.path)[-1] == ("bytes=16384-" if HOSTS[host] else None)
@@ -231,7 +231,7 @@ def test_a_file_that_is_not_there(host, play, pull, server, tools, cache, tmp_pa
     played = play(host)
     server.pages[played.path] = tools.Page(b"", 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
     outcome = pull(played)
-    words = f"has no file {played.file}" if host == "hub" else f"{played.file}: not there (HTTP 404)"
+    words = f"has no file {played.file}" if host == "hub" else f"{played.file}: not found (HTTP 404)"
     assert (outcome.status, outcome.out) == (3, "")
     assert outcome.err.startswith(f"error: model.test: no source of this model could be reached: {server.host}: ")
     assert words in outcome.err

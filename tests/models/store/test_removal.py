@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from nlvid_cli.models.fetch import fetch
-from nlvid_cli.models.find import find_model
+from nlvid_cli.models.find import find_file, find_model
 from nlvid_cli.models.model_file import write_checkpoint
 from nlvid_cli.models.store.cache import cached_path, compiled_from, slot_of, write_receipt
 from nlvid_cli.models.store.lock import hold
@@ -19,7 +18,7 @@ def pulled(server, tools, make_card, weights, foreign_file):
     cards = [make_card(source, name=f"{name}.test", aliases=[name]) for name in ("one", "two")]
     weights(*cards)
     for card in cards:
-        fetch(card)
+        find_file(card)
     return cards
 
 
@@ -117,7 +116,7 @@ def test_a_file_in_the_hubs_cache_stays_and_the_command_for_it_is_told(run, weig
     theirs = tmp_path / "huggingface" / "hub" / "models--org--model" / "snapshots" / "0" / "w.safetensors"
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(b"weights")
-    with hold(slot_of(card), print):
+    with hold(slot_of(card)):
         write_receipt(slot_of(card), theirs, "0" * 64)
     assert json.loads(run("models", "list", "--cached", "--json").out)[0]["path"] == str(theirs)
     outcome = run("models", "remove", "hub.test")
@@ -146,14 +145,14 @@ def test_no_name_leads_out_of_the_cache(run, pulled, name, cache):
     assert files_of(cache) == before
 
 
-def test_another_process_is_waited_for(pulled, tools, cache, server):
+def test_another_process_is_waited_for(pulled, tools, cache, server, notes):
     from threading import Thread
 
     from nlvid_cli.models.store.removal import remove
 
-    notes, removed = [], []
-    with hold(slot_of(pulled[0]), notes.append):
-        thread = Thread(target=lambda: removed.append(remove("one", notes.append)))
+    removed = []
+    with hold(slot_of(pulled[0])):
+        thread = Thread(target=lambda: removed.append(remove("one")))
         thread.start()
         thread.join(0.3)
         assert removed == []

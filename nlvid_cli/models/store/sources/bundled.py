@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from nlvid_cli.card.card import BundledSource
 from nlvid_cli.card.manifest import weights_folder
-from nlvid_cli.models.store.cache import published_sums
-from nlvid_cli.models.store.checksums import require_published, sums_of
-from nlvid_cli.models.store.sources.common import Job, Obtained, SourceError
+from nlvid_cli.models.store.cache import published_checksums
+from nlvid_cli.models.store.checksums import digests_of, require_published
+from nlvid_cli.models.store.sources.common import Fetched, SourceError
 
 
-def obtain(source: BundledSource, job: Job) -> Obtained:
-    """The file in the weights folder, used where it lies."""
+def fetch(source: BundledSource) -> Fetched:
+    """Return the file in the weights folder, where it stays."""
     folder = weights_folder()
     path = folder / source.path
     if not path.is_file():
         raise SourceError("the package's weights folder", f"it has no file {source.path}")
-    published = published_sums(source)
-    sums = sums_of(path, published)
-    require_published(source.path, str(folder), published, sums)
-    return Obtained(path, disposable=False, sha256=sums.sha256)
+    published = published_checksums(source)
+    digests = digests_of(path, published)
+    require_published(source.path, str(folder), published, digests)
+    return Fetched(path, disposable=False, sha256=digests.sha256)

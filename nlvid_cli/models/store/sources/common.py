@@ -1,43 +1,27 @@
-"""What all kinds of sources share: the job, its result, its failure, and the words for network errors."""
+"""What all kinds of sources share: their result, their failure, and the words for network errors."""
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from nlvid_cli.models.store.cache import Slot
-from nlvid_cli.models.store.progress import Progress
+from nlvid_cli.models.naming import without_logins
 
 
 @dataclass(frozen=True)
-class Job:
-    """One model to be fetched.
+class Fetched:
+    """A file from a source, with the published checksums.
 
     Attributes:
-        slot: its name, and where its files go.
-        progress: is told of the bytes of downloads.
-        note: is told, in a sentence each, of what the user may want to know meanwhile.
-    """
-
-    slot: Slot
-    progress: Progress
-    note: Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Obtained:
-    """A file that has the sums that are published of it.
-
-    Attributes:
-        path: where it lies.
-        disposable: whether it belongs to nlvid's cache and is to be removed after use.
-        sha256: of the file, or of the archive that it came out of.
-        etag: what the server of an address calls this version of the file; "" if it does not.
+        path: Path to it.
+        disposable: Whether it is in nlvid's cache and is removed after use.
+        sha256: sha256 of the file, or of the archive that it came from.
+        etag: What the server calls this version of the file. "" if it does not say.
     """
 
     path: Path
@@ -46,12 +30,26 @@ class Obtained:
     etag: str = ""
 
 
-class SourceError(Exception):
-    """A source cannot be reached, or does not have the file; the next one is tried.
+class HostAnswer(NamedTuple):
+    """Whether a host answers.
 
     Attributes:
-        host: who was asked.
-        reason: why it failed, in a few words without a full stop.
+        host: The host.
+        ok: Whether it answers as it should.
+        detail: A few words on its answer.
+    """
+
+    host: str
+    ok: bool
+    detail: str
+
+
+class SourceError(Exception):
+    """A source cannot be reached, or does not have the file. The next one is tried.
+
+    Attributes:
+        host: The host that was asked.
+        reason: Why it failed, in a few words without a full stop.
     """
 
     def __init__(self, host: str, reason: str) -> None:
@@ -61,29 +59,21 @@ class SourceError(Exception):
 
 
 def host_of(url: str) -> str:
-    """Host and port of an address, without user name and password; of any text, be it no address."""
+    """Return host and port of an address, without user name and password. Any text is accepted."""
     try:
         host = urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:
         return "a malformed address"
     name, _, port = host.rpartition(":")
-    # what is no number may be the beginning of a password with a / in it
+    # a port that is not a number may be the beginning of a password with a / in it
     return host if not name or port.isdecimal() or host.endswith("]") else name
 
 
-def without_logins(text: str) -> str:
-    """A text with nothing before the ``@`` of an address in it but the scheme, whatever a password may hold."""
-    return re.sub(rf"(?is)({_SCHEME})?((?!{_SCHEME}).)*@", r"\1***@", text)
-
-
-_SCHEME = r"\b[a-z][a-z0-9+.-]*://"
-
-
-PERCENT_HINT = "special characters in a user name or a password are written as %2F for /, %40 for @ and so on"
+PERCENT_HINT = "write special characters in a user name or a password as %2F for /, %40 for @ and so on"
 
 
 def network_reason(error: BaseException) -> str:
-    """Why a request failed, in words, from the chain of causes of any HTTP client's exception."""
+    """Say why a request failed, from the chain of causes of any HTTP client's exception."""
     chain = list(causes(error))
     if any("ProxyError" in type(cause).__name__ for cause in chain):
         return "the proxy does not answer or refuses (see HTTPS_PROXY and NO_PROXY)"
@@ -121,21 +111,21 @@ _CLIENT_ERRORS = {
     "IncompleteRead": "the connection ended early",
     "RemoteProtocolError": "the connection ended early",
 }
-"""Parts of the names of exceptions that HTTP clients raise without one of Python's own behind them."""
+"""Parts of the names of exceptions that HTTP clients raise without an exception of Python behind them."""
 
 
 def status_reason(status: int, what: str) -> str:
-    """What an HTTP status that is no success means for the user.
+    """Say what an HTTP status other than success means for the user.
 
     Args:
-        status: the code.
-        what: the thing that was asked for.
+        status: The status code.
+        what: What was asked for.
     """
     words = {
         401: "access needs a login",
         403: "access is forbidden",
-        404: "not there",
-        410: "no longer there",
+        404: "not found",
+        410: "no longer available",
     }
     if status in words:
         return f"{what}: {words[status]} (HTTP {status})"
@@ -143,7 +133,7 @@ def status_reason(status: int, what: str) -> str:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception, the one behind it, and so on."""
+    """Yield an exception, its cause, the cause of that, and so on."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:

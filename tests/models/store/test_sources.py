@@ -10,12 +10,12 @@ from nlvid_cli.card.card import card_to_json
 
 CODE = """
 import json, sys
-from nlvid_cli.models.store import reachable
+from nlvid_cli.models.store import sources
 from nlvid_cli.card.card import card_from_json
 from nlvid_cli.card.manifest import Manifest
 cards = tuple(card_from_json(text, "stdin") for text in json.load(sys.stdin))
-reachable.load_manifest = lambda: Manifest(cards, ())
-print(json.dumps(reachable.reachable_sources()))
+sources.load_manifest = lambda: Manifest(cards, ())
+print(json.dumps(sources.reachable_hosts()))
 """
 
 
@@ -51,7 +51,7 @@ def test_what_answers_and_what_does_not(reach, server, tools):
 def test_what_is_switched_off_is_not_asked(reach, server):
     assert reach(HF_ENDPOINT=server.url, HF_HUB_OFFLINE="1", PIP_NO_INDEX="1") == [
         [server.host, False, "not asked, HF_HUB_OFFLINE is set"],
-        ["the package index", False, "PIP_NO_INDEX forbids to use it"],
+        ["the package index", False, "PIP_NO_INDEX forbids its use"],
         [server.host, False, "answers (HTTP 404)"],
     ]
     assert [path for _, path, _ in server.requests] == ["/first"]
