@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
     from rich.status import Status
 
-    from nlvid_cli.labelling.run import Listener, Row, Tally
+    from nlvid_cli.labelling.rows import Row
+    from nlvid_cli.labelling.run import Listener, Tally
     from nlvid_cli.training.observer import EpochRow, StepRow
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from typing import Literal
 
 from nlvid_cli.errors import UsageError
 from nlvid_cli.labelling import shards
-from nlvid_cli.labelling.ledger import Ledger, locked
+from nlvid_cli.labelling.ledger import Ledger
+from nlvid_cli.labelling.lock import locked
 from nlvid_cli.labelling.output_files import OutputFiles
 from nlvid_cli.labelling.ray_engine import Loader, RayEngine
 from nlvid_cli.labelling.rows import Request
@@ -181,7 +182,7 @@ def _open_ledger(job: LabelJob, request: Request, paths: Sequence[VideoPath], ro
         ledger.read()
     todo = list(ledger.to_do(paths, request, job.retry_failed))
     kept = {str(path) for path in paths} - {str(video) for video, _ in todo}
-    failed = sum(request.is_answered_by(head) and head.error is not None for head in ledger.heads if head.video in kept)
+    failed = sum(request.is_answered_by(row) and row.error is not None for row in ledger.summaries if row.video in kept)
     if kept:
         note = f", {failed} of them as failed (--retry-failed tries these again)" if failed else ""
         log.info("%s: %d of %d videos are already in it%s", rows, len(kept), len(paths), note)

@@ -1,14 +1,13 @@
-"""The same rows from a Ray cluster: a data set of paths, decoding as tasks, the model in a pool of actors.
+"""The same rows from a Ray cluster: decoding as tasks, the model in a pool of actors.
 
 ::
 
-    paths ─> map: a task per block of paths,  ─> map_batches: actors, each with ─> rows, to the process that
-             a decode process in each            the model on its device            writes the ledger
+    videos ─> map: a task per block of videos,  ─> map_batches: actors, each with ─> rows, to the process that
+              a decode process in each             the model on its device            writes the ledger
 
-Tasks ask an actor before each video whether it may be begun, so that a run can be stopped with nothing half done.
-What is lost with a process or a node is computed again by Ray. A video that hangs or crashes its decoder costs that
-video only, as on one machine, since the tasks decode in processes of their own too. ``ray.data.read_videos`` is not
-used: it decodes all frames, and by another library.
+Tasks ask an actor, the gate, before they begin a video, so that a run can stop with nothing half done. Ray recomputes
+what is lost with a process or a node. Tasks decode in processes of their own, so that a video that hangs or crashes its
+decoder costs that video only, as on one machine.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ import numpy as np
 
 from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.errors import UsageError, WorkerError
-from nlvid_cli.labelling.rows import Request, row_of
-from nlvid_cli.labelling.run import Row, Tally, Todo
+from nlvid_cli.labelling.rows import FileState, Request, Row
+from nlvid_cli.labelling.run import Tally, Todo
 from nlvid_cli.recognize.pipeline.pipeline import ENFORCE_SECONDS, Limits
 from nlvid_cli.recognize.pipeline.worker import Decoded, DecodeWorker, WorkerLimits
 from nlvid_cli.recognize.prediction import Failure, FailureReason
@@ -39,18 +38,19 @@ from nlvid_cli.video.remote import video_path
 log = logging.getLogger(__name__)
 
 VIDEOS_PER_BLOCK = 4
-"""So few, because the rows of a block arrive together, and what is lost of a block is done again."""
+"""Few, because the rows of a block arrive together, and a block that is lost is done again."""
 
 MAX_BLOCKS = 20_000
 
 ASK_SECONDS = 0.5
+"""Time between two looks at whether the run is to stop."""
 
 
 class Loader(Protocol):
-    """Makes the model ready on a device, on whatever machine; see ``recognizer.load``."""
+    """Loads the model on a device, in any process of the cluster."""
 
     def load(self, device: str | None = None) -> Recognizer:
-        """The model."""
+        """Load the model; see ``recognizer.load``."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class RayEngine:
     """A Ray cluster.
 
     Attributes:
-        loader: makes the model ready in each actor; a model in a file must be at the same path on all nodes.
-        card_rules: how videos are sampled and preprocessed.
-        request: what is wanted.
-        limits: what decoding a video may take; ``workers`` is the size of a cluster that is started for the run.
-        gpus: number of actors with a GPU each; None: actors on processors.
-        address: of the cluster; None starts one on this machine.
-        stopping: asked twice a second whether no more videos are to be begun.
+        loader: Loads the model in each actor. A model file must be at the same path on all nodes.
+        card_rules: How videos are sampled and preprocessed.
+        request: What to ask about each video.
+        limits: Limits on decoding one video; ``workers`` is the size of a cluster that is started for the run.
+        gpus: Number of actors with a GPU each; None for actors on processors.
+        address: Address of the cluster; None starts one on this machine.
+        stopping: Whether to begin no more videos; asked twice a second.
     """
 
     loader: Loader
@@ -76,24 +76,21 @@ class RayEngine:
     stopping: Callable[[], bool]
 
     def __call__(self, todo: Todo, tally: Tally) -> Generator[Row, None, None]:
-        """Rows of videos as they come.
+        """Yield the rows of videos as they are done.
 
         Raises:
-            WorkerError: the cluster cannot be reached, or gave up.
+            WorkerError: The cluster is out of reach, or gave up.
         """
         ray = _import_ray()
         _connect(ray, self.address, self.limits)
         done = 0
         try:
-            entrance = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Entrance).remote()
-            with self._watched(entrance) as begun:
-                # not iter_batches: it reads ahead in a thread, which asks Ray for more while that is being shut down
-                for bundle in self._plan(ray, todo, entrance).iter_internal_ref_bundles():
-                    for block in ray.get(list(bundle.block_refs)):
-                        told = ray.data.block.BlockAccessor.for_block(block).to_arrow().column("row").to_pylist()
-                        rows = [json.loads(row) for row in told if row]
-                        done += len(rows)
-                        yield from rows
+            gate = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Gate).remote()
+            with self._watched(gate) as begun:
+                for lines in _column_as_done(ray, self._plan(ray, todo, gate), "line"):
+                    rows = [Row.parse(line.encode("ascii")) for line in lines if line]
+                    done += len(rows)
+                    yield from rows
                     if begun and done >= ray.get(begun[0]):
                         return
         except ray.exceptions.RayError as error:
@@ -102,15 +99,15 @@ class RayEngine:
             ray.shutdown()
 
     @contextmanager
-    def _watched(self, entrance: Any) -> Iterator[list[Any]]:
-        """Close the entrance when the run is to stop; what is yielded holds from then on how many were begun."""
+    def _watched(self, gate: Any) -> Iterator[list[Any]]:
+        """Close the gate when the run is to stop; from then on the list holds a reference to how many were begun."""
         begun: list[Any] = []
         over = threading.Event()
 
         def watch() -> None:
             while not over.wait(ASK_SECONDS):
                 if self.stopping():
-                    begun.append(entrance.close.remote())
+                    begun.append(gate.close.remote())
                     return
 
         thread = threading.Thread(target=watch, daemon=True)
@@ -121,18 +118,20 @@ class RayEngine:
             over.set()
             thread.join()
 
-    def _plan(self, ray: Any, todo: Todo, entrance: Any) -> Any:
-        items = [{"video": json.dumps(str(video)), "file": json.dumps(state)} for video, state in todo]
+    def _plan(self, ray: Any, todo: Todo, gate: Any) -> Any:
+        """The data set of lines, which Ray computes when it is read."""
+        # As JSON: Arrow's text is UTF-8, and paths may hold other bytes.
+        items = [{"video": json.dumps(str(video)), "file": json.dumps(state and state.record)} for video, state in todo]
         blocks = max(1, min(len(items) // VIDEOS_PER_BLOCK, MAX_BLOCKS))
         videos = ray.data.from_items(items, override_num_blocks=blocks)
         decoded = videos.map(
             decode_row,
-            fn_kwargs={"rules": self.card_rules, "limits": self.limits.worker, "may_begin": Asked(entrance)},
+            fn_kwargs={"rules": self.card_rules, "limits": self.limits.worker, "may_begin": AskGate(gate)},
             num_cpus=1,
         )
         processors = int(ray.cluster_resources().get("CPU", 1))
         return decoded.map_batches(
-            _Look,
+            NetworkActor,
             fn_constructor_args=(self.loader, self.request, "cpu" if self.gpus is None else "cuda"),
             batch_size=1,
             concurrency=(1, max(1, processors // 2)) if self.gpus is None else self.gpus,
@@ -141,40 +140,51 @@ class RayEngine:
         )
 
 
-class Entrance:
-    """Lets videos be begun until it is closed. An actor; a video whose process was lost comes twice."""
+def _column_as_done(ray: Any, dataset: Any, name: str) -> Iterator[list[Any]]:
+    """Yield the values of a column, a block at a time, as blocks are done.
+
+    The one place that uses internals of Ray Data. Its public ``iter_batches`` reads ahead in a thread, and where a run
+    ends early, that thread asks Ray for a block while Ray is shut down, which ends the whole process with status 1.
+    """
+    for bundle in dataset.iter_internal_ref_bundles():
+        for block in ray.get(list(bundle.block_refs)):
+            yield ray.data.block.BlockAccessor.for_block(block).to_arrow().column(name).to_pylist()
+
+
+class Gate:
+    """Lets tasks begin videos until it is closed. An actor; a video whose process was lost counts twice."""
 
     def __init__(self) -> None:
         self._open = True
         self._begun = 0
 
     def enter(self) -> bool:
-        """Whether another video may be begun."""
+        """Return whether another video may be begun."""
         self._begun += self._open
         return self._open
 
     def close(self) -> int:
-        """Let no more be begun; returns how many were."""
+        """Let no more videos be begun, and return how many were."""
         self._open = False
         return self._begun
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Asks the entrance, from a task."""
+class AskGate:
+    """Asks the gate from a task."""
 
-    entrance: Any
+    gate: Any
 
     def __call__(self) -> bool:
-        """Whether another video may be begun."""
+        """Return whether another video may be begun."""
         import ray
 
-        return bool(ray.get(self.entrance.enter.remote()))
+        return bool(ray.get(self.gate.enter.remote()))
 
 
 def _import_ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # tell nobody
-    os.environ.setdefault("RAY_worker_niceness", "0")  # else 15, and whatever else runs here comes first
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports usage unless told not to
+    os.environ.setdefault("RAY_worker_niceness", "0")  # the default of 15 lets every other process go first
     try:
         import ray
         import ray.data
@@ -192,7 +202,7 @@ def _connect(ray: Any, address: str | None, limits: Limits) -> None:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise WorkerError(f"no Ray cluster at {address or 'this machine'}: {error}") from None
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put its own there, which ends the process at once
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray's handler ends the process at once
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -200,26 +210,33 @@ def _connect(ray: Any, address: str | None, limits: Limits) -> None:
 
 
 _workers: dict[str, DecodeWorker] = {}
-"""Of this process of Ray, which does many tasks: a worker for each set of rules."""
+"""Decode processes of this process of Ray, which runs many tasks: one for each set of rules."""
 
 
 def decode_row(
     row: dict[str, Any], rules: tuple[Sampling, Preprocess], limits: WorkerLimits, may_begin: Callable[[], bool]
 ) -> dict[str, Any]:
-    """A path with the frames of its clips; or with the reason why there are none. What a task of Ray does.
+    """Decode a video, as a task of Ray.
 
-    A video that may not be begun is told nothing of.
+    Args:
+        row: The video and the state of its file, as JSON.
+        rules: How to sample and preprocess.
+        limits: Limits on decoding.
+        may_begin: Whether the video may be begun.
+
+    Returns:
+        The row with ``frames``, and ``decoded``: JSON of what else was found or of the error, and empty if the video
+        was not begun.
     """
     if not may_begin():
-        return row | {"told": "", "frames": b""}
+        return row | {"decoded": "", "frames": b""}
     worker = _worker(rules, limits)
     decoded = worker.decode(Segment(video_path(json.loads(row["video"]))))
     if isinstance(decoded, FailureReason):
-        found: dict[str, Any] = {"error": asdict(decoded)}
-        return row | {"told": json.dumps(found), "frames": b""}
+        return row | {"decoded": json.dumps({"error": asdict(decoded)}), "frames": b""}
     assert isinstance(decoded, Decoded)
     found = {"facts": asdict(decoded.facts), "shape": decoded.frames.shape, "dtype": decoded.frames.dtype.name}
-    return row | {"told": json.dumps(found), "frames": decoded.frames.tobytes()}
+    return row | {"decoded": json.dumps(found), "frames": decoded.frames.tobytes()}
 
 
 def _worker(rules: tuple[Sampling, Preprocess], limits: WorkerLimits) -> DecodeWorker:
@@ -236,27 +253,26 @@ def _worker(rules: tuple[Sampling, Preprocess], limits: WorkerLimits) -> DecodeW
     return _workers[key]
 
 
-class _Look:
-    """The model, in an actor."""
+class NetworkActor:
+    """The model, in an actor of Ray."""
 
     def __init__(self, loader: Loader, request: Request, device: str) -> None:
         self._recognizer = loader.load(device)
         self._request = request
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Rows, as JSON, of decoded videos; empty for those that were not begun."""
-        columns = (batch[name] for name in ("video", "file", "told", "frames"))
-        return {"row": [self._row(*values) for values in zip(*columns, strict=True)]}
+        """Return the lines of decoded videos; empty for videos that were not begun."""
+        columns = (batch[name] for name in ("video", "file", "decoded", "frames"))
+        return {"line": [self._line(*values) for values in zip(*columns, strict=True)]}
 
-    def _row(self, video: str, file: str, told: str, frames: bytes) -> str:
-        if not told:
+    def _line(self, video: str, file: str, decoded: str, frames: bytes) -> str:
+        if not decoded:
             return ""
-        segment, found = Segment(video_path(json.loads(video))), json.loads(told)
+        segment, found = Segment(video_path(json.loads(video))), json.loads(decoded)
         if "error" in found:
-            result: Any = Failure(json.loads(video), FailureReason(**found["error"]))
+            result: Any = Failure(str(segment.path), FailureReason(**found["error"]))
         else:
             pixels = np.frombuffer(frames, found["dtype"]).reshape(found["shape"])
-            result = self._recognizer.look_at(
-                segment, pixels, ClipTable.from_json(found["facts"]), self._request.answer
-            )
-        return json.dumps(row_of(result, json.loads(file), self._request))
+            clips = ClipTable.from_json(found["facts"])
+            result = self._recognizer.look_at(segment, pixels, clips, self._request.answer)
+        return Row.of(result, FileState.parse(json.loads(file)), self._request).line.decode("ascii")

@@ -1,6 +1,6 @@
-"""Rows of the output: the JSON of a result, and before it what tells whether it has to be made again.
+"""Rows of an output file: the JSON of a result, after what tells whether the video must be labelled again.
 
-A row is what ``nlvid classify --format jsonl`` writes, and::
+A row is the line that ``nlvid classify --format jsonl`` writes, with more keys at its start::
 
     {"schema": 1, "video": ..., "file": {...}, "model": ..., "model_sha256": ...,
      "asked": {...}, "answer": {...}, ...the result}
@@ -14,23 +14,83 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nlvid_cli.recognize.answer import Answer
-from nlvid_cli.recognize.prediction import Result, Views, record_of
+from nlvid_cli.recognize.prediction import Failure, Result, Views, record_of
 from nlvid_cli.video.remote import RemotePath, VideoPath, remote_state
 
-Identity = tuple[str, str, str]
-"""Video, model and views: there is one row of each."""
+RowKey = tuple[str, str, str]
+"""Video, model and views. Of several rows with one key, only one counts."""
+
+_NUMBER = (int, float)
+
+_COLUMNS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("device", "precision"), (str,)),
+    **dict.fromkeys(("duration_seconds", "frame_rate"), _NUMBER),
+    **dict.fromkeys(("width", "height", "rotation_degrees"), (int,)),
+    **dict.fromkeys(("variable_frame_rate", "unsure"), (bool,)),
+}
+"""Types of the plain values of a prediction that tables show."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What tells whether a video file has changed.
+
+    Attributes:
+        size_bytes: Size; None if the server of a remote file does not report it.
+        modified_seconds: Time of modification since 1970, of a local file.
+        etag: Version of a remote file, if the server reports one.
+    """
+
+    size_bytes: int | None
+    modified_seconds: float | None = None
+    etag: str | None = None
+
+    @classmethod
+    def parse(cls, value: Any) -> FileState | None:
+        """Read the ``file`` of a row.
+
+        Raises:
+            TypeError: The value is not of the documented form.
+        """
+        if value is None:
+            return None
+        _expect(value, dict)
+        return cls(
+            _expect(value.get("size_bytes"), int, None),
+            _expect(value.get("modified_seconds"), *_NUMBER, None),
+            _expect(value.get("etag"), str, None),
+        )
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The ``file`` of a row."""
+        if self.modified_seconds is not None:
+            return {"size_bytes": self.size_bytes, "modified_seconds": self.modified_seconds}
+        return {"size_bytes": self.size_bytes, "etag": self.etag}
+
+
+def file_state(video: VideoPath) -> FileState | None:
+    """Return the state of a file now; None if the file is missing or out of reach."""
+    if isinstance(video, RemotePath):
+        state = remote_state(video)
+        return None if state is None else FileState(state["size_bytes"], etag=state["etag"])
+    try:
+        status = os.stat(video)
+    except (OSError, ValueError):
+        return None
+    return FileState(status.st_size, round(status.st_mtime_ns / 1e9, 6))
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted of each video, beside the video itself.
+    """What a run asks about each video.
 
     Attributes:
-        model: full name.
-        model_sha256: first digits of the sha256 of its file, see ``Recognizer.model_sha256``.
-        views: how each video is to be looked at.
-        auto_views: whether clips that change nothing are left out.
-        answer: what is told.
+        model: Full name of the model.
+        model_sha256: First digits of the sha256 of the model's file, see ``Recognizer.model_sha256``.
+        views: Views to score.
+        auto_views: Whether to stop adding clips once the answer is settled.
+        answer: Labels to report.
     """
 
     model: str
@@ -40,38 +100,37 @@ class Request:
     answer: Answer
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """The views, as in a row."""
+    def views_record(self) -> dict[str, Any]:
+        """The ``asked`` of a row."""
         return asdict(self.views) | {"auto": self.auto_views}
 
     @property
-    def told(self) -> dict[str, Any]:
-        """The answer, as in a row."""
-        values = asdict(self.answer)
-        return values | {"labels": None if self.answer.labels is None else list(self.answer.labels)}
+    def answer_record(self) -> dict[str, Any]:
+        """The ``answer`` of a row."""
+        labels = None if self.answer.labels is None else list(self.answer.labels)
+        return asdict(self.answer) | {"labels": labels}
 
-    def is_answered_by(self, head: Head) -> bool:
-        """Whether a row is one of this model and these views."""
-        wanted = (self.model, self.model_sha256, self.asked)
-        return (head.model, head.model_sha256, head.asked) == wanted
+    def is_answered_by(self, row: RowSummary) -> bool:
+        """Whether a row is about this model and these views."""
+        return (row.model, row.model_sha256, row.asked) == (self.model, self.model_sha256, self.views_record)
 
 
-@dataclass(frozen=True)
-class Head:
-    """What stands first in a row.
+@dataclass(frozen=True, slots=True)
+class RowSummary:
+    """The part of a row that is kept in memory: what was asked about which file, and whether it failed.
 
     Attributes:
-        video: the path.
-        file: state of the file when it was looked at: ``size_bytes``, and ``modified_seconds`` or ``etag``.
-        model: full name.
-        model_sha256: first digits of the sha256 of its file.
-        asked: the views.
-        answer: what was told.
-        error: type of the error, None if there is a prediction.
+        video: Path or address.
+        file: State of the file when it was decoded; None if it was missing or out of reach.
+        model: Full name of the model.
+        model_sha256: First digits of the sha256 of the model's file; None in rows of early versions.
+        asked: Views, as JSON.
+        answer: Labels to report, as JSON.
+        error: Type of the error; None if there is a prediction.
     """
 
     video: str
-    file: dict[str, Any] | None
+    file: FileState | None
     model: str
     model_sha256: str | None
     asked: dict[str, Any]
@@ -79,58 +138,105 @@ class Head:
     error: str | None
 
     @property
-    def identity(self) -> Identity:
-        """What no two rows that count have in common."""
+    def key(self) -> RowKey:
+        """Video, model and views."""
         return (self.video, self.model, json.dumps(self.asked))
 
 
-def file_state(video: VideoPath) -> dict[str, Any] | None:
-    """Size and time of modification of a file, by which a changed one is recognised; None if there is none.
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of an output file. It is serialised or parsed once, here.
 
-    At an address, the version that the server tells (``etag``) stands for the time.
+    Attributes:
+        summary: What tells whether the video must be labelled again.
+        record: The whole line as JSON.
+        line: The same as bytes, with the line feed.
     """
-    if isinstance(video, RemotePath):
-        return remote_state(video)
-    try:
-        status = os.stat(video)
-    except (OSError, ValueError):
-        return None
-    return {"size_bytes": status.st_size, "modified_seconds": round(status.st_mtime_ns / 1e9, 6)}
+
+    summary: RowSummary
+    record: dict[str, Any]
+    line: bytes
+
+    @classmethod
+    def of(cls, result: Result, file: FileState | None, request: Request) -> Row:
+        """Make the row of a result.
+
+        Args:
+            result: Prediction or failure.
+            file: State of the file before it was decoded.
+            request: What was asked.
+        """
+        error = result.error.type if isinstance(result, Failure) else None
+        asked, answer = request.views_record, request.answer_record
+        summary = RowSummary(result.video, file, request.model, request.model_sha256, asked, answer, error)
+        record = {
+            "schema": result.schema,
+            "video": result.video,
+            "file": None if file is None else file.record,
+            "model": request.model,
+            "model_sha256": request.model_sha256,
+            "asked": asked,
+            "answer": answer,
+        }
+        record |= {key: value for key, value in record_of(result).items() if key not in record}
+        return cls(summary, record, (json.dumps(record) + "\n").encode("ascii"))
+
+    @classmethod
+    def parse(cls, line: bytes) -> Row:
+        """Read a line of an output file.
+
+        Raises:
+            ValueError: The line is not a whole row, for example because the power failed while it was written.
+        """
+        if not line.endswith(b"}\n"):
+            raise ValueError("the line is incomplete")
+        try:
+            record = json.loads(line)
+            return cls(_summary_of(record), record, line)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"not a row of nlvid label ({error})") from None
+
+    @property
+    def video_seconds(self) -> float:
+        """Duration of the video; 0 for a failure."""
+        return 0.0 if self.summary.error is not None else float(self.record["duration_seconds"])
 
 
-def row_of(result: Result, file: dict[str, Any] | None, request: Request) -> dict[str, Any]:
-    """The row of a result."""
-    values = record_of(result)
-    first = {
-        "schema": values.pop("schema"),
-        "video": values.pop("video"),
-        "file": file,
-        "model": request.model,
-        "model_sha256": request.model_sha256,
-        "asked": request.asked,
-        "answer": request.told,
-    }
-    values.pop("model", None)
-    return first | values
+def _summary_of(record: Any) -> RowSummary:
+    """The summary of a parsed row; KeyError or TypeError if any of the keys that are used later is missing or wrong."""
+    _expect(record, dict)
+    if "error" in record:
+        _expect(_expect(record["error"], dict)["message"], str)
+    else:
+        _check_prediction(record)
+    return RowSummary(
+        _expect(record["video"], str),
+        FileState.parse(record["file"]),
+        _expect(record["model"], str),
+        _expect(record.get("model_sha256"), str, None),
+        _expect(record["asked"], dict),
+        _expect(record["answer"], dict),
+        _expect(record["error"]["type"], str) if "error" in record else None,
+    )
 
 
-def line_of(row: dict[str, Any]) -> bytes:
-    """The row as a line of JSON."""
-    return (json.dumps(row) + "\n").encode("ascii")
+def _check_prediction(record: dict[str, Any]) -> None:
+    for best in _expect(record["predictions"], list):
+        _expect(_expect(best, dict)["label"], str)
+        _expect(best["index"], int)
+        _expect(best["score"], *_NUMBER)
+    for name in ("clips", "crops"):
+        _expect(_expect(record["views"], dict)[name], int)
+    for warning in _expect(record.get("warnings", []), list):
+        _expect(warning, str)
+    for name, kinds in _COLUMNS.items():
+        if name in record:  # rows of early versions have fewer keys
+            _expect(record[name], *kinds)
 
 
-def parse_line(line: bytes) -> tuple[Head, dict[str, Any]]:
-    """The row in a line, and what stands first in it.
-
-    Raises:
-        ValueError: it is not a whole row, as when the power failed while it was written.
-    """
-    if not line.endswith(b"}\n"):
-        raise ValueError("the line does not end")
-    row = json.loads(line)
-    try:
-        error = row["error"]["type"] if "error" in row else None
-        model_sha256 = row.get("model_sha256")  # missing in rows of early versions
-        return Head(row["video"], row["file"], row["model"], model_sha256, row["asked"], row["answer"], error), row
-    except (KeyError, TypeError) as problem:
-        raise ValueError(f"not a row of nlvid label ({problem})") from None
+def _expect(value: Any, *kinds: type | None) -> Any:
+    """Return a value that is of one of these types; None stands for itself."""
+    if not any(value is None if kind is None else isinstance(value, kind) for kind in kinds):
+        names = " or ".join("null" if kind is None else kind.__name__ for kind in kinds)
+        raise TypeError(f"{type(value).__name__} instead of {names}")
+    return value

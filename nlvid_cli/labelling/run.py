@@ -7,18 +7,17 @@ from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
 
 from nlvid_cli.labelling.ledger import Ledger
-from nlvid_cli.labelling.rows import Request, row_of
+from nlvid_cli.labelling.rows import FileState, Request, Row
 from nlvid_cli.recognize.pipeline.pipeline import Limits
 from nlvid_cli.recognize.pipeline.stages import Stages
 from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.video.clips import Segment
 from nlvid_cli.video.remote import VideoPath
 
-Todo = Sequence[tuple[VideoPath, dict[str, Any] | None]]
-"""Paths of videos, and the states of their files."""
+Todo = Sequence[tuple[VideoPath, FileState | None]]
+"""Videos to label, each with the state of its file."""
 
 
 @dataclass
@@ -51,16 +50,14 @@ class Tally:
         """That the run has taken."""
         return time.monotonic() - self.started
 
-    def count(self, row: dict[str, Any]) -> None:
-        """Another video has its row."""
-        if "error" in row:
-            self.failures[row["error"]["type"]] += 1
+    def count(self, row: Row) -> None:
+        """Count a row that was written."""
+        if row.summary.error is not None:
+            self.failures[row.summary.error] += 1
         else:
             self.done += 1
-            self.video_seconds += row["duration_seconds"]
+            self.video_seconds += row.video_seconds
 
-
-Row = dict[str, Any]
 
 Engine = Callable[[Todo, Tally], Generator[Row, None, None]]
 """Makes the rows of videos, in any order."""
@@ -93,7 +90,7 @@ class LocalEngine:
         stretches = (Segment(video) for video, _ in todo if not self.stopping())
         for outcome in pipeline.run(stretches):
             result = first.result_of(outcome, self.request.answer)
-            yield row_of(result, states[outcome.number], self.request)
+            yield Row.of(result, states[outcome.number], self.request)
 
 
 def label(engine: Engine, ledger: Ledger, todo: Todo, tally: Tally, listener: Listener) -> None:

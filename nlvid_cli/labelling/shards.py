@@ -11,9 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlvid_cli.errors import OutputError, UsageError
-from nlvid_cli.labelling.ledger import Ledger, locked
-from nlvid_cli.labelling.rows import Head, Identity
+from nlvid_cli.errors import OutputError, UsageError, shortened
+from nlvid_cli.labelling.ledger import Ledger
+from nlvid_cli.labelling.lock import locked
+from nlvid_cli.labelling.rows import RowKey, RowSummary
+from nlvid_cli.system.atomic import atomic_file
 from nlvid_cli.video.remote import VideoPath
 
 log = logging.getLogger(__name__)
@@ -69,7 +71,7 @@ def shard_files(output: Path) -> list[Path]:
         raise UsageError(f"{output}: there are {what} beside it; name the files that are to be merged")
     missing = sorted(set(range(1, counts[0] + 1)) - {number for _, number, _ in found})
     if missing:
-        log.warning("%s: of %d shards, these have written nothing: %s", output, counts[0], _some(missing))
+        log.warning("%s: of %d shards, these have written nothing: %s", output, counts[0], shortened(missing, 10))
     return [path for _, _, path in found]
 
 
@@ -95,17 +97,13 @@ def merge(files: Iterable[Path], output: Path) -> tuple[int, int]:
             stack.enter_context(locked(file, to_write=False))
         ledgers = [_read(file) for file in ([output] if output.exists() else []) + list(shards.values())]
         chosen = _choose(ledgers)
-        part = output.with_name(f".{output.name}.merged")
         try:
-            with part.open("wb") as stream:
+            with atomic_file(output) as part, part.open("wb") as stream:
                 for ledger in ledgers:
                     ledger.copy([key for key, source in chosen.items() if source is ledger], stream)
-            part.replace(output)
         except OSError as error:
-            raise OutputError(f"{output}: cannot write ({error.strerror})") from None
-        finally:
-            part.unlink(missing_ok=True)
-        return len(chosen), sum(ledger.places[key].head.error is not None for key, ledger in chosen.items())
+            raise OutputError(f"{output}: cannot be written ({error.strerror})") from None
+        return len(chosen), sum(ledger.spans[key].summary.error is not None for key, ledger in chosen.items())
 
 
 def _read(file: Path) -> Ledger:
@@ -116,22 +114,18 @@ def _read(file: Path) -> Ledger:
     return ledger
 
 
-def _choose(ledgers: Iterable[Ledger]) -> dict[Identity, Ledger]:
+def _choose(ledgers: Iterable[Ledger]) -> dict[RowKey, Ledger]:
     """Which of them has the row that counts."""
-    chosen: dict[Identity, Ledger] = {}
+    chosen: dict[RowKey, Ledger] = {}
     for ledger in ledgers:
-        for key, place in ledger.places.items():
-            if key not in chosen or not _counts_more(chosen[key].places[key].head, place.head):
+        for key, span in ledger.spans.items():
+            if key not in chosen or not _counts_more(chosen[key].spans[key].summary, span.summary):
                 chosen[key] = ledger
     return chosen
 
 
-def _counts_more(earlier: Head, later: Head) -> bool:
-    seconds, later_seconds = ((head.file or {}).get("modified_seconds") for head in (earlier, later))
+def _counts_more(earlier: RowSummary, later: RowSummary) -> bool:
+    seconds, later_seconds = (None if row.file is None else row.file.modified_seconds for row in (earlier, later))
     if seconds is not None and later_seconds is not None and seconds != later_seconds:
-        return bool(seconds > later_seconds)
+        return seconds > later_seconds
     return earlier.error is None and later.error is not None
-
-
-def _some(numbers: list[int], most: int = 10) -> str:
-    return ", ".join(map(str, numbers[:most])) + (f" and {len(numbers) - most} more" if len(numbers) > most else "")

@@ -11,6 +11,8 @@ from typing import Any
 from nlvid_cli.errors import OutputError
 from nlvid_cli.inputs.parquet import import_parquet
 from nlvid_cli.labelling.ledger import read_rows
+from nlvid_cli.labelling.rows import Row
+from nlvid_cli.system.atomic import atomic_file
 from nlvid_cli.system.csv_lines import csv_writer
 
 COLUMNS = (
@@ -24,7 +26,7 @@ CSV and as a list of structures in Parquet; ``warnings`` likewise."""
 ROWS_AT_ONCE = 10_000
 
 
-def write_csv(rows: Iterable[dict[str, Any]], path: Path) -> None:
+def write_csv(rows: Iterable[Row], path: Path) -> None:
     """One row per video, after RFC 4180, in UTF-8."""
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         table = csv_writer(stream, COLUMNS)
@@ -35,7 +37,7 @@ def write_csv(rows: Iterable[dict[str, Any]], path: Path) -> None:
             table.writerow(flat | texts | truths)
 
 
-def write_parquet(rows: Iterable[dict[str, Any]], path: Path) -> None:
+def write_parquet(rows: Iterable[Row], path: Path) -> None:
     """The same columns, with lists and structures where CSV has JSON."""
     import_parquet()
     import pyarrow
@@ -57,7 +59,7 @@ def write_parquet(rows: Iterable[dict[str, Any]], path: Path) -> None:
             table.write_table(pyarrow.Table.from_pylist(batch, schema))
 
 
-TABLES: dict[str, Callable[[Iterable[dict[str, Any]], Path], None]] = {"csv": write_csv, "parquet": write_parquet}
+TABLES: dict[str, Callable[[Iterable[Row], Path], None]] = {"csv": write_csv, "parquet": write_parquet}
 """From the name after ``--format`` to what writes it."""
 
 
@@ -67,27 +69,29 @@ def make_table(output: Path, format_name: str, table: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    part = table.with_name(f".{table.name}.part")
     try:
-        TABLES[format_name](read_rows(output), part)
-        part.replace(table)
+        with atomic_file(table) as part:
+            TABLES[format_name](read_rows(output), part)
     except OSError as error:
-        raise OutputError(f"{table}: cannot write ({error.strerror or error}); {output} is whole") from None
-    finally:
-        part.unlink(missing_ok=True)
+        raise OutputError(f"{table}: cannot be written ({error.strerror or error}); {output} is whole") from None
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    best = (row.get("predictions") or [{}])[0]
-    flat = {key: row[key] for key in COLUMNS if key in row}
-    flat |= {key: best[key] for key in ("label", "index", "score") if key in best}
-    flat |= {key: value for key, value in (row.get("file") or {}).items() if key in COLUMNS and value is not None}
-    if "error" in row:
-        return flat | {"error_type": row["error"]["type"], "error_message": row["error"]["message"]}
+def _flat(row: Row) -> dict[str, Any]:
+    """The columns of a row; missing where they do not apply."""
+    record, file = row.record, row.summary.file
+    flat = {key: record[key] for key in COLUMNS if key in record}
+    if file is not None:
+        states = {"size_bytes": file.size_bytes, "modified_seconds": file.modified_seconds}
+        flat |= {key: value for key, value in states.items() if value is not None}
+    if row.summary.error is not None:
+        return flat | {"error_type": row.summary.error, "error_message": record["error"]["message"]}
+    if record["predictions"]:
+        best = record["predictions"][0]
+        flat |= {key: best[key] for key in ("label", "index", "score")}
     return flat | {
-        "labels": row["predictions"],
-        "clips": row["views"]["clips"],
-        "crops": row["views"]["crops"],
+        "labels": record["predictions"],
+        "clips": record["views"]["clips"],
+        "crops": record["views"]["crops"],
     }
 
 

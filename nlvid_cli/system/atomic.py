@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 
 NAME_LETTERS = 100
 """Of the target's name in the temporary one; file systems allow 255 bytes in all."""
+
+NAME_BYTES = 4
+"""Random bytes in the temporary name, as two letters each."""
 
 
 @contextmanager
@@ -29,7 +33,7 @@ def atomic_file(target: Path, keep_on_error: Callable[[], bool] = lambda: False)
     Raises:
         OSError: the folder cannot be written, or the disk is full; there is no temporary file then.
     """
-    part = target.with_name(f".{target.name[:NAME_LETTERS]}.{secrets.token_hex(4)}.part")
+    part = target.with_name(f".{target.name[:NAME_LETTERS]}.{secrets.token_hex(NAME_BYTES)}.part")
     part.touch()
     try:
         with suppress(FileNotFoundError):
@@ -46,6 +50,20 @@ def atomic_file(target: Path, keep_on_error: Callable[[], bool] = lambda: False)
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove the temporary files of :func:`atomic_file` that killed processes left beside ``target``.
+
+    Only for a caller that holds a lock on ``target``, since a file that is being written looks the same.
+
+    Raises:
+        OSError: The folder cannot be read or written.
+    """
+    if len(target.name) > NAME_LETTERS:
+        return  # the temporary name does not tell such files apart
+    for part in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 2 * NAME_BYTES}.part"):
+        part.unlink(missing_ok=True)
 
 
 def behind_links(path: Path) -> Path:

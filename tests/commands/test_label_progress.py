@@ -5,7 +5,6 @@ import logging
 import sys
 import time
 from collections import Counter
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,7 @@ from nlvid_cli.commands.logs import start_logging
 from nlvid_cli.commands.progress import label_progress
 from nlvid_cli.labelling.run import Tally
 from nlvid_cli.report.labelling import duration, summary_lines
+from tests.labelling.test_ledger import _failed, _row
 
 
 class _Terminal(io.StringIO):
@@ -36,7 +36,7 @@ def test_a_bar_on_a_terminal(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("TERM", "xterm")
     stream = _stderr(monkeypatch, _Terminal())
     with label_progress(tally, 2, 1) as listener:
-        listener({})
+        listener(_row("a.mp4"))
         time.sleep(0.3)
     assert "10/40" in stream.getvalue()
     assert "1 failed, 0." in stream.getvalue()
@@ -47,7 +47,7 @@ def test_lines_elsewhere(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nlvid_cli.commands.progress.LINE_SECONDS", 0.2)
     stream = _stderr(monkeypatch, io.StringIO())
     with label_progress(tally, 2, 1) as listener:
-        listener({})
+        listener(_row("a.mp4"))
         time.sleep(0.5)
     lines = stream.getvalue().splitlines()
     assert 1 <= len([line for line in lines if " 10 of 40 videos, " in line]) <= 2
@@ -59,7 +59,7 @@ def test_lines_elsewhere(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_if_it_shall_be_quiet(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = _stderr(monkeypatch, _Terminal(), logging.ERROR)
     with label_progress(tally, 2, 1) as listener:
-        listener({})
+        listener(_row("a.mp4"))
     assert stream.getvalue() == ""
 
 
@@ -82,7 +82,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_rows_count(tally: Tally) -> None:
-    row: dict[str, Any] = {"duration_seconds": 2.5}
-    tally.count(row)
-    tally.count({"error": {"type": "DecodeTimeout"}})
-    assert (tally.done, tally.failed, tally.video_seconds) == (10, 2, 2.5)
+    tally.count(_row("a.mp4"))
+    tally.count(_failed("b.mp4"))
+    assert (tally.done, tally.failed, tally.video_seconds) == (10, 2, 1.0)
+    assert tally.failures == {"UnreadableVideo": 2}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from itertools import chain
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from nlvid_cli.errors import OutputError, UsageError
-from nlvid_cli.labelling.ledger import locked, read_rows
-from nlvid_cli.labelling.rows import line_of
+from nlvid_cli.labelling.ledger import read_rows
+from nlvid_cli.labelling.lock import locked
+from nlvid_cli.labelling.rows import Row
 from nlvid_cli.labelling.shards import Shard, merge, shard_files
-from tests.labelling.test_ledger import _failed, _row, _write
+from tests.labelling.test_ledger import _failed, _row, _videos, _write
 
 
 def test_every_video_is_in_exactly_one_shard_and_shards_are_about_equal() -> None:
@@ -37,10 +39,10 @@ def test_merged_shards_hold_each_video_once(tmp_path: Path, caplog: pytest.LogCa
     third.write_bytes(third.read_bytes() + b'{"schema": 1, "vid')
     assert shard_files(output) == [first, third]
     assert merge(shard_files(output), output) == (3, 0)
-    assert [row["video"] for row in read_rows(output)] == videos
-    assert "labels.3-of-3.jsonl: 1 lines are torn or damaged, and left out" in caplog.text
+    assert _videos(output) == videos
+    assert "labels.3-of-3.jsonl: 1 lines are torn or damaged" in caplog.text
     assert merge([first], output) == (3, 0)
-    assert not list(tmp_path.glob(".*.merged"))
+    assert not list(tmp_path.glob(".*.part"))
 
 
 @pytest.mark.parametrize(
@@ -66,18 +68,19 @@ def test_which_of_two_rows_counts(
     output = tmp_path / "labels.jsonl"
     shard = Shard(1, 1).output(output)
     for path, (modified, error), mark in ((output, in_output, "output"), (shard, in_shard, "shard")):
-        row = (_failed("a") if error else _row("a")) | {"mark": mark}
-        _write(path, [row | {"file": None if modified is None else {"size_bytes": 1, "modified_seconds": modified}}])
+        file = None if modified is None else {"size_bytes": 1, "modified_seconds": modified}
+        record = (_failed("a") if error else _row("a")).record | {"mark": mark, "file": file}
+        _write(path, [Row.parse((json.dumps(record) + "\n").encode())])
     assert merge([shard], output) == (1, int((in_output if winner == "output" else in_shard)[1] is not None))
-    assert [row["mark"] for row in read_rows(output)] == [winner]
+    assert [row.record["mark"] for row in read_rows(output)] == [winner]
 
 
 def test_the_last_row_of_a_file_counts_against_other_files(tmp_path: Path) -> None:
     output = tmp_path / "labels.jsonl"
     shard = Shard(1, 1).output(output)
-    shard.write_bytes(line_of(_row("a", score=0.1)) + line_of(_row("b")) + line_of(_row("a", score=0.2)))
+    shard.write_bytes(_row("a", score=0.1).line + _row("b").line + _row("a", score=0.2).line)
     assert merge([shard], output) == (2, 0)
-    assert [row["predictions"][0]["score"] for row in read_rows(output)] == [0.5, 0.2]
+    assert [row.record["predictions"][0]["score"] for row in read_rows(output)] == [0.5, 0.2]
 
 
 def test_shards_that_are_being_written_are_not_merged(tmp_path: Path) -> None:

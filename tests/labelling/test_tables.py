@@ -58,8 +58,19 @@ def test_parquet(rows: Path, tmp_path: Path) -> None:
     assert (bad["video"], bad["labels"], bad["error_type"]) == ('caf?, "x".mp4', None, "UnreadableVideo")
 
 
+@pytest.mark.parametrize("format_name", ["csv", "parquet"])
+def test_lines_of_wrong_types_are_left_out(
+    rows: Path, tmp_path: Path, format_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hostile = _row("b.mp4").record | {"views": 3, "warnings": 7, "predictions": [{"label": 1, "index": "q"}]}
+    with rows.open("a") as stream:
+        stream.write(json.dumps(hostile) + "\n")
+    make_table(rows, format_name, tmp_path / "labels")
+    assert "1 lines" in caplog.text
+
+
 def test_a_table_that_cannot_be_written_leaves_the_old_one(rows: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv" / "inside").mkdir(parents=True)
-    with pytest.raises(OutputError, match=r"labels\.csv: cannot write .*labels\.jsonl is whole"):
+    with pytest.raises(OutputError, match=r"labels\.csv: .*labels\.jsonl is whole"):
         make_table(rows, "csv", tmp_path / "labels.csv")
     assert not list(tmp_path.glob(".*.part"))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from nlvid_cli.system.atomic import atomic_file, behind_links
+from nlvid_cli.system.atomic import atomic_file, behind_links, remove_leftovers
 
 
 def test_the_file_appears_whole_at_the_end(tmp_path: Path) -> None:
@@ -67,6 +68,18 @@ def test_names_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
     with atomic_file(target) as part:
         part.write_text("x")
     assert target.read_text() == "x"
+
+
+def test_leftovers_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    target = tmp_path / "[rows].jsonl"
+    with atomic_file(target) as part:
+        shutil.copy(part, part.with_name(part.name.replace(".part", "").replace(part.name[-9:-5], "0000") + ".part"))
+    others = [".[rows].jsonl.lock", ".[rows].jsonl.csv.01234567.part", ".r.jsonl.01234567.part"]
+    for name in others:
+        (tmp_path / name).touch()
+    assert len(os.listdir(tmp_path)) == 5
+    remove_leftovers(target)
+    assert sorted(os.listdir(tmp_path)) == sorted([target.name, *others])
 
 
 def test_a_link_leads_to_its_file(tmp_path: Path) -> None:
