@@ -105,11 +105,14 @@ def test_the_people_it_was_trained_on(shared: Path, people: list[str]) -> None:
 @pytest.mark.timeout(1800)
 def test_a_person_it_has_never_seen(shared: Path, tmp_path: Path) -> None:
     """The recipe again, without one person: the rate in the card, give or take a clip or two of the ten."""
+    from nlvid_cli.training.plan import TrainingPlan, find_base
     from nlvid_cli.training.recipe import RECIPES
-    from nlvid_cli.training.run import find_base, train_split
+    from nlvid_cli.training.run import train_split
 
     data = read_data_set(shared / "datasets" / "weizmann")
     split = leave_one_group_out(data, "^[^_]+")[0]
-    result = train_split(split, tmp_path / "run", find_base("i3d"), RECIPES["small"], nonlocal_blocks="mixed_4b")
+    result = train_split(
+        split, tmp_path / "run", TrainingPlan(find_base("i3d"), RECIPES["small"], nonlocal_blocks="mixed_4b")
+    )
     assert result.evaluation is not None
     assert result.evaluation.figures["top1"] >= find_card("tiny").accuracy[0].value / 100 - 0.2

@@ -114,8 +114,7 @@ class InceptionArchitecture:
     @property
     def stages(self) -> Mapping[int, tuple[str, ...]]:
         """Layers that a non-local block may follow, by the paper's stage: ``mixed_4b`` to ``mixed_4f`` are res4."""
-        names = self.ends[: self.ends.index(self.last) + 1]
-        return {stage: tuple(name for name in names if name.startswith(f"mixed_{stage}")) for stage in (3, 4, 5)}
+        return {stage: tuple(name for name in self.ends if name.startswith(f"mixed_{stage}")) for stage in (3, 4, 5)}
 
     @property
     def time_stride(self) -> int:
@@ -125,7 +124,8 @@ class InceptionArchitecture:
     @property
     def ends(self) -> tuple[str, ...]:
         """Layers after which the network may end, see :meth:`ending_after`."""
-        return get_args(MixedLayer)
+        names: tuple[str, ...] = get_args(MixedLayer)
+        return names[: names.index(self.last) + 1]
 
     def ending_after(self, layer: str) -> InceptionArchitecture:
         """Return the beginning of this network, up to ``layer``, which is one of :attr:`ends`."""

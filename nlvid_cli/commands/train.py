@@ -16,10 +16,10 @@ from nlvid_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from nlvid_cli.datasets.split import Split
-    from nlvid_cli.training.cross import Start
+    from nlvid_cli.training.plan import TrainingPlan
     from nlvid_cli.training.run import TrainingResult
 
-LIBRARIES = ("accelerate", "tensorboard", "torchmetrics")
+LIBRARIES = ("accelerate", "tensorboard")
 """Libraries of the extra ``train``."""
 
 Data = Annotated[
@@ -190,14 +190,19 @@ def train(
     require_extra()
     from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.datasets.read import read_data_set
-    from nlvid_cli.training.cross import Start
     from nlvid_cli.training.launch import is_launched, launch
-    from nlvid_cli.training.model import SCRATCH
-    from nlvid_cli.training.recipe import find_recipe, with_settings
-    from nlvid_cli.training.run import Machine, find_base
-    from nlvid_cli.training.splits import SplitChoice, choose_splits
+    from nlvid_cli.training.plan import (
+        Machine,
+        SplitChoice,
+        TrainingPlan,
+        choose_splits,
+        find_base,
+        preset,
+        require_one_start,
+    )
+    from nlvid_cli.training.recipe import with_settings
 
-    _require_one_beginning(scratch, base, as_name)
+    require_one_start(scratch, base, as_name)
     changes = {
         "epochs": epochs,
         "batch": batch,
@@ -210,20 +215,26 @@ def train(
         "flip": False if no_flip else None,
         "precision": precision,
     }
-    preset = find_recipe(recipe or ("scratch" if scratch else "finetune"))
-    chosen = with_settings(preset.with_changes(changes), settings or ())
+    chosen = with_settings(preset(recipe, scratch).with_changes(changes), settings or ())
     labelled = read_data_set(data, root=root, skip_missing=skip_missing)
-    splits = choose_splits(labelled, SplitChoice(val_fraction, group_by, folds, leave_one_out, seed))
+    split = SplitChoice(val_fraction, group_by, folds, leave_one_out, seed)
+    splits = choose_splits(labelled, split)
     if check or (check is None and not is_launched() and not resume):
         usable = _check(splits, group_by)
         if check:
             raise typer.Exit(0 if usable else 1)
     if gpus is not None and gpus > 1 and not is_launched():
         raise typer.Exit(launch(gpus))
-    found = SCRATCH if scratch else find_base(base, as_name, DownloadBar())
-    start = Start(found, chosen, nonlocal_blocks, seed, resume, Machine(device, workers, save_minutes))
+    plan = TrainingPlan(
+        base=find_base(base, as_name, DownloadBar(), scratch=scratch),
+        recipe=chosen,
+        nonlocal_blocks=nonlocal_blocks,
+        seed=seed,
+        resume=resume,
+        machine=Machine(device, workers, save_minutes),
+    )
     folder = output or Path("runs") / (data.resolve().stem or "run")
-    _train(splits, folder, start, folds is not None or leave_one_out)
+    _train(splits, folder, plan, split.is_cross_validation)
 
 
 def require_extra() -> None:
@@ -235,13 +246,6 @@ def require_extra() -> None:
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise UsageError(f'training needs {", ".join(missing)}; run pip install "nlvid-cli[train]"')
-
-
-def _require_one_beginning(scratch: bool, base: str | None, as_name: str | None) -> None:
-    if scratch and base is not None:
-        raise UsageError("--scratch starts from random weights and --base from those of a model; choose one")
-    if as_name is not None and base is None:
-        raise UsageError("--as describes the file named with --base; name one")
 
 
 def _check(splits: list[Split], group_by: str | None) -> bool:
@@ -264,24 +268,24 @@ def _check(splits: list[Split], group_by: str | None) -> bool:
     return not report.unreadable
 
 
-def _train(splits: list[Split], folder: Path, start: Start, several: bool) -> None:
+def _train(splits: list[Split], folder: Path, plan: TrainingPlan, is_cross_validation: bool) -> None:
     from nlvid_cli.commands.progress import TrainProgress
     from nlvid_cli.report.training_html import TrainingRun, write_training_report
-    from nlvid_cli.training.cross import summarise_folds, train_folds
+    from nlvid_cli.training.cross_validation import summarise_folds, train_splits
 
     observer = TrainProgress()
     is_main = os.environ.get("RANK", "0") == "0"
     if is_main:
-        observer.note(start.recipe.describe())
+        observer.note(plan.recipe.describe())
     results = []
-    for result in train_folds(splits, folder, start, several, observer):
+    for result in train_splits(splits, folder, plan, is_cross_validation, observer):
         results.append(result)
         if is_main:
             page = result.folder / "report.html"
             write_training_report(page, TrainingRun.of(result))
             _log(result, page)
             print(result.model)
-    if several and is_main:
+    if is_cross_validation and is_main:
         observer.note(summarise_folds(results, folder))
 
 

@@ -1,4 +1,4 @@
-"""Training from Python: ``nlvid_cli.train``."""
+"""The public function :func:`nlvid_cli.train`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from pathlib import Path
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.datasets.read import read_data_set
 from nlvid_cli.errors import UsageError
-from nlvid_cli.training.model import SCRATCH
 from nlvid_cli.training.observer import Observer
-from nlvid_cli.training.recipe import Recipe, find_recipe
-from nlvid_cli.training.run import Machine, TrainingResult, find_base, train_split
-from nlvid_cli.training.splits import SplitChoice, choose_splits
+from nlvid_cli.training.plan import (
+    Machine,
+    SplitChoice,
+    TrainingPlan,
+    choose_splits,
+    find_base,
+    preset,
+    require_one_start,
+)
+from nlvid_cli.training.recipe import Recipe
+from nlvid_cli.training.run import TrainingResult, train_split
 
 
 def train(
@@ -31,41 +38,37 @@ def train(
 ) -> TrainingResult:
     """Train a model on labelled videos.
 
-    Where clips are made by worker processes, the calling script needs ``if __name__ == "__main__":``, as always with
-    processes in Python; ``Machine(workers=0)`` does without.
+    Worker processes make the clips, so a script that calls this needs ``if __name__ == "__main__":``.
+    ``Machine(workers=0)`` works without worker processes.
 
     Args:
-        data: labelled videos, or where they lie.
-        output: folder of the run; the model is ``model.safetensors`` in it.
-        base: model to go on from, by name or file; None: the first that can be had.
-        as_name: for a base in a file without a model card: the model whose network it has.
-        scratch: a small network from random weights instead.
-        recipe: a preset's name, or one of your own; None: ``finetune``, or ``scratch`` with ``scratch``.
-        nonlocal_blocks: fresh blocks to insert: ``1``, ``5``, ``10``, or names of layers.
-        split: what to validate on, and the seed of everything; no cross-validation here.
-        resume: go on with the run in ``output``, if there is one.
-        machine: device, workers, memory.
-        observer: is told how it goes.
+        data: Labelled videos, or the path to their folder or table.
+        output: Folder of the run. The model is ``model.safetensors`` in it.
+        base: Name or file of the model to start from. None chooses the first available model.
+        as_name: For a base in a file without a model card: the model whose network it holds.
+        scratch: Whether to train a small network from random weights instead.
+        recipe: Name of a preset, or a recipe of your own. None is ``finetune``, or ``scratch`` with ``scratch``.
+        nonlocal_blocks: Non-local blocks to insert: ``1``, ``5``, ``10``, or names of layers.
+        split: Which videos to validate on, and the random seed of the run. No cross-validation.
+        resume: Whether to continue the run in ``output``, if there is one.
+        machine: Device, workers, memory.
+        observer: Receives steps, epochs, and notes.
 
     Raises:
-        UsageError: what was asked for does not go together.
-        ModelError: the base cannot be had.
+        UsageError: The arguments contradict each other.
+        ModelError: The base is not available.
     """
     split = split or SplitChoice()
     if split.is_cross_validation:
         raise UsageError("one call trains one model; for a cross-validation, call train for each of choose_splits(...)")
-    if scratch and base is not None:
-        raise UsageError("scratch begins with random weights, base with those of a model; choose one")
-    found = data if isinstance(data, DataSet) else read_data_set(Path(data))
-    chosen = recipe if isinstance(recipe, Recipe) else find_recipe(recipe or ("scratch" if scratch else "finetune"))
-    return train_split(
-        choose_splits(found, split)[0],
-        Path(output),
-        SCRATCH if scratch else find_base(base, as_name),
-        chosen,
+    require_one_start(scratch, base, as_name)
+    labelled = data if isinstance(data, DataSet) else read_data_set(Path(data))
+    plan = TrainingPlan(
+        base=find_base(base, as_name, scratch=scratch),
+        recipe=recipe if isinstance(recipe, Recipe) else preset(recipe, scratch),
         nonlocal_blocks=nonlocal_blocks,
         seed=split.seed,
         resume=resume,
-        machine=machine,
-        observer=observer,
+        machine=machine or Machine(),
     )
+    return train_split(choose_splits(labelled, split)[0], Path(output), plan, observer)

@@ -1,7 +1,7 @@
-"""One random look at a clip: where it begins, how large it is, which part of it, and whether it is mirrored.
+"""Augmentation of a training clip: its scale, its crop, and whether it is mirrored.
 
-One decision holds for all frames of a clip. The numbers come from a generator that is keyed by what is looked at, so
-neither the order of the workers nor the number of processes changes them.
+One choice holds for all frames of a clip. Random numbers come from a generator that is keyed by the clip, so neither
+the order of the workers nor the number of processes changes them.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 SIDED = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
-"""Names of actions that mirroring would turn into others."""
+"""Words in the names of actions that mirroring would turn into others."""
 
-CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-"""Where a word begins within a name such as ``SwipeLeft``."""
+WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""Positions in a name such as ``SwipeLeft`` where a word starts."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """A part of the picture, in pixels of the decoded frames, and whether it is mirrored."""
+class CropWindow:
+    """A square in the decoded frames, in pixels, and whether it is mirrored."""
 
     top: int
     left: int
@@ -34,15 +34,17 @@ class Look:
 
 
 def sided_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    """The classes whose names tell left from right."""
-    return tuple(name for name in classes if SIDED.search(CAMEL_CASE.sub(" ", name.replace("_", " "))))
+    """Return the classes whose names tell left from right."""
+    return tuple(name for name in classes if SIDED.search(WORD_STARTS.sub(" ", name.replace("_", " "))))
 
 
-def draw_look(rng: np.random.Generator, size: Sequence[int], short_sides: tuple[float, float], flip: bool) -> Look:
-    """Scale and crop jitter of "Non-local Neural Networks", section 4.1.
+def draw_crop(
+    rng: np.random.Generator, size: Sequence[int], short_sides: tuple[float, float], flip: bool
+) -> CropWindow:
+    """Draw scale and position as in "Non-local Neural Networks", section 4.1.
 
-    The short side becomes random in ``short_sides`` (in units of the crop), and a random square of one crop is cut out.
-    Here that square is drawn in the picture as decoded: ::
+    The paper scales the short side to a random length in ``short_sides`` (in crops), and then cuts out a random square
+    of one crop. The same square is drawn here in the frames as decoded: ::
 
         short side 1.25 crops   +--------------+        the square is 1 / 1.25 of the
                                 |   +------+   |        picture's short side
@@ -51,28 +53,27 @@ def draw_look(rng: np.random.Generator, size: Sequence[int], short_sides: tuple[
                                 +--------------+
 
     Args:
-        rng: to draw from.
-        size: height and width of the decoded frames.
-        short_sides: range to draw from.
-        flip: whether to mirror every other clip.
+        rng: Source of random numbers.
+        size: Height and width of the decoded frames.
+        short_sides: Range of the short side, in crops.
+        flip: Whether to mirror half of the clips.
     """
     height, width = size
     side = max(1, round(min(height, width) / rng.uniform(*short_sides)))
     top = int(rng.integers(0, height - side, endpoint=True))
     left = int(rng.integers(0, width - side, endpoint=True))
-    return Look(top, left, side, bool(rng.random() < 0.5) and flip)
+    return CropWindow(top, left, side, bool(rng.random() < 0.5) and flip)
 
 
-def apply_look(frames: Tensor, look: Look, crop: int) -> Tensor:
-    """Cut, scale and mirror all frames alike: (T, 3, H, W) uint8 -> (T, 3, crop, crop) uint8."""
-    clip: Tensor = F.resized_crop(
-        frames, look.top, look.left, look.side, look.side, [crop, crop], InterpolationMode.BILINEAR, antialias=True
-    )
-    return F.horizontal_flip(clip) if look.mirrored else clip
+def apply_crop(frames: Tensor, window: CropWindow, crop: int) -> Tensor:
+    """Cut, scale, and mirror all frames alike: (T, 3, H, W) uint8 -> (T, 3, crop, crop) uint8."""
+    square = (window.top, window.left, window.side, window.side)
+    clip: Tensor = F.resized_crop(frames, *square, [crop, crop], InterpolationMode.BILINEAR, antialias=True)
+    return F.horizontal_flip(clip) if window.mirrored else clip
 
 
 def normalise(clips: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """(N, T, 3, H, W) uint8 -> (N, 3, T, H, W) float32, as the model card says; on the clips' device, channels last."""
+    """Normalise with the card's mean and std: (N, T, 3, H, W) uint8 -> (N, 3, T, H, W) float32, channels last."""
     shift = torch.tensor(mean, device=clips.device).view(1, 1, 3, 1, 1)
     scale = torch.tensor(std, device=clips.device).view(1, 1, 3, 1, 1)
     # (N, T, 3, H, W) -> (N, 3, T, H, W)
@@ -82,13 +83,13 @@ def normalise(clips: Tensor, mean: Sequence[float], std: Sequence[float]) -> Ten
 def mix_pairs(
     clips: Tensor, targets: Tensor, alpha: float, rngs: Sequence[np.random.Generator]
 ) -> tuple[Tensor, Tensor]:
-    """Mixup within pairs of neighbours (Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018).
+    """Apply mixup within pairs of neighbours (Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018).
 
     Args:
         clips: (N, 3, T, H, W).
-        targets: (N, classes), shares of each class.
-        alpha: of the beta distribution.
-        rngs: one per pair; where N is odd, the last clip stays as it is.
+        targets: (N, classes), the share of each class.
+        alpha: Parameter of the beta distribution.
+        rngs: One generator per pair. If N is odd, the last clip is not mixed.
     """
     shares = torch.ones(len(clips), device=clips.device)
     partners = torch.arange(len(clips), device=clips.device)

@@ -1,8 +1,8 @@
-"""Who looks at which clip when: epochs, steps, forward passes and processes. Arithmetic only.
+"""Which process sees which clip when: epochs, steps, forward passes, and processes. Arithmetic only.
 
 ::
 
-    epoch 0, permuted      7 2 9 4 | 1 0 5 3 | 8 6 7 2      10 videos, batch 4: the last step begins anew
+    epoch 0, permuted      7 2 9 4 | 1 0 5 3 | 8 6 7 2      10 videos, batch 4: the last step starts over
     step 0                 7 2 9 4
     forward pass 0, 1      7 2   9 4                        accumulation 2
     process 0, 1           7  2  9  4                       2 processes, 1 clip each
@@ -19,13 +19,13 @@ import numpy as np
 from nlvid_cli.errors import UsageError
 
 
-class Key(NamedTuple):
-    """A clip to look at: what its random numbers depend on, beside the seed.
+class ClipKey(NamedTuple):
+    """What identifies a training clip. Together with the seed, it decides the random numbers of the clip.
 
     Attributes:
-        epoch: from 0.
-        place: in the order of the epoch, from 0.
-        video: number of the video.
+        epoch: Epoch, from 0.
+        place: Position in the order of the epoch, from 0.
+        video: Number of the video.
     """
 
     epoch: int
@@ -35,16 +35,16 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Division:
-    """How a run is divided; the same clips make up a step, whatever the number of processes.
+    """Division of a run. A step consists of the same clips for any number of processes.
 
     Attributes:
-        videos: number of training videos.
-        epochs: looks at each.
-        batch: clips per step, over all processes.
-        accumulation: forward passes per step.
-        ranks: processes.
-        rank: this one.
-        seed: of the order.
+        videos: Number of training videos.
+        epochs: Number of epochs.
+        batch: Clips per step, over all processes.
+        accumulation: Forward passes per step.
+        ranks: Number of processes.
+        rank: Number of this process.
+        seed: Random seed of the order.
     """
 
     videos: int
@@ -56,31 +56,35 @@ class Division:
     seed: int
 
     def __post_init__(self) -> None:
-        """Refuse a batch that does not divide."""
+        """Check that the batch divides evenly.
+
+        Raises:
+            UsageError: It does not.
+        """
         parts = self.accumulation * self.ranks
         if self.batch % parts:
             raise UsageError(
-                f"a batch of {self.batch} clips does not divide among {self.ranks} processes and "
+                f"a batch of {self.batch} clips does not divide evenly among {self.ranks} processes with "
                 f"{self.accumulation} forward passes each; use --batch {-(-self.batch // parts) * parts}"
             )
 
     @property
     def steps_per_epoch(self) -> int:
-        """Every video is looked at at least once."""
+        """Steps per epoch, rounded up, so that each video is seen at least once."""
         return -(-self.videos // self.batch)
 
     @property
     def steps(self) -> int:
-        """Of the whole run."""
+        """Steps of the whole run."""
         return self.epochs * self.steps_per_epoch
 
     @property
     def clips_per_pass(self) -> int:
-        """In one forward pass of one process."""
+        """Clips in one forward pass of one process."""
         return self.batch // (self.accumulation * self.ranks)
 
-    def passes(self, first_step: int) -> Iterator[list[Key]]:
-        """This process's part of every forward pass from step ``first_step`` to the end of the run."""
+    def passes(self, first_step: int) -> Iterator[list[ClipKey]]:
+        """Yield this process's clips of each forward pass, from step ``first_step`` to the end of the run."""
         order = self._order(first_step // self.steps_per_epoch)
         for step in range(first_step, self.steps):
             epoch, number = divmod(step, self.steps_per_epoch)
@@ -89,7 +93,7 @@ class Division:
             for part in range(self.accumulation):
                 begin = number * self.batch + (part * self.ranks + self.rank) * self.clips_per_pass
                 places = range(begin, begin + self.clips_per_pass)
-                yield [Key(epoch, place, int(order[place % self.videos])) for place in places]
+                yield [ClipKey(epoch, place, int(order[place % self.videos])) for place in places]
 
     def _order(self, epoch: int) -> np.ndarray:
         return np.random.default_rng((self.seed, epoch)).permutation(self.videos)

@@ -1,51 +1,86 @@
-"""Figures on the training clips themselves, collected while the network learns from them."""
+"""Figures of a run: on training clips while the network learns, and on validation videos."""
 
 from __future__ import annotations
 
-import copy
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy, MultilabelAveragePrecision
+
+from nlvid_cli.backends.torch_backend import TorchBackend
+from nlvid_cli.card.card import Card
+from nlvid_cli.datasets.labelled import DataSet, Kind
+from nlvid_cli.evaluation import metrics
+from nlvid_cli.evaluation.evaluate import Evaluation, score_videos, summarise
+from nlvid_cli.recognize.recognizer import Recognizer
+
+FIGURES: dict[Kind, str] = {"single": "top1", "multi": "mAP"}
+"""Figure that decides which epoch is best."""
 
 
 class TrainFigure:
-    """Top-1 accuracy, or mAP where any number of labels may be true, over all processes.
+    """Top-1 accuracy, or mAP for videos with several labels, of the training clips of all processes.
+
+    Each clip counts with the outputs that the network gave while it learnt from the clip.
 
     Args:
-        kind: ``single`` or ``multi``.
-        classes: number of them.
-        device: where the logits are.
+        label_kind: ``single`` or ``multi``.
     """
 
-    def __init__(self, kind: str, classes: int, device: torch.device) -> None:
-        self._several = kind == "multi"
-        metric: Metric = (
-            MultilabelAveragePrecision(classes)
-            if self._several
-            else MulticlassAccuracy(max(2, classes), average="micro")
-        )
-        metric.persistent(True)
-        self._metric = metric.to(device)
+    def __init__(self, label_kind: Kind) -> None:
+        self._label_kind = label_kind
+        self._parts: list[dict[str, Tensor]] = []
 
     def add(self, logits: Tensor, targets: Tensor) -> None:
-        """Of a forward pass, both (N, classes)."""
-        wanted = (targets >= 0.5).long() if self._several else targets.argmax(dim=1)
-        self._metric.update(logits.detach(), wanted)
+        """Count the clips of a forward pass: logits and targets, both (N, classes)."""
+        # stays on the device: to look at a value, a GPU would have to finish its work first
+        if self._label_kind == "single":
+            self._parts.append({"right": logits.argmax(dim=1) == targets.argmax(dim=1)})
+        else:
+            self._parts.append({"scores": logits.detach().sigmoid(), "relevant": targets >= 0.5})
 
     def take(self) -> float:
-        """The figure in [0, 1], and begin anew."""
-        value = float(self._metric.compute())
-        self._metric.reset()
-        return value
+        """Return the figure in [0, 1], NaN if no clip has a label, and start again. Every process must call this."""
+        counted = self.state()
+        self._parts = []
+        if not counted:
+            return float("nan")
+        if self._label_kind == "single":
+            return float(counted["right"].double().mean())
+        return metrics.mean_over_classes(
+            metrics.average_precisions(counted["scores"].numpy(), counted["relevant"].numpy())
+        )
 
-    def state(self) -> dict[str, Any]:
-        """Of all processes together; every one has to call this."""
-        with self._metric.sync_context():
-            return copy.deepcopy(self._metric.state_dict())
+    def state(self) -> dict[str, Tensor]:
+        """Return what all processes have counted. Every process must call this."""
+        return _joined(gather_object([_joined(self._parts)]))
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from a :meth:`state`; in one process only, since it is that of all."""
-        self._metric.load_state_dict(state)
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from a :meth:`state`. Only one process must call this, since the state is that of all."""
+        self._parts = [dict(state)]
+
+
+def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    names = parts[0] if parts else ()
+    return {name: torch.cat([part[name].cpu() for part in parts]) for name in names}
+
+
+def validate(card: Card, tensors: Mapping[str, np.ndarray], data: DataSet, accelerator: Accelerator) -> Evaluation:
+    """Evaluate weights as ``nlvid evaluate`` does. Every process calls this, and each gets the whole result.
+
+    Args:
+        card: Card of the model, with its test protocol.
+        tensors: Weights of the model by name.
+        data: Videos whose classes are those of the model, in the same order.
+        accelerator: Its processes share the videos.
+    """
+    rank, ranks = accelerator.process_index, accelerator.num_processes
+    recognizer = Recognizer(card, TorchBackend(card, tensors, str(accelerator.device), "auto"))
+    shard = replace(data, videos=data.videos[rank::ranks])
+    own = [(number * ranks + rank, result) for number, result in enumerate(score_videos(shard, recognizer))]
+    results = [result for _, result in sorted(gather_object(own), key=lambda pair: pair[0])]
+    return summarise(results, recognizer, data.source)

@@ -1,98 +1,185 @@
-"""The folder of a run: what makes the run what it is, and whether the folder may be used for it."""
+"""The folder of a run: which files are in it, whether a run may use it, and the saved state."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import torch
+from torch import Tensor
 
 from nlvid_cli.datasets.labelled import DataSet
-from nlvid_cli.errors import UsageError
-from nlvid_cli.training.loop import MODEL_FILE
-from nlvid_cli.training.model import Base, Trainee
-from nlvid_cli.training.recipe import Recipe
-from nlvid_cli.training.writing import STATE_FILE, writing
+from nlvid_cli.datasets.split import Split
+from nlvid_cli.errors import OutputError, UsageError
+from nlvid_cli.system.atomic import atomic_file
+from nlvid_cli.training.plan import TrainingPlan
+
+MODEL_FILE = "model.safetensors"
+"""The trained model: the best by validation, or else the last."""
 
 RECIPE_FILE = "recipe.json"
-"""Name of the file that says what a run is."""
+"""What makes the run what it is; see :func:`run_identity`."""
+
+STATE_FILE = "state.pt"
+"""The saved state; see :class:`RunState`."""
+
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Errors of a full disk, an exhausted quota, and a limit on file size."""
 
 
-def facts_of(
-    trainee: Trainee,
-    base: Base,
-    data: DataSet,
-    validation: DataSet | None,
-    recipe: Recipe,
-    nonlocal_blocks: str | None,
-    seed: int,
-) -> dict[str, Any]:
-    """What makes the run what it is, as JSON has it."""
-    facts = {
-        "recipe": asdict(recipe),
-        "base": base.card.name,
-        "random_weights": base.tensors is None,
-        "nonlocal_blocks": nonlocal_blocks,
-        "seed": seed,
-        "classes": data.classes,
-        "kind": trainee.card.labels.kind,
-        "train_videos": [str(video.path) for video in data.videos],
-        "validation_videos": [str(video.path) for video in validation.videos] if validation else [],
-        "labels_and_stretches": _digest(data, validation),
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write a file of a run into an error that says what is left, and what to do.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error).removeprefix(f"{path}: ")
+        advice = "; free space on that disk, or choose another --output" if error.errno in NO_SPACE else ""
+        if (path.parent / STATE_FILE).is_file():
+            advice += "; the last saved state is intact, continue from it with --resume"
+        raise OutputError(f"{path}: cannot be written ({reason}){advice}") from error
+
+
+def run_identity(plan: TrainingPlan, split: Split, label_kind: str) -> dict[str, Any]:
+    """Return what two runs must share for one to continue the other, as JSON values.
+
+    The machine is not part of it, since results do not depend on it.
+    """
+    identity = {
+        "recipe": asdict(plan.recipe),
+        "base": plan.base.card.name,
+        "random_weights": plan.base.tensors is None,
+        "nonlocal_blocks": plan.nonlocal_blocks,
+        "seed": plan.seed,
+        "classes": split.train.classes,
+        "kind": label_kind,
+        "train_videos": [str(video.path) for video in split.train.videos],
+        "validation_videos": [str(video.path) for video in split.val.videos],
+        "labels_and_stretches": _digest(*(part for part in (split.train, split.val) if part.videos)),
     }
-    plain: dict[str, Any] = json.loads(json.dumps(facts))
+    plain: dict[str, Any] = json.loads(json.dumps(identity))
     return plain
 
 
-def prepare_folder(output: Path, facts: Mapping[str, Any], resume: bool) -> None:
-    """Make the folder and write :data:`RECIPE_FILE` into it; for a run that goes on, look whether it is the same.
+def prepare_folder(folder: Path, identity: Mapping[str, Any], resume: bool) -> None:
+    """Make the folder and write :data:`RECIPE_FILE`; to resume, check that the folder holds the same run.
 
-    A run that has neither saved its state nor a model is none: the next one takes its place.
+    A folder with neither a saved state nor a model holds no run yet, and is used.
 
     Raises:
-        UsageError: the folder holds another run, or files that would be overwritten.
-        OutputError: it cannot be written.
+        UsageError: The folder holds another run, or files that would be overwritten.
+        OutputError: The folder cannot be written.
     """
-    path = output / RECIPE_FILE
-    holds = [name for name in (STATE_FILE, MODEL_FILE) if (output / name).exists()]
-    if holds and not path.is_file():
-        raise UsageError(f"{output}: holds {holds[0]}, which would be overwritten; choose another --output")
-    if holds and not resume:
-        raise UsageError(f"{output}: holds a run already; go on with it by --resume, or choose another --output")
-    if holds:
-        _require_same_run(output, facts)
+    path = folder / RECIPE_FILE
+    existing = [name for name in (STATE_FILE, MODEL_FILE) if (folder / name).exists()]
+    if existing and not path.is_file():
+        raise UsageError(f"{folder}: already has {existing[0]}, which would be overwritten; choose another --output")
+    if existing and not resume:
+        raise UsageError(f"{folder}: already holds a run; continue it with --resume, or choose another --output")
+    if existing:
+        _require_same_run(path, identity)
         return
     with writing(path):
-        output.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as part:
+            part.write_text(json.dumps(identity, indent=1) + "\n", encoding="utf-8")
 
 
-def _require_same_run(output: Path, facts: Mapping[str, Any]) -> None:
-    path = output / RECIPE_FILE
+def _require_same_run(path: Path, identity: Mapping[str, Any]) -> None:
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
-        changed = _changes(before["recipe"], facts["recipe"])
+        old = before["recipe"]
+        changed = [
+            f"{name} ({old.get(name)}, now {value})"
+            for name, value in identity["recipe"].items()
+            if old.get(name) != value
+        ]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path}: does not load ({error}); start anew with another --output") from None
-    changed += [name for name in facts if name != "recipe" and name in before and facts[name] != before[name]]
+        raise UsageError(f"{path}: cannot be loaded ({error}); start again with another --output") from None
+    changed += [name for name in identity if name != "recipe" and name in before and identity[name] != before[name]]
     if changed:
         raise UsageError(
-            f"{output}: the run to go on with was started with other {', '.join(changed)}; repeat its command line "
-            "with --resume, or begin another run with another --output"
+            f"{path.parent}: its run was started with a different {', '.join(changed)}; repeat that command line with "
+            "--resume, or start another run with another --output"
         )
 
 
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    return [f"{name} ({before.get(name)}, now {value})" for name, value in after.items() if before.get(name) != value]
-
-
-def _digest(*parts: DataSet | None) -> str:
-    """Of all that the data set says of each video, but for its path."""
-    said = [
+def _digest(*parts: DataSet) -> str:
+    """Hash all that the data sets say about their videos, except for the paths."""
+    known = [
         [(video.labels, video.start_seconds, video.end_seconds, video.label_times) for video in part.videos]
         for part in parts
-        if part is not None
     ]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+
+@dataclass
+class RunState:
+    """What a run needs to continue.
+
+    Random numbers need no state: each is drawn from the seed and from what it is for.
+
+    Attributes:
+        step: Number of finished optimiser steps.
+        network: Weights and statistics by name.
+        optimizer: State of the optimiser.
+        average: Exponential moving average of the weights by name; empty if the recipe has none.
+        best: Best validation figure so far; None if there was none.
+        best_epoch: Epoch of the best figure, from 1.
+        losses: Losses of the steps since the last validation.
+        train_figures: State of the figure on training clips since then.
+        bad: Training videos that could not be used: path and error message.
+    """
+
+    step: int
+    network: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    average: dict[str, Tensor]
+    best: float | None
+    best_epoch: int
+    losses: list[float]
+    train_figures: dict[str, Any]
+    bad: dict[str, str]
+
+
+def save_state(state: RunState, folder: Path) -> None:
+    """Replace the saved state.
+
+    Raises:
+        OutputError: The state cannot be written; the previous one is kept.
+    """
+    path = folder / STATE_FILE
+    with writing(path), atomic_file(path) as part, part.open("wb") as file:
+        _save(state, file)
+
+
+def _save(state: RunState, file: IO[bytes]) -> None:
+    try:
+        torch.save(vars(state), file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # torch replaces the error of a full disk with its own
+            raise error.__context__ from None
+        raise
+
+
+def load_state(folder: Path) -> RunState:
+    """Load the last saved state.
+
+    Raises:
+        UsageError: The file cannot be loaded.
+    """
+    path = folder / STATE_FILE
+    try:
+        return RunState(**torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises many types for a damaged file
+        raise UsageError(f"{path}: cannot be loaded ({error}); start again with another --output") from None

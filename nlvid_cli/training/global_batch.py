@@ -1,7 +1,7 @@
-"""Layers that see the batch of all processes as one: what one process computes, several compute together.
+"""Layers that treat the batches of all processes as one, so that several processes compute what one would.
 
-Batch norm takes its statistics over all of them, and dropout draws one mask for all, of which each takes its part.
-torch's own SyncBatchNorm does the first on GPUs only.
+Batch norm takes its statistics over all processes. Dropout draws one mask for all, of which each process takes its part.
+torch's SyncBatchNorm does the former on GPUs only.
 """
 
 from __future__ import annotations
@@ -10,21 +10,22 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 
 @dataclass
-class Place:
-    """Where the run is, told to the layers before each forward pass.
+class PassPosition:
+    """Position of a forward pass in the run. The loop updates it before each pass.
 
     Attributes:
-        seed: of the run.
-        step: of the optimiser, from 0.
-        part: forward pass within the step, from 0.
-        rank: of this process.
-        ranks: number of processes.
+        seed: Random seed of the run.
+        step: Optimiser step, from 0.
+        part: Forward pass within the step, from 0.
+        rank: Number of this process.
+        ranks: Number of processes.
     """
 
     seed: int
@@ -35,31 +36,31 @@ class Place:
 
 
 class GlobalDropout(nn.Module):
-    """Dropout whose mask depends on the seed, the step and the place in the batch alone.
+    """Dropout whose mask depends only on the seed, the step, and the place in the batch.
 
     Args:
-        share: of the values that become zero.
-        place: shared with the loop.
-        number: tells several such layers of a network apart.
+        share: Share of the values that become zero.
+        position: Position in the run, updated by the loop.
+        number: Number of the layer, so that two layers of a network draw different masks.
     """
 
-    def __init__(self, share: float, place: Place, number: int) -> None:
+    def __init__(self, share: float, position: PassPosition, number: int) -> None:
         super().__init__()
-        self.share, self.place, self.number = share, place, number
+        self.share, self.position, self.number = share, position, number
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, ...) -> the same shape, N being this process's part of the batch."""
+        """(N, ...) -> the same shape, where N is this process's part of the batch."""
         if not self.training or self.share == 0:
             return x
-        place = self.place
-        generator = torch.Generator().manual_seed(_seed_of(place.seed, place.step, place.part, self.number))
-        whole = torch.rand((place.ranks * len(x), *x.shape[1:]), generator=generator)
-        kept = whole[place.rank * len(x) : (place.rank + 1) * len(x)] >= self.share
+        at = self.position
+        generator = torch.Generator().manual_seed(_mixed_seed(at.seed, at.step, at.part, self.number))
+        whole = torch.rand((at.ranks * len(x), *x.shape[1:]), generator=generator)
+        kept = whole[at.rank * len(x) : (at.rank + 1) * len(x)] >= self.share
         return x * kept.to(x.device) / (1 - self.share)
 
 
 class GlobalBatchNorm(nn.BatchNorm3d):
-    """Batch norm over (N, T, H, W) of all processes, on any device; each must have as many values as the others."""
+    """Batch norm over (N, T, H, W) of all processes, on any device. All must have the same number of values."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> the same shape."""
@@ -77,7 +78,7 @@ class GlobalBatchNorm(nn.BatchNorm3d):
             return (centred * _per_channel(scale) + _per_channel(self.bias)).to(x.dtype)
 
     def _update(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Running statistics, with the unbiased variance, as torch keeps them."""
+        """Update the running statistics, with the unbiased variance, as torch does."""
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
@@ -88,7 +89,7 @@ class GlobalBatchNorm(nn.BatchNorm3d):
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """Sum of a tensor over all processes; its gradient is the sum of theirs."""
+    """Sum of a tensor over all processes. Its gradient is the sum of their gradients."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -103,21 +104,23 @@ class _SumOverRanks(torch.autograd.Function):
         return gradient
 
 
-def use_global_batch(network: nn.Module, place: Place, dropout: float, frozen: Set[nn.Module], on_gpu: bool) -> None:
-    """Exchange the layers of a network for those above.
+def use_global_batch(
+    network: nn.Module, position: PassPosition, dropout: float, frozen: Set[nn.Module], on_gpu: bool
+) -> None:
+    """Replace the batch norm and dropout layers of a network by those above.
 
     Args:
-        network: changed in place, where it can be.
-        place: that dropout reads.
-        dropout: share of values that dropout sets to zero.
-        frozen: layers whose statistics are not taken from the batch.
-        on_gpu: whether torch's own synchronised batch norm works.
+        network: Network to change in place.
+        position: Position in the run, updated by the loop.
+        dropout: Share of the values that dropout sets to zero.
+        frozen: Layers that do not take statistics from the batch; they stay.
+        on_gpu: Whether torch's SyncBatchNorm works.
     """
     layers = [(name, layer) for name, layer in network.named_modules() if layer not in frozen]
     for number, (name, layer) in enumerate(layers):
         if isinstance(layer, nn.Dropout):
-            network.set_submodule(name, GlobalDropout(dropout, place, number))
-        elif isinstance(layer, nn.BatchNorm3d) and place.ranks > 1:
+            network.set_submodule(name, GlobalDropout(dropout, position, number))
+        elif isinstance(layer, nn.BatchNorm3d) and position.ranks > 1:
             network.set_submodule(name, _synchronised(layer, on_gpu))
 
 
@@ -134,8 +137,6 @@ def _per_channel(vector: Tensor) -> Tensor:
     return vector.view(1, -1, 1, 1, 1)  # (C,) -> (1, C, 1, 1, 1)
 
 
-def _seed_of(*numbers: int) -> int:
-    """One seed out of several numbers, well mixed."""
-    import numpy as np
-
+def _mixed_seed(*numbers: int) -> int:
+    """Mix several numbers into one seed."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -229,10 +229,14 @@ def _freeze(network: nn.Module, recipe: Recipe, fresh: Set[str]) -> Iterable[nn.
         raise did_you_mean("layer", recipe.freeze, stages, f"--freeze takes one of {', '.join(stages)}")
     still = stages[: stages.index(recipe.freeze) + 1] if recipe.freeze else []
     for name, layer in network.named_modules():
-        is_norm = isinstance(layer, nn.BatchNorm3d | ChannelAffine)
-        is_still = name.partition(".")[0] in still or (recipe.freeze_norm and is_norm)
+        is_still = name.partition(".")[0] in still or (recipe.freeze_norm and is_norm(layer))
         if is_still:
             for own, parameter in layer.named_parameters(recurse=False):
                 parameter.requires_grad_(f"{name}.{own}" in fresh)
-        if is_still and is_norm and f"{name}.weight" not in fresh:
+        if is_still and is_norm(layer) and f"{name}.weight" not in fresh:
             yield layer
+
+
+def is_norm(layer: nn.Module) -> bool:
+    """Whether a layer is a normalisation."""
+    return isinstance(layer, nn.BatchNorm3d | nn.SyncBatchNorm | ChannelAffine)

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on."""
+"""What a run reports while it goes on, and to whom."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ class StepRow:
     """A step of the optimiser.
 
     Attributes:
-        step: from 1.
-        steps: of the whole run.
-        epoch: from 1.
-        loss: mean over the batch.
-        learning_rate: of layers that come from the base.
-        clips_per_second: over all processes, since the row before.
-        data_wait: share of the time since then in which this process waited for clips, in [0, 1].
+        step: Number of the step, from 1.
+        steps: Number of steps of the whole run.
+        epoch: Epoch, from 1.
+        loss: Mean loss over the batch.
+        learning_rate: Learning rate of layers that come from the base.
+        clips_per_second: Clips per second over all processes, since the last row.
+        data_wait: Share of the time since the last row that this process waited for clips, in [0, 1].
     """
 
     step: int
@@ -31,16 +31,16 @@ class StepRow:
 
 @dataclass(frozen=True)
 class EpochRow:
-    """An epoch after which the model was validated.
+    """A validation at the end of an epoch.
 
     Attributes:
-        step: steps so far.
-        epoch: from 1.
-        train_loss: mean over the steps since the last such row.
-        train_figure: top-1 accuracy or mAP of the training clips in the meantime, in [0, 1], each as the network was
-            then; NaN where none of them has a label.
-        figures: of the validation by their names, in [0, 1]; empty where there are no validation videos with labels.
-        best: whether it is the best so far.
+        step: Number of steps so far.
+        epoch: Epoch, from 1.
+        train_loss: Mean loss over the steps since the last such row.
+        train_figure: Top-1 accuracy or mAP of the training clips since the last such row, in [0, 1]; NaN if no clip
+            has a label.
+        figures: Validation figures by name, in [0, 1]; empty if no validation video has a label.
+        best: Whether the model is the best so far.
     """
 
     step: int
@@ -52,32 +52,32 @@ class EpochRow:
 
 
 class Observer(Protocol):
-    """Something that shows how a run goes."""
+    """Receives the progress of a run."""
 
     def note(self, text: str) -> None:
-        """A sentence that the user may want to read."""
+        """Receive a sentence for the user."""
 
     def step(self, row: StepRow) -> None:
-        """A step is done."""
+        """Receive a finished step."""
 
     def epoch(self, row: EpochRow) -> None:
-        """An epoch is done, and validated."""
+        """Receive the validation at the end of an epoch."""
 
     def close(self) -> None:
-        """The run is over, in whatever way."""
+        """Stop; the run is over, whether or not it was successful."""
 
 
 class Silent:
-    """Shows nothing."""
+    """Observer that shows nothing."""
 
     def note(self, text: str) -> None:
-        """See :class:`Observer`."""
+        """Ignore the note."""
 
     def step(self, row: StepRow) -> None:
-        """See :class:`Observer`."""
+        """Ignore the step."""
 
     def epoch(self, row: EpochRow) -> None:
-        """See :class:`Observer`."""
+        """Ignore the epoch."""
 
     def close(self) -> None:
-        """See :class:`Observer`."""
+        """Do nothing."""

@@ -1,30 +1,30 @@
-"""What a run writes into its folder beside the weights: metrics.jsonl, and events for TensorBoard."""
+"""Records of a run in its folder: metrics.jsonl, and events for TensorBoard."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-import secrets
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from nlvid_cli.system.atomic import atomic_file
+from nlvid_cli.training.folder import writing
 from nlvid_cli.training.observer import EpochRow, StepRow
-from nlvid_cli.training.writing import writing
 
 METRICS_FILE = "metrics.jsonl"
-"""A line per row: {"type": "step", ...} and {"type": "epoch", ...}, with the fields of StepRow and EpochRow."""
+"""One row per line: {"type": "step", ...} or {"type": "epoch", ...}, with the fields of StepRow or EpochRow."""
 
 
 class Records:
     """Rows of a run, appended as they come.
 
     Args:
-        folder: of the run.
-        step: steps that are done; rows beyond, of a run that was cut off, are taken out.
+        folder: Folder of the run.
+        step: Number of finished steps. Later rows, from a run that was cut off, are removed.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -35,25 +35,25 @@ class Records:
             self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 
     def step(self, row: StepRow) -> None:
-        """Write down a step."""
+        """Write a step."""
         names = ("loss", "learning_rate", "clips_per_second", "data_wait")
         self._write({"type": "step"} | asdict(row), {f"train/{name}": getattr(row, name) for name in names})
 
     def epoch(self, row: EpochRow) -> None:
-        """Write down an epoch."""
+        """Write an epoch."""
         figures = {"train/epoch_loss": row.train_loss, "train/figure": row.train_figure}
         figures |= {f"validation/{name}": value for name, value in row.figures.items()}
         self._write({"type": "epoch"} | asdict(row), figures)
 
     def flush(self) -> None:
-        """Let what was written reach the files."""
+        """Make sure that all rows are on the disk."""
         with writing(self._path):
             self._file.flush()
             os.fsync(self._file.fileno())
             self._board.flush()
 
     def close(self) -> None:
-        """No more rows."""
+        """Close the files."""
         with writing(self._path):
             self._file.close()
             self._board.close()
@@ -65,25 +65,21 @@ class Records:
                 self._board.add_scalar(name, value, row["step"])
 
 
-def _finite(value: Any) -> Any:
-    """The same with None for what is no number, as JSON has none but finite ones."""
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """All rows of metrics.jsonl; a last line that was cut off is left out."""
+    """Return all rows of metrics.jsonl, except for a last line that was cut off."""
     path = folder / METRICS_FILE
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
+def _finite(value: Any) -> Any:
+    """Replace NaN and infinity, which JSON does not have, by None."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _keep_until(path: Path, step: int) -> None:
     rows = [row for row in read_rows(path.parent) if row["step"] <= step]
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_file(path) as part:
+        part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

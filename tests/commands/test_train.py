@@ -52,7 +52,7 @@ def test_train_then_classify(run: Run, videos: Path, base: Path, tmp_path: Path)
     assert "to the left" in classified.out
     again = run("train", videos, "--base", base, *quick, "--nonlocal", "5", "-o", output, "--no-check")
     assert again.status == 2
-    assert "holds a run already; go on with it by --resume" in again.err
+    assert "already holds a run" in again.err
     resumed = run("train", videos, "--base", base, *quick, "--nonlocal", "5", "-o", output, "--resume")
     assert resumed.status == 0, resumed.err
 
@@ -88,11 +88,11 @@ def test_check_fails_where_a_video_cannot_be_used(run: Run, videos: Path, tmp_pa
     ("options", "message"),
     [
         (("--scratch", "--base", "i3d"), "choose one"),
-        (("--scratch", "--as", "i3d"), "--as describes the file named with --base"),
+        (("--scratch", "--as", "i3d"), "--as names the network"),
         (("--base", "nl-i3f"), "did you mean 'nl-i3d'"),
         (("--scratch", "--recipe", "paper32"), "did you mean 'paper-32'"),
         (("--scratch", "--leave-one-out"), "--leave-one-out needs --group-by"),
-        (("--scratch", "--folds", "2", "--val-fraction", "0.1"), "leave --val-fraction out"),
+        (("--scratch", "--folds", "2", "--val-fraction", "0.1"), "remove --val-fraction"),
         (("--scratch", "--nonlocal", "10"), "has 2 and 3 layers"),
         (("--scratch", "--batch", "0"), "batch is 0; it must be at least 1"),
         (("--scratch", "--gpus", "99"), "--gpus 99: this machine has"),

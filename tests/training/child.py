@@ -16,8 +16,8 @@ from nlvid_cli.datasets.read import read_data_set
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.training import loop, run
 from nlvid_cli.training.model import Base, Trainee, make_trainee, tensors_of
-from nlvid_cli.training.run import Machine, train_split
-from tests.training.made import EVERYTHING, TINY
+from nlvid_cli.training.plan import Machine
+from tests.training.made import EVERYTHING, TINY, train
 
 FINE_TUNING = replace(
     EVERYTHING, learning_rate=0.05, fresh_factor=10.0, freeze_norm=True, schedule="cosine", precision="fp32"
@@ -40,7 +40,7 @@ def main(
     if workers:
         recipe = replace(recipe, epochs=1000)
     with double_precision() if double else ExitStack():
-        train_split(split, output, base, recipe, resume=resume, machine=machine)
+        train(split, output, base, recipe, resume=resume, machine=machine)
 
 
 def trained_base() -> Base:

@@ -10,8 +10,12 @@ import av
 import numpy as np
 
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
+from nlvid_cli.datasets.split import Split
 from nlvid_cli.training.model import SMALL, Base
+from nlvid_cli.training.observer import Observer
+from nlvid_cli.training.plan import Machine, TrainingPlan
 from nlvid_cli.training.recipe import Recipe
+from nlvid_cli.training.run import TrainingResult, train_split
 
 TINY = Base(
     replace(
@@ -33,6 +37,22 @@ EVERYTHING = replace(
     QUICK, epochs=10, dropout=0.3, mixup=0.2, accumulation=2, average_decay=0.9, label_smoothing=0.1, validate_every=3
 )
 """All that is random or has a state; 20 steps for 16 videos."""
+
+
+CPU = Machine("cpu")
+
+
+def train(
+    split: Split,
+    folder: Path,
+    base: Base,
+    recipe: Recipe,
+    machine: Machine = CPU,
+    resume: bool = False,
+    observer: Observer | None = None,
+) -> TrainingResult:
+    """Train on the CPU with seed 0."""
+    return train_split(split, folder, TrainingPlan(base, recipe, resume=resume, machine=machine), observer)
 
 
 def moving_square(path: Path, speed: int, colour: tuple[int, int, int], seed: int, frames: int = 16) -> Path:

@@ -3,32 +3,32 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nlvid_cli.training.augment import Look, apply_look, draw_look, mix_pairs, normalise, sided_classes
+from nlvid_cli.training.augment import CropWindow, apply_crop, draw_crop, mix_pairs, normalise, sided_classes
 
 
-def test_one_look_for_all_frames() -> None:
+def test_one_crop_for_all_frames() -> None:
     picture = torch.randint(0, 256, (1, 3, 40, 60), dtype=torch.uint8)
-    clip = apply_look(picture.repeat(5, 1, 1, 1), Look(3, 7, 30, True), 16)
+    clip = apply_crop(picture.repeat(5, 1, 1, 1), CropWindow(3, 7, 30, True), 16)
     assert clip.shape == (5, 3, 16, 16)
     assert (clip == clip[:1]).all()
 
 
-def test_a_look_of_the_size_of_the_crop_cuts_it_out() -> None:
+def test_a_crop_of_the_size_of_the_crop_cuts_it_out() -> None:
     frames = torch.randint(0, 256, (2, 3, 40, 60), dtype=torch.uint8)
-    assert apply_look(frames, Look(3, 7, 16, False), 16).equal(frames[:, :, 3:19, 7:23])
-    assert apply_look(frames, Look(3, 7, 16, True), 16).equal(frames[:, :, 3:19, 7:23].flip(3))
+    assert apply_crop(frames, CropWindow(3, 7, 16, False), 16).equal(frames[:, :, 3:19, 7:23])
+    assert apply_crop(frames, CropWindow(3, 7, 16, True), 16).equal(frames[:, :, 3:19, 7:23].flip(3))
 
 
 def test_scale_and_place_are_those_of_the_paper() -> None:
     # decoded to 320; short side 256 to 320 and crops of 224 are squares of 224 to 280 in it
-    looks = [draw_look(np.random.default_rng(n), (320, 426), (256 / 224, 320 / 224), True) for n in range(500)]
-    sides = [look.side for look in looks]
+    windows = [draw_crop(np.random.default_rng(n), (320, 426), (256 / 224, 320 / 224), True) for n in range(500)]
+    sides = [window.side for window in windows]
     assert min(sides) in range(224, 227)
     assert max(sides) in range(278, 281)
-    assert all(look.top + look.side <= 320 and look.left + look.side <= 426 for look in looks)
-    assert {look.top + look.side for look in looks} >= {320}
-    assert 0.4 < np.mean([look.mirrored for look in looks]) < 0.6
-    assert not any(draw_look(np.random.default_rng(n), (320, 426), (1, 2), False).mirrored for n in range(20))
+    assert all(window.top + window.side <= 320 and window.left + window.side <= 426 for window in windows)
+    assert {window.top + window.side for window in windows} >= {320}
+    assert 0.4 < np.mean([window.mirrored for window in windows]) < 0.6
+    assert not any(draw_crop(np.random.default_rng(n), (320, 426), (1, 2), False).mirrored for n in range(20))
 
 
 def test_values_are_normalised_as_the_card_says() -> None:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from nlvid_cli.errors import UsageError
-from nlvid_cli.training.division import Division, Key
+from nlvid_cli.training.division import ClipKey, Division
 
 
-def passes(ranks: int, rank: int, first_step: int = 0, accumulation: int = 2) -> list[list[Key]]:
+def passes(ranks: int, rank: int, first_step: int = 0, accumulation: int = 2) -> list[list[ClipKey]]:
     return list(Division(10, 3, 4, accumulation, ranks, rank, seed=5).passes(first_step))
 
 
@@ -32,5 +32,5 @@ def test_a_run_that_goes_on_looks_at_what_is_left() -> None:
 
 
 def test_a_batch_that_does_not_divide() -> None:
-    with pytest.raises(UsageError, match="use --batch 8"):
+    with pytest.raises(UsageError, match="--batch 8"):
         Division(10, 1, 6, 2, 2, 0, 0)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
-from nlvid_cli.training import loader
-from nlvid_cli.training import memory as memory_module
-from nlvid_cli.training.division import Key
-from nlvid_cli.training.loader import ClipDataset, decoded_side, draw_frames
-from nlvid_cli.training.memory import FrameMemory, remember_frames
+from nlvid_cli.training import clips as clips_module
+from nlvid_cli.training import frame_cache
+from nlvid_cli.training.clips import ClipDataset, decoded_side, draw_frames
+from nlvid_cli.training.division import ClipKey
+from nlvid_cli.training.frame_cache import FrameCache, cache_frames
 from nlvid_cli.video.info import VideoInfo
 from nlvid_cli.video.probe import probe
 from tests.clips import make_clip
@@ -32,14 +32,14 @@ def info(clip: Path) -> VideoInfo:
     return probe(clip)
 
 
-def dataset(video: LabelledVideo, memory: FrameMemory | None = None, kind: str = "single") -> ClipDataset:
+def dataset(video: LabelledVideo, cache: FrameCache | None = None, kind: str = "single") -> ClipDataset:
     data = DataSet((video,), ("a", "b", "c"), kind, "made")  # type: ignore[arg-type]
-    return ClipDataset(data, CARD, QUICK, 0, memory or FrameMemory())
+    return ClipDataset(data, CARD, QUICK, 0, cache or FrameCache())
 
 
 def test_only_the_frames_of_the_clip_are_decoded(clip: Path) -> None:
-    with patch.object(loader, "read_frames", wraps=loader.read_frames) as read:
-        dataset(LabelledVideo(clip, (0,), ""))[Key(0, 0, 0)]
+    with patch.object(clips_module, "read_frames", wraps=clips_module.read_frames) as read:
+        dataset(LabelledVideo(clip, (0,), ""))[ClipKey(0, 0, 0)]
     numbers = read.call_args.args[1]
     assert numbers.shape == (1, 8)
     assert np.ptp(numbers) == 7
@@ -47,10 +47,13 @@ def test_only_the_frames_of_the_clip_are_decoded(clip: Path) -> None:
 
 def test_what_is_known_of_videos_is_not_kept_for_ever(clip: Path) -> None:
     video = LabelledVideo(clip, (0,), "")
-    clips = ClipDataset(DataSet((video,) * 3, ("a", "b"), "single", "made"), CARD, QUICK, 0, FrameMemory())
-    with patch.object(loader, "MAX_INFOS", 2), patch.object(loader, "probe", wraps=loader.probe) as probed:
+    clips = ClipDataset(DataSet((video,) * 3, ("a", "b"), "single", "made"), CARD, QUICK, 0, FrameCache())
+    with (
+        patch.object(clips_module, "MAX_INFOS", 2),
+        patch.object(clips_module, "probe", wraps=clips_module.probe) as probed,
+    ):
         for number in (0, 1, 0, 2, 0, 1):
-            clips[Key(0, 0, number)]
+            clips[ClipKey(0, 0, number)]
     assert probed.call_count == 4  # 1 is the one that was let go
     assert len(clips._infos) == 2
 
@@ -75,35 +78,35 @@ def test_a_short_stretch_is_repeated_as_the_card_says(info: VideoInfo, clip: Pat
 def test_labels_are_those_that_can_be_seen_in_the_clip(clip: Path) -> None:
     video = LabelledVideo(clip, (0, 2), "", label_times=((0.0, 1.0), (3.0, 4.0)))
     clips = dataset(video, kind="multi")
-    targets = {tuple(clips[Key(0, place, 0)][1].tolist()) for place in range(100)}
+    targets = {tuple(clips[ClipKey(0, place, 0)][1].tolist()) for place in range(100)}
     assert targets == {(1, 0, 0), (0, 0, 0), (0, 0, 1)}
 
 
 def test_the_same_key_gives_the_same_clip(clip: Path) -> None:
     clips = dataset(LabelledVideo(clip, (0,), ""))
-    assert clips[Key(1, 2, 0)][0].equal(dataset(clips.data.videos[0])[Key(1, 2, 0)][0])
-    assert not clips[Key(1, 2, 0)][0].equal(clips[Key(2, 2, 0)][0])
-    assert not clips[Key(1, 2, 0)][0].equal(replace(clips, seed=1)[Key(1, 2, 0)][0])
+    assert clips[ClipKey(1, 2, 0)][0].equal(dataset(clips.data.videos[0])[ClipKey(1, 2, 0)][0])
+    assert not clips[ClipKey(1, 2, 0)][0].equal(clips[ClipKey(2, 2, 0)][0])
+    assert not clips[ClipKey(1, 2, 0)][0].equal(replace(clips, seed=1)[ClipKey(1, 2, 0)][0])
 
 
 def test_remembered_frames_are_the_decoded_ones(clip: Path, tmp_path: Path) -> None:
     video = LabelledVideo(clip, (0,), "", start_seconds=1.0)
     clips = dataset(video)
     side = decoded_side(CARD, QUICK)
-    memory = remember_frames(clips.data, CARD, side, tmp_path, 2**30, 1, fill=True)
-    other = remember_frames(clips.data, CARD, side, tmp_path, 2**30, 1, fill=False)  # of another process
-    with patch.object(loader, "read_frames", side_effect=AssertionError):
-        remembered = dataset(video, memory)[Key(0, 1, 0)][0]
-        assert dataset(video, other)[Key(0, 1, 0)][0].equal(remembered)
-    assert clips[Key(0, 1, 0)][0].equal(remembered)
-    memory.close()
+    cache = cache_frames(clips.data, CARD, side, tmp_path, 2**30, 1, fill=True)
+    other = cache_frames(clips.data, CARD, side, tmp_path, 2**30, 1, fill=False)  # of another process
+    with patch.object(clips_module, "read_frames", side_effect=AssertionError):
+        remembered = dataset(video, cache)[ClipKey(0, 1, 0)][0]
+        assert dataset(video, other)[ClipKey(0, 1, 0)][0].equal(remembered)
+    assert clips[ClipKey(0, 1, 0)][0].equal(remembered)
+    cache.close()
     assert not list(tmp_path.iterdir())
 
 
 def test_what_takes_too_much_memory_is_not_remembered(clip: Path, tmp_path: Path) -> None:
     data = dataset(LabelledVideo(clip, (0,), "")).data
-    assert remember_frames(data, CARD, 35, tmp_path, 100 * 35 * 47 * 3 - 1, 1, fill=True).path is None
-    assert remember_frames(data, CARD, 35, tmp_path, 100 * 35 * 47 * 3 + 1, 1, fill=True).path is not None
+    assert cache_frames(data, CARD, 35, tmp_path, 100 * 35 * 47 * 3 - 1, 1, fill=True).path is None
+    assert cache_frames(data, CARD, 35, tmp_path, 100 * 35 * 47 * 3 + 1, 1, fill=True).path is not None
 
 
 def test_a_disk_without_room_is_found_out_before_anything_is_decoded(clip: Path, tmp_path: Path) -> None:
@@ -112,16 +115,16 @@ def test_a_disk_without_room_is_found_out_before_anything_is_decoded(clip: Path,
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
-            remember_frames(data, CARD, 35, tmp_path, 2**30, 1, fill=True)
+            cache_frames(data, CARD, 35, tmp_path, 2**30, 1, fill=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
     with pytest.raises(FileNotFoundError):  # as another process of this machine finds it then
-        remember_frames(data, CARD, 35, tmp_path, 2**30, 1, fill=False)
+        cache_frames(data, CARD, 35, tmp_path, 2**30, 1, fill=False)
 
 
 def test_an_interrupt_while_videos_are_decoded_leaves_no_file(clip: Path, tmp_path: Path) -> None:
     data = dataset(LabelledVideo(clip, (0,), "")).data
-    with patch.object(memory_module, "_filler", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
-        remember_frames(data, CARD, 35, tmp_path, 2**30, 1, fill=True)
+    with patch.object(frame_cache, "_filler", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        cache_frames(data, CARD, 35, tmp_path, 2**30, 1, fill=True)
     assert not list(tmp_path.iterdir())

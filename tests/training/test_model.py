@@ -12,8 +12,8 @@ from nlvid_cli.card.manifest import label_names
 from nlvid_cli.errors import CheckpointMismatch, UnknownName, UsageError
 from nlvid_cli.network.build import build_network, load_weights
 from nlvid_cli.training.model import SMALL, Base, make_trainee, nonlocal_places
+from nlvid_cli.training.plan import find_base
 from nlvid_cli.training.recipe import RECIPES
-from nlvid_cli.training.run import find_base
 from tests.conftest import make_card
 from tests.training.made import QUICK, TINY
 
@@ -88,6 +88,12 @@ def test_a_layer_to_end_at_must_be_one() -> None:
         make_trainee(inception, ("a", "b"), "single", replace(KEEP, until="mixed_4x"), None, seed=1)
     with pytest.raises(UsageError, match="cannot end early; only the Inception I3D can"):
         make_trainee(TINY, ("a", "b"), "single", replace(KEEP, until="res4"), None, seed=1)
+
+
+def test_the_beginning_of_a_base_cannot_grow_again() -> None:
+    beginning = Base(make_card(architecture=replace(make_card().architecture, last="mixed_4b")), None)
+    with pytest.raises(UnknownName, match="layer"):
+        make_trainee(beginning, ("a", "b"), "single", replace(KEEP, until="mixed_5b"), None, seed=1)
 
 
 def test_a_base_gets_no_memory_that_its_file_has_no_tensors_for(base: Base) -> None:

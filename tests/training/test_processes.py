@@ -16,8 +16,8 @@ import pytest
 
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.models.model_file import open_checkpoint
+from nlvid_cli.training.folder import load_state
 from nlvid_cli.training.records import read_rows
-from nlvid_cli.training.state import load_state
 from tests.conftest import REPOSITORY
 from tests.training.child import main
 

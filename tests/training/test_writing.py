@@ -14,10 +14,9 @@ import torch
 
 from nlvid_cli.errors import OutputError
 from nlvid_cli.training import records as records_module
+from nlvid_cli.training.folder import RunState, load_state, save_state, writing
 from nlvid_cli.training.observer import EpochRow, StepRow
 from nlvid_cli.training.records import Records, read_rows
-from nlvid_cli.training.state import RunState, load_state, save_state
-from nlvid_cli.training.writing import writing
 
 ROW = StepRow(step=1, steps=2, epoch=1, loss=1.0, learning_rate=0.1, clips_per_second=1.0, data_wait=0.0)
 
@@ -40,8 +39,7 @@ def _state(step: int, values: int) -> RunState:
 
 def test_the_last_saved_state_is_kept(tmp_path: Path) -> None:
     save_state(_state(1, 10), tmp_path)
-    told = r"state\.pt: cannot be written \(.*\); .*state\.pt is kept as it was saved last: --resume goes on from there"
-    with little_room(100_000), pytest.raises(OutputError, match=told):
+    with little_room(100_000), pytest.raises(OutputError, match=r"state\.pt: .*free space.*--resume"):
         save_state(_state(2, 100_000), tmp_path)
     assert load_state(tmp_path).step == 1
     assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
@@ -54,18 +52,20 @@ def test_rows_that_find_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     records.flush()
     with little_room((tmp_path / "metrics.jsonl").stat().st_size):
         records.step(ROW)
-        with pytest.raises(OutputError, match=r"metrics\.jsonl: cannot be written \(File too large\)$"):
+        with pytest.raises(OutputError, match=r"metrics\.jsonl: .*File too large.*free space"):
             records.flush()
     records.close()
     assert len(read_rows(tmp_path)) == 2
-    with little_room(10), pytest.raises(OutputError, match=r"metrics\.jsonl: cannot be written"):
+    with little_room(10), pytest.raises(OutputError, match=r"metrics\.jsonl"):
         Records(tmp_path, 1)
     assert len(read_rows(tmp_path)) == 2  # rows of before are not lost
 
 
 def test_the_file_is_named_once() -> None:
-    told = r"^model\.safetensors: cannot be written \(full\)$"
-    with pytest.raises(OutputError, match=told), writing(Path("model.safetensors")):
+    with (
+        pytest.raises(OutputError, match=r"^model\.safetensors: cannot be written \(full\)$"),
+        writing(Path("model.safetensors")),
+    ):
         raise OSError("model.safetensors: full")
 
 

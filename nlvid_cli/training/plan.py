@@ -1,0 +1,168 @@
+"""What the user decides about a run: the model to start from, the recipe, the split, and the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from os import PathLike
+
+from nlvid_cli.datasets.labelled import DataSet
+from nlvid_cli.datasets.split import (
+    Split,
+    folds,
+    leave_one_group_out,
+    split_by_column,
+    split_by_fraction,
+    split_by_group,
+)
+from nlvid_cli.errors import UsageError
+from nlvid_cli.models.find import find_default, find_model
+from nlvid_cli.models.model_file import open_checkpoint
+from nlvid_cli.models.progress import Progress
+from nlvid_cli.training.model import SCRATCH, Base
+from nlvid_cli.training.recipe import Recipe, find_recipe
+
+VAL_FRACTION = 0.2
+"""Share of the videos to validate on, if neither the user nor the data set chooses."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How to run the training. Results do not depend on it, except for rounding.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, or ``mps``.
+        workers: Number of processes that decode clips. None chooses a number for this machine.
+        save_minutes: Minutes between saved states.
+        memory_mib: Decoded videos are cached if they fit in this many MiB.
+    """
+
+    device: str = "auto"
+    workers: int | None = None
+    save_minutes: float = 10.0
+    memory_mib: int = 1024
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Everything that decides a run, apart from its videos and its folder.
+
+    The command and :func:`nlvid_cli.train` build it once; all runs of a cross-validation share it.
+
+    Attributes:
+        base: Model to start from, of :func:`find_base`.
+        recipe: How to train it.
+        nonlocal_blocks: Non-local blocks to insert; see :func:`nlvid_cli.training.model.nonlocal_places`.
+        seed: Random seed.
+        resume: Whether to continue the run in the folder, if there is one.
+        machine: Device, workers, memory.
+    """
+
+    base: Base
+    recipe: Recipe
+    nonlocal_blocks: str | None = None
+    seed: int = 0
+    resume: bool = False
+    machine: Machine = field(default_factory=Machine)
+
+
+def require_one_start(scratch: bool, base: object, as_name: str | None) -> None:
+    """Check that the user names one thing to start from.
+
+    Raises:
+        UsageError: ``scratch`` comes with a base, or ``as_name`` without one.
+    """
+    if scratch and base is not None:
+        raise UsageError("--scratch starts from random weights and --base from a trained model; choose one")
+    if as_name is not None and base is None:
+        raise UsageError("--as names the network of the file given with --base; add --base FILE")
+
+
+def find_base(
+    name_or_path: str | PathLike[str] | None,
+    as_name: str | None = None,
+    progress: Progress | None = None,
+    scratch: bool = False,
+) -> Base:
+    """Find the model to start from, and download it if needed.
+
+    Args:
+        name_or_path: As for :func:`nlvid_cli.load`. None chooses the first available model of the manifest's defaults.
+        as_name: For a file without a model card: the model whose network it holds.
+        progress: Receives download progress.
+        scratch: Whether to start from the small network with random weights instead.
+
+    Raises:
+        UnknownName: There is no such model.
+        ModelError: The model is not available.
+    """
+    if scratch:
+        return SCRATCH
+    if name_or_path is None:
+        card, file = find_default(progress)
+    else:
+        card, file = find_model(name_or_path, as_name, progress)
+    return Base(card, open_checkpoint(file)[1])
+
+
+def preset(name: str | None, scratch: bool) -> Recipe:
+    """Return the recipe of that name; None is ``scratch`` for the small network and ``finetune`` for any other.
+
+    Raises:
+        UnknownName: There is no such recipe.
+    """
+    return find_recipe(name or ("scratch" if scratch else "finetune"))
+
+
+@dataclass(frozen=True)
+class SplitChoice:
+    """How to divide the videos into training and validation.
+
+    Attributes:
+        val_fraction: Share of the videos to validate on; 0 for none. None takes the data set's own split, or else
+            :data:`VAL_FRACTION`.
+        group_by: Regular expression; files whose names have the same match stay on the same side.
+        folds: Number of runs of a cross-validation.
+        leave_one_out: Whether to cross-validate with one run per group.
+        seed: Random seed of the split.
+    """
+
+    val_fraction: float | None = None
+    group_by: str | None = None
+    folds: int | None = None
+    leave_one_out: bool = False
+    seed: int = 0
+
+    @property
+    def is_cross_validation(self) -> bool:
+        """Whether the choice leads to several runs."""
+        return self.leave_one_out or self.folds is not None
+
+
+def choose_splits(data: DataSet, choice: SplitChoice) -> list[Split]:
+    """Return one split, or those of a cross-validation.
+
+    Raises:
+        UsageError: The choices contradict each other, or the data set cannot be split like this.
+    """
+    if choice.is_cross_validation and choice.val_fraction is not None:
+        raise UsageError("a cross-validation validates on every video once; remove --val-fraction")
+    if choice.leave_one_out and choice.folds is not None:
+        raise UsageError("--folds and --leave-one-out are two kinds of cross-validation; choose one")
+    if choice.leave_one_out:
+        if choice.group_by is None:
+            raise UsageError('--leave-one-out needs --group-by, such as "^[^_]+" for the text before the first _')
+        return list(leave_one_group_out(data, choice.group_by))
+    if choice.folds is not None:
+        return list(folds(data, choice.folds, choice.seed, choice.group_by))
+    return [_one_split(data, choice)]
+
+
+def _one_split(data: DataSet, choice: SplitChoice) -> Split:
+    if choice.val_fraction == 0:
+        return Split(data, replace(data, videos=()), "all")
+    fraction = choice.val_fraction or VAL_FRACTION
+    if choice.group_by is not None:
+        return split_by_group(data, choice.group_by, fraction, seed=choice.seed)
+    if choice.val_fraction is None and any(video.split for video in data.videos):
+        return split_by_column(data)
+    return split_by_fraction(data, fraction, choice.seed)
