@@ -1,6 +1,6 @@
 """Layers that treat the batches of all processes as one, so that several processes compute what one would.
 
-Batch norm takes its statistics over all processes. Dropout draws one mask for all, of which each process takes its part.
+Batch norm takes its statistics over all processes. Dropout draws one mask, of which each process takes its part.
 torch's SyncBatchNorm does the former on GPUs only.
 """
 
