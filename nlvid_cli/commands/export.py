@@ -40,6 +40,9 @@ Static = Annotated[
 WithPreprocess = Annotated[
     bool, typer.Option("--with-preprocess", help="Take uint8 pixels (N, T, H, W, 3), and normalise in the graph.")
 ]
+WithFeatures = Annotated[
+    bool, typer.Option("--features", help="Also return the last feature map, and attention of the non-local blocks.")
+]
 Clip = Annotated[
     str | None,
     typer.Option("--clip", metavar="VIDEO", help="Also compare with torch on this video.", show_default=False),
@@ -55,6 +58,7 @@ def export(
     calibrate: Calibrate = None,
     static: Static = False,
     with_preprocess: WithPreprocess = False,
+    features: WithFeatures = False,
     clip: Clip = None,
     device: Device = "auto",
     as_json: AsJson = False,
@@ -85,6 +89,7 @@ def export(
             precision=precision,
             static=static,
             with_preprocess=with_preprocess,
+            features=features,
             calibrate=find_videos(calibrate) if calibrate else (),
             video=clip,
             device=device,

@@ -1,7 +1,7 @@
-"""Models as ONNX files: written, compared with torch, and only then put where they were asked for."""
+"""Write models as ONNX files, compared with torch before they take their place."""
 
 from __future__ import annotations
 
-from nlvid_cli.onnx_export.run import Exported, export_onnx
+from nlvid_cli.onnx_export.export import Exported, export_onnx
 
 __all__ = ["Exported", "export_onnx"]

@@ -1,4 +1,4 @@
-"""From a network of torch to a graph of ONNX, with everything that somebody needs to run it."""
+"""From a network of torch to an ONNX file, with everything that is needed to run it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import onnx
 import torch
 
 from nlvid_cli._version import __version__
 from nlvid_cli.backends import Array
-from nlvid_cli.backends.verification import Reference
+from nlvid_cli.backends.references import ReferenceOutputs
 from nlvid_cli.card.card import CARD_KEY, Card, card_to_json
 from nlvid_cli.card.manifest import label_names
 from nlvid_cli.models.model_file import VERSION_KEY
@@ -29,25 +30,26 @@ from nlvid_cli.models.onnx_file.contract import (
 )
 from nlvid_cli.network.build import load_network
 from nlvid_cli.network.export_form import ExportForm, inner_blocks
+from nlvid_cli.onnx_export.check import SEED
 from nlvid_cli.system.interrupts import Interrupts
 
 log = logging.getLogger(__name__)
 
 OPSET = 18
-"""Version of the standard operators: one that runtimes have had for years (ONNX Runtime since 1.14)."""
+"""Version of the standard operators. ONNX Runtime has had it since 1.14."""
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "int8": torch.float32}
-"""What the network is exported in; int8 is made of fp32 afterwards."""
+"""Data type of the exported network, by precision. int8 is made from fp32 afterwards."""
 
 
 @dataclass(frozen=True)
-class Form:
-    """How a graph is written.
+class GraphForm:
+    """How to write a graph.
 
     Attributes:
-        precision: a key of :data:`DTYPES`.
-        static: whether frames, height and width are fixed to those of the card; the batch never is.
-        with_preprocess: whether the input is uint8 pixels, (N, T, H, W, 3), which the graph normalises.
+        precision: A key of :data:`DTYPES`.
+        static: Whether frames, height and width are fixed to those of the card. The batch is always free.
+        with_preprocess: Whether the input is uint8 pixels, (N, T, H, W, 3), which the graph normalises.
         features: Whether the last feature map, and queries and keys of each non-local block, are outputs too.
     """
 
@@ -57,21 +59,21 @@ class Form:
     features: bool = False
 
 
-def build_graph(card: Card, tensors: Mapping[str, Array], form: Form) -> onnx.ModelProto:
-    """The graph of a model, fp32 or fp16, with its weights inside and without metadata.
+def build_graph(card: Card, tensors: Mapping[str, Array], form: GraphForm) -> onnx.ModelProto:
+    """Build the graph of a model in fp32 or fp16, with its weights and without metadata.
 
     Args:
-        card: of the model.
-        tensors: its weights.
-        form: how to write it. Sizes that the exporter cannot keep free are fixed, with a note.
+        card: Card of the model.
+        tensors: Weights by name.
+        form: How to write the graph. If the exporter cannot keep the sizes free, they are fixed, with a warning.
 
     Raises:
-        CheckpointMismatch: if the weights do not fit the card's network.
+        CheckpointMismatch: The weights do not fit the card's network.
     """
     network = load_network(card, tensors)
     graph = ExportForm(network, card, DTYPES[form.precision], form.with_preprocess, form.features)
     frames, crop = card.sampling.frames, card.preprocess.crop
-    # two views, since an exporter takes a length of 1 for a fixed one
+    # two views, because the exporter takes a length of 1 for a fixed one
     if form.with_preprocess:
         example, sizes = torch.zeros(2, frames, crop, crop, 3, dtype=torch.uint8), (1, 2, 3)
     else:
@@ -108,16 +110,16 @@ def _exported(
                 verbose=False,
             )
         except torch.onnx.errors.OnnxExporterError:
-            interrupts.check()  # the exporter may take one for a fault of the network
+            interrupts.check()  # the exporter may report Ctrl-C as an error of the network
             raise
     assert program is not None
     model = program.model_proto
-    _forget_how_it_was_made(model)
+    _remove_traces(model)
     return model
 
 
-def _forget_how_it_was_made(model: onnx.ModelProto) -> None:
-    """Leave out what the exporter writes of the program and of this machine: stack traces, paths, names of modules."""
+def _remove_traces(model: onnx.ModelProto) -> None:
+    """Remove what the exporter writes about the program and this machine: stack traces, paths, names of modules."""
     del model.metadata_props[:]
     graph = model.graph
     del graph.metadata_props[:]
@@ -131,37 +133,44 @@ def _forget_how_it_was_made(model: onnx.ModelProto) -> None:
         value.doc_string = ""
 
 
-def write_metadata(model: onnx.ModelProto, card: Card, form: Form, reference: Reference, seed: int) -> None:
-    """Put card, labels, a description of the input and a reference into the metadata.
+def write_graph(model: onnx.ModelProto, card: Card, form: GraphForm, reference: ReferenceOutputs, file: Path) -> None:
+    """Write a graph to a file, with the model card, the labels and a reference in its metadata.
 
     Args:
-        model: the graph; changed in place.
-        card: of the model; figures of accuracy that were measured in fp32 do not go into an int8 file.
-        form: how the graph is written.
-        reference: clips of ``make_blocks`` and what the network as written puts out.
-        seed: that the clips were made with.
+        model: The graph; its metadata is changed in place.
+        card: Card of the model.
+        form: How the graph is written.
+        reference: Views as of :func:`views_to_compare`, and the outputs of the network as written.
+        file: The file to write.
     """
-    card = replace(card, accuracy=() if form.precision == "int8" else card.accuracy)
-    outputs = {"logits": reference.logits, "scores": reference.scores}
+    if form.precision == "int8":
+        card = replace(card, accuracy=())  # nobody measured it
     texts = {
         CARD_KEY: card_to_json(card),
         VERSION_KEY: __version__,
         LABELS_KEY: "\n".join(label_names(card)),
         PRECISION_KEY: form.precision,
         INPUT_KEY: describe_input(card, form),
-        REFERENCE_KEY: json.dumps(
-            {"seed": seed, "shape": reference.clips.shape}
-            | {name: [float(f"{x:.8g}") for x in array.ravel()] for name, array in outputs.items() if array is not None}
-        ),
+        REFERENCE_KEY: _reference_json(reference),
     }
     model.producer_name, model.producer_version = "nlvid", __version__
     model.doc_string = f"{card.name}: {card.summary}. Licence of the weights: {card.licence}"
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, texts)
+    onnx.checker.check_model(model, full_check=True)
+    file.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def describe_input(card: Card, form: Form) -> str:
-    """What the input is, for people who run the file elsewhere."""
+def _reference_json(reference: ReferenceOutputs) -> str:
+    """The first view alone, a mosaic, which anybody can make again."""
+    assert reference.scores is not None
+    outputs = {"logits": reference.logits[0], "scores": reference.scores[0]}
+    numbers = {name: [float(f"{x:.8g}") for x in array] for name, array in outputs.items()}
+    return json.dumps({"seed": SEED, "shape": (1, *reference.clips.shape[1:])} | numbers)
+
+
+def describe_input(card: Card, form: GraphForm) -> str:
+    """Describe the input of the graph, for people who run the file in another program."""
     rules, sampling = card.preprocess, card.sampling
     clip = f"{sampling.frames} RGB frames, every {sampling.step}th"
     clip += f" at {sampling.frame_rate:g} frames/s" if sampling.frame_rate else " of the video"

@@ -1,13 +1,11 @@
-"""From a graph in fp32 to one in int8: static, per channel, calibrated on real clips.
+"""From a graph in fp32 to one in int8: static, per channel, calibrated on clips of videos.
 
-Weights are int8, one scale for each output channel; maps are uint8, one scale and zero point for each. The scales of
-the maps come from the smallest and largest values that the calibration clips give. It is written as QuantizeLinear
-and DequantizeLinear around ordinary operators (QDQ), which every runtime understands and ONNX Runtime turns into
-integer kernels.
+Weights are int8 with one scale for each output channel. Maps are uint8 with one scale and zero point each, which come
+from the smallest and largest values on the calibration clips. The graph has QuantizeLinear and DequantizeLinear around
+ordinary operators (QDQ), which every runtime understands and ONNX Runtime turns into integer kernels.
 
-The classifier stays in fp32, and so do the sums of the non-local blocks and the head: they cost little, and scores
-come out of them. Weights take 7 of their 8 bits: products of two pairs are then exact in the 16-bit sums of processors
-without VNNI, so that a file gives the same scores on all of them.
+The classifier, the sums of the non-local blocks and the rest of the head stay in fp32: they cost little, and the scores
+come from them.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from onnxruntime.quantization import (
 from nlvid_cli.models.onnx_file.contract import INPUT
 
 OPERATORS = ["Conv", "MaxPool", "Concat", "Add"]
-"""What is quantised. The others lie between or behind them and follow, or are cheap."""
+"""Operators to quantise. The others lie between or behind these, or are cheap."""
 
 CLASSIFIER = "head.classifier.weight"
 """End of the name of the weights whose convolution stays in fp32."""
@@ -48,40 +46,42 @@ class _Views(CalibrationDataReader):  # type: ignore[misc]
         return None if view is None else {INPUT: view}
 
 
-def quantise(model: onnx.ModelProto, views: Iterable[np.ndarray[Any, Any]], target: Path) -> onnx.ModelProto:
-    """The int8 form of a graph.
+def quantise(model: onnx.ModelProto, views: Iterable[np.ndarray[Any, Any]], scratch: Path) -> onnx.ModelProto:
+    """Return the int8 form of a graph.
 
     Args:
-        model: in fp32.
-        views: what to calibrate on, each in the form of the graph's input with a batch of 1.
-        target: a file that may be written meanwhile.
+        model: The graph in fp32.
+        views: Views to calibrate on, each as the graph's input with a batch of 1.
+        scratch: A file to overwrite.
     """
     kept = [node.name for node in model.graph.node if any(name.endswith(CLASSIFIER) for name in node.input)]
     with _without_advice():
         quantize_static(
             model,
-            target,
+            scratch,
             _Views(views),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=OPERATORS,
             per_channel=True,
+            # 7 of the 8 bits: products of two pairs are then exact in the 16-bit sums of processors without VNNI, so
+            # that a file gives the same scores on all of them
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             nodes_to_exclude=kept,
             calibrate_method=CalibrationMethod.MinMax,
         )
-    return onnx.load(target)
+    return onnx.load(scratch)
 
 
 @contextmanager
 def _without_advice() -> Iterator[None]:
-    """ONNX Runtime's tool advises, on the root logger, a preparation that the exporter has done already."""
+    """Silence ONNX Runtime's advice, on the root logger, to prepare the graph; the exporter has done that."""
 
     def refuse(_: logging.LogRecord) -> bool:
-        return False  # a filter of a logger sees only what is said to that very logger
+        return False
 
-    logging.root.addFilter(refuse)
+    logging.root.addFilter(refuse)  # a logger's filter sees only what is logged by that very logger
     try:
         yield
     finally:

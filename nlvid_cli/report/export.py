@@ -14,16 +14,19 @@ def export_lines(exported: Exported) -> list[str]:
     worst = max(exported.comparisons, key=lambda row: row.relative_difference)
     same = sum(row.same_top5 for row in exported.comparisons)
     sizes = ", ".join("x".join(map(str, row.shape)) for row in exported.comparisons)
+    difference = exported.features_difference
     return [
         f"{exported.path}: {exported.size_bytes / 1e6:.1f} MB, {exported.precision}",
         f"outputs differ from those of torch by at most {worst.relative_difference:.1e} of the largest logit; the "
         f"top-5 labels are the same in {same} of {len(exported.comparisons)} comparisons ({sizes})",
+        *([] if difference is None else [f"features and attention differ by at most {difference:.1e} of the largest"]),
         *([] if exported.speed is None else [exported.speed.sentence()]),
     ]
 
 
 def export_json(exported: Exported) -> dict[str, Any]:
-    """Return path, size, comparisons and speed as plain values."""
+    """Return path, size, comparisons and speed as plain values, and the difference of features if there are any."""
+    difference = exported.features_difference
     return {
         "path": str(exported.path),
         "model": exported.card.name,
@@ -31,4 +34,5 @@ def export_json(exported: Exported) -> dict[str, Any]:
         "size_bytes": exported.size_bytes,
         "comparisons": verification_json(exported.comparisons),
         "speed": None if exported.speed is None else asdict(exported.speed),
+        **({} if difference is None else {"features_difference": difference}),
     }

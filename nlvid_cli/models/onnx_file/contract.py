@@ -42,7 +42,7 @@ PRECISION_KEY = "nlvid_precision"
 """Key of what the graph computes in: ``fp32``, ``fp16`` or ``int8``."""
 
 REFERENCE_KEY = "nlvid_reference"
-"""Key of inputs and outputs to test the file with, see :mod:`nlvid_cli.backends.verification`."""
+"""Key of inputs and outputs to test the file with, see :mod:`nlvid_cli.backends.references`."""
 
 PRECISIONS = ("fp32", "fp16", "int8")
 

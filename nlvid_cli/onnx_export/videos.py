@@ -1,0 +1,70 @@
+"""Clips of the user's videos, for the comparison with torch and for the calibration of int8."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from nlvid_cli.backends import Array
+from nlvid_cli.card.card import Card
+from nlvid_cli.errors import VideoError
+from nlvid_cli.video.clips import Segment, decode_clips
+from nlvid_cli.video.preprocess import preprocess
+from nlvid_cli.video.remote import VideoPath
+
+log = logging.getLogger(__name__)
+
+CALIBRATION_VIEWS = 32
+"""Most views to calibrate int8 on. More than a few dozen hardly move the largest values."""
+
+
+def clips_of(card: Card, video: VideoPath, clips: int = 1) -> Array:
+    """Decode evenly spread clips of a video, cropped at the centre: (clips, 3, T, crop, crop).
+
+    Raises:
+        VideoError: The video cannot be used; the message names it.
+    """
+    card = card.with_views(clips=clips, crops=1, step=None)
+    try:
+        frames, _ = decode_clips(Segment(video), card.sampling, card.preprocess)
+    except VideoError as error:
+        raise type(error)(f"{video}: {error}") from error
+    return preprocess(frames, card.preprocess)
+
+
+def first_usable(card: Card, videos: Sequence[VideoPath]) -> VideoPath | None:
+    """Return the first video that can be decoded, or None if there are no videos.
+
+    Raises:
+        VideoError: There are videos, and none can be decoded; the error is that of the first.
+    """
+    first_error: VideoError | None = None
+    for path in videos:
+        try:
+            clips_of(card, path)
+        except VideoError as error:
+            first_error = first_error or error
+        else:
+            return path
+    if first_error is not None:
+        raise first_error
+    return None
+
+
+def calibration_views(card: Card, videos: Sequence[VideoPath]) -> Iterator[Array]:
+    """Yield views of evenly chosen videos, (1, 3, T, crop, crop) each; warn of videos that cannot be used."""
+    count = min(len(videos), CALIBRATION_VIEWS)
+    chosen = [videos[i] for i in np.linspace(0, len(videos) - 1, count).round().astype(int)]
+    clips_each = max(1, CALIBRATION_VIEWS // len(chosen))
+    used = 0
+    for path in chosen:
+        try:
+            clips = clips_of(card, path, min(clips_each, card.sampling.clips))
+        except VideoError as error:
+            log.warning("not calibrated on: %s", error)
+            continue
+        used += len(clips)
+        yield from (clip[None] for clip in clips)
+    log.info("calibrated on %d views of %d videos", used, len(chosen))
