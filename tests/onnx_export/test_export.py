@@ -123,7 +123,7 @@ def test_the_command(small_file: Path, clips: Path, tmp_path: Path, run: Run) ->
     out = tmp_path / "fixed.onnx"
     outcome = run("export", "--onnx", "--model", small_file, "-o", out, "--static", "--clip", clips / "long.mp4")
     assert (outcome.status, outcome.out) == (0, f"{out}\n"), outcome.err
-    assert "outputs differ from torch's by " in outcome.err
+    assert "outputs differ from those of torch" in outcome.err
     assert "one view takes ONNX Runtime " in outcome.err
     assert list(tmp_path.iterdir()) == [out]
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
@@ -347,10 +347,7 @@ def test_somebody_elses_file_as_a_model(
     onnx.save(model, path)
     monkeypatch.setattr(find, "find_card", lambda name: small_card)
     recognizer = nlvid_cli.load(path, as_name="small.test", device="cpu")
-    assert (
-        "takes clips of 6 frames of 48 x 48, and gets these, instead of 8 frames of 64 x 64 as small.test"
-        in caplog.text
-    )
+    assert "6 frames of 48 x 48" in caplog.text
     assert (recognizer.card.name, recognizer.card.accuracy) == ("theirs", ())
     result = recognizer.classify(clips / "long.mp4", ALL)
     assert result.views.frames == 6
