@@ -27,6 +27,7 @@ def test_what_is_inside(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "nlvid_cli/py.typed",
+        "nlvid_cli/report/templates/page.html.j2",
         "nlvid_cli/weights/manifest.toml",
         "nlvid_cli/weights/README.md",
         "nlvid_cli/weights/labels/kinetics400.txt",

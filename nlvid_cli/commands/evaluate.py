@@ -107,9 +107,9 @@ def evaluate(
         lambda: evaluation_report(evaluation, all_classes, seconds),
     )
     if html is not None:
-        from nlvid_cli.report.training_html import write_evaluation_report
+        from nlvid_cli.report.evaluation_page import write_evaluation_page
 
-        write_evaluation_report(html, evaluation)
+        write_evaluation_page(html, evaluation)
     if own_file is not None:
         temperature.write_temperature(own_file, evaluation.calibration)
     if evaluation.failures:

@@ -270,7 +270,7 @@ def _check(splits: list[Split], group_by: str | None) -> bool:
 
 def _train(splits: list[Split], folder: Path, plan: TrainingPlan, is_cross_validation: bool) -> None:
     from nlvid_cli.commands.progress import TrainProgress
-    from nlvid_cli.report.training_html import TrainingRun, write_training_report
+    from nlvid_cli.report.training_page import TrainingRun, write_training_page
     from nlvid_cli.training.cross_validation import summarise_folds, train_splits
 
     observer = TrainProgress()
@@ -282,7 +282,7 @@ def _train(splits: list[Split], folder: Path, plan: TrainingPlan, is_cross_valid
         results.append(result)
         if is_main:
             page = result.folder / "report.html"
-            write_training_report(page, TrainingRun.of(result))
+            write_training_page(page, TrainingRun.of(result))
             _log(result, page)
             print(result.model)
     if is_cross_validation and is_main:

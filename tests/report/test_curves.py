@@ -6,6 +6,12 @@ import xml.etree.ElementTree as Tree
 import pytest
 
 from nlvid_cli.report.curves import Curve, chart, thinned, ticks
+from nlvid_cli.report.page import environment
+
+
+def _html(title: str, curves: list[Curve], shares: bool = False) -> str:
+    template = environment().from_string('{% from "charts.html.j2" import chart %}{{ chart(c) }}')
+    return template.render(c=chart(title, curves, "step", shares))
 
 
 def _svg(html: str) -> Tree.Element:
@@ -29,7 +35,7 @@ def test_ticks_are_round_numbers(low: float, high: float, expected: tuple[float,
 
 
 def test_points_lie_where_their_values_are() -> None:
-    svg = _svg(chart("Loss", [Curve("a", ((0, 0.0), (10, 1.0), (20, 0.5)))], "step"))
+    svg = _svg(_html("Loss", [Curve("a", ((0, 0.0), (10, 1.0), (20, 0.5)))]))
     line = svg.find("polyline")
     assert line is not None
     (x0, y0), (x1, y1), (x2, y2) = [map(float, point.split(",")) for point in line.attrib["points"].split()]
@@ -42,7 +48,7 @@ def test_points_lie_where_their_values_are() -> None:
 
 
 def test_names_are_text_and_the_last_value_is_told() -> None:
-    html = chart("<b>", [Curve("a < b & c", ((1, 0.25), (2, 0.9135)))], "step", shares=True)
+    html = _html("<b>", [Curve("a < b & c", ((1, 0.25), (2, 0.9135)))], shares=True)
     assert "<b>Loss" not in html
     assert "a &lt; b &amp; c <b>91.3 %</b>" in html or "a &lt; b &amp; c <b>91.4 %</b>" in html
     assert "100 %" in html
@@ -50,9 +56,9 @@ def test_names_are_text_and_the_last_value_is_told() -> None:
 
 
 def test_one_point_and_none_and_no_numbers() -> None:
-    assert _svg(chart("t", [Curve("a", ((3, 0.5),))], "step")).find("circle") is not None
-    assert chart("t", [], "step") == ""
-    assert chart("t", [Curve("a", ((1, math.nan),))], "step") == ""
+    assert _svg(_html("t", [Curve("a", ((3, 0.5),))])).find("circle") is not None
+    assert chart("t", [], "step") is None
+    assert chart("t", [Curve("a", ((1, math.nan),))], "step") is None
     assert thinned([(1, 0.5), (2, math.inf), (3, math.nan), (4, 1.0)]) == ((1, 0.5), (4, 1.0))
 
 
