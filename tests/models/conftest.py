@@ -14,7 +14,7 @@ import tarfile
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
 
 import numpy as np
@@ -24,6 +24,8 @@ from nlvid_cli.card import manifest
 from nlvid_cli.card.card import card_from_dict, card_to_json
 from nlvid_cli.models.formats.flax_i3d import UNITS
 from nlvid_cli.models.store import download
+from tests.conftest import REPOSITORY, Outcome
+from tests.models.forks import ForkServer
 
 USERS_ENVIRONMENT = dict(os.environ)
 
@@ -336,7 +338,16 @@ def tar_of(members):
 
 
 @pytest.fixture(scope="session")
-def tools():
+def forks():
+    """Starts functions of ``tests/models/children.py`` in processes of their own."""
+    with TemporaryDirectory() as folder:
+        server = ForkServer(folder)
+        yield server
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def tools(forks):
     """The functions of this file that tests call."""
 
     class Tools:
@@ -345,31 +356,35 @@ def tools():
         tar = staticmethod(tar_of)
 
         @staticmethod
-        def start_child(cards, **environment):
-            """Fetch cards one after the other in a process of its own."""
-            script = Path(__file__).with_name("fetch_child.py")
-            child = subprocess.Popen(
-                [sys.executable, "-W", "error", str(script)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                env=os.environ | {"PYTHONPATH": str(Path(download.__file__).parents[3])} | environment,
-            )
-            child.stdin.write(json.dumps([card_to_json(card) for card in cards]))
-            child.stdin.close()
-            return child
-
-        @staticmethod
-        def results(child):
-            """What each fetch of a child gave."""
-            with child:
-                output, errors = child.stdout.read(), child.stderr.read()
-            assert child.returncode == 0, errors
-            return json.loads(output)
+        def start_fetch(*cards, **environment):
+            """Begin to fetch cards one after the other in a process of its own."""
+            return forks.start("fetch_cards", [[card_to_json(card) for card in cards]], os.environ | environment)
 
         @classmethod
         def fetch_in_child(cls, *cards, **environment):
-            return cls.results(cls.start_child(cards, **environment))
+            """Fetch cards in a process of its own; gives what came of each."""
+            return cls.start_fetch(*cards, **environment).result()[0]
+
+        @staticmethod
+        def fetch_in_fresh_process(*cards, **environment):
+            """The same in a process that has imported nothing before."""
+            done = subprocess.run(
+                [sys.executable, "-W", "error", "-m", "tests.models.children"],
+                input=json.dumps([card_to_json(card) for card in cards]),
+                env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment,
+                cwd=REPOSITORY,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            return json.loads(done.stdout)
+
+        @staticmethod
+        def nlvid(cards, *arguments, **environment):
+            """Run a command line in a process of its own, with some cards as the manifest."""
+            variables = {name: value for name, value in (os.environ | environment).items() if value}
+            texts = [card_to_json(card) for card in cards]
+            return Outcome(*forks.start("command_line", [texts, [*map(str, arguments)]], variables).result())
 
     return Tools

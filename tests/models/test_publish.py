@@ -3,23 +3,17 @@
 import base64
 import hashlib
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
-from nlvid_cli.card.card import Accuracy, card_to_json
+from nlvid_cli.card.card import Accuracy
 from nlvid_cli.errors import UsageError
 from nlvid_cli.models.model_file import open_checkpoint, write_checkpoint
 from nlvid_cli.models.publish import Target, metadata
 from nlvid_cli.models.readme import model_readme
-from nlvid_cli.models.store import download
 from nlvid_cli.models.store.cache import slot_of
 from nlvid_cli.models.store.lock import hold
-from tests.conftest import Outcome
 
 TOKEN = "hf_" + "x" * 30
 
@@ -130,28 +124,12 @@ def model(card, small_tensors):
 
 
 @pytest.fixture
-def nlvid(server, card, tmp_path):
+def nlvid(server, card, tools):
     """Run a command line in a process of its own, since the library reads its variables when it is imported."""
 
     def run(*arguments, **environment):
-        cards = tmp_path / "cards.json"
-        cards.write_text(json.dumps([card_to_json(card)]))
-        variables = {
-            "HF_ENDPOINT": server.url,
-            "HF_TOKEN": TOKEN,
-            "HF_HUB_DISABLE_XET": "1",
-            "NLVID_TEST_CARDS": str(cards),
-            "PYTHONPATH": str(Path(download.__file__).parents[3]),
-        } | environment
-        script = str(Path(__file__).with_name("cli_child.py"))
-        done = subprocess.run(
-            [sys.executable, "-W", "error", script, *map(str, arguments)],
-            env={name: value for name, value in (os.environ | variables).items() if value},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        variables = {"HF_ENDPOINT": server.url, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
+        return tools.nlvid([card], *arguments, **variables | environment)
 
     return run
 

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from nlvid_cli.models.find import find_file
 from nlvid_cli.models.model_file import open_checkpoint, write_checkpoint
 from nlvid_cli.models.store.cache import slot_of
 
@@ -55,7 +56,7 @@ def partial_files(tmp_path):
 
 
 @pytest.mark.parametrize("revision", [COMMIT, "v1.0"])
-def test_download_hit_and_offline(hub, fetch, server, tmp_path, cache, revision):
+def test_download_hit_and_offline(hub, fetch, server, tools, tmp_path, cache, revision):
     card = hub(revision=revision)
     (first,) = fetch(card)
     assert first["path"].startswith(str(tmp_path / "huggingface"))  # used in place, no copy
@@ -66,7 +67,7 @@ def test_download_hit_and_offline(hub, fetch, server, tmp_path, cache, revision)
     assert sum(step[1] for step in steps if step[0] == "advance") == len(hub.data)
     assert steps[-1] == ["finish"]
     asked = len(server.requests)
-    (hit,) = fetch(card)
+    (hit,) = tools.fetch_in_fresh_process(card, HF_ENDPOINT=server.url)
     assert hit["path"] == first["path"]
     assert hit["clients"] == []
     for receipt in cache.rglob("*.json"):
@@ -85,11 +86,14 @@ def test_offline_and_not_cached(hub, fetch, server):
     assert server.requests == []
 
 
-def test_a_foreign_file_is_converted(hub, fetch, foreign_file):
+def test_a_foreign_file_is_converted(hub, fetch, foreign_file, monkeypatch, tmp_path):
+    (result,) = fetch(hub(foreign_file))
+    assert result["error"] == "ModelFileError"  # not a safetensors file, but it is in the Hub's cache now
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "huggingface" / "hub"))
     card = hub(foreign_file, format="flax-i3d")
-    (result,) = fetch(card)
-    assert result["path"] == str(slot_of(card).ready)
-    assert open_checkpoint(result["path"])[0] == card
+    path = find_file(card)
+    assert path == slot_of(card).ready
+    assert open_checkpoint(path)[0] == card
 
 
 def test_a_wrong_file_is_removed_from_the_hubs_cache(hub, fetch, tools, tmp_path):

@@ -1,13 +1,14 @@
 """Releases on a package index: a local one, with the real clients."""
 
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nlvid_cli.errors import ChecksumMismatch, ModelFileError, ModelUnavailable
 from nlvid_cli.models.find import find_file
-from nlvid_cli.models.model_file import open_checkpoint
+from nlvid_cli.models.model_file import open_checkpoint, write_checkpoint
 from nlvid_cli.models.store.cache import cached_path, slot_of
 
 FILE = "/files/pkg-1.0.tar.gz"
@@ -22,6 +23,14 @@ RANGES = tuple(f"bytes={chunks * 2**14}-" for chunks in (1, 2, 3))
 @pytest.fixture(autouse=True)
 def index(server, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", f"{server.url}/simple")
+
+
+@pytest.fixture
+def ready_file(make_card, small_tensors, tmp_path):
+    """A file that nlvid wrote."""
+    path = tmp_path / "ready.safetensors"
+    write_checkpoint(path, make_card(), small_tensors)
+    return path.read_bytes()
 
 
 def leftovers(cache):
@@ -258,10 +267,10 @@ def test_no_index_means_no_request(publish, server, monkeypatch):
     assert server.requests == []
 
 
-def test_two_processes_make_one_download(publish, server, tools):
-    card = publish()
-    children = [tools.start_child([card]) for _ in range(2)]
-    ((first,), (second,)) = [tools.results(child) for child in children]
+def test_two_processes_make_one_download(publish, server, tools, ready_file):
+    card = replace(publish(tools.tar({"w": ready_file}), "w"), format="safetensors")  # no conversion, so no torch
+    children = [tools.start_fetch(card) for _ in range(2)]
+    ((first,), (second,)) = [child.result()[0] for child in children]
     assert first["path"] == second["path"] == str(slot_of(card).ready)
     assert server.ranges(FILE) == [None]
 
@@ -269,7 +278,7 @@ def test_two_processes_make_one_download(publish, server, tools):
 def test_a_hit_imports_no_client(publish, tools):
     card = publish()
     find_file(card)
-    (hit,) = tools.fetch_in_child(card)
+    (hit,) = tools.fetch_in_fresh_process(card)
     assert hit["path"] == str(slot_of(card).ready)
     assert hit["clients"] == []
     assert hit["progress"] == []

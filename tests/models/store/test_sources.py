@@ -1,36 +1,20 @@
 """What ``nlvid doctor`` says of the places that models come from."""
 
-import json
-import subprocess
-import sys
+import os
 
 import pytest
 
 from nlvid_cli.card.card import card_to_json
 
-CODE = """
-import json, sys
-from nlvid_cli.models.store import sources
-from nlvid_cli.card.card import card_from_json
-from nlvid_cli.card.manifest import Manifest
-cards = tuple(card_from_json(text, "stdin") for text in json.load(sys.stdin))
-sources.load_manifest = lambda: Manifest(cards, ())
-print(json.dumps(sources.reachable_hosts()))
-"""
-
 
 @pytest.fixture
-def reach(monkeypatch, server, make_card):
+def reach(forks, server, make_card):
     index = {"kind": "index", "project": "pkg", "version": "1", "archive": "a.whl", "member": "m", "sha256": "0" * 64}
     urls = [{"kind": "url", "url": f"{server.url}/{name}"} for name in ("first", "second")]
-    cards = json.dumps([card_to_json(make_card(source)) for source in (index, *urls)])
+    cards = [card_to_json(make_card(source)) for source in (index, *urls)]
 
     def run(**environment):
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        command = [sys.executable, "-W", "error", "-c", CODE]
-        run = subprocess.run(command, input=cards, capture_output=True, text=True, check=True)
-        return json.loads(run.stdout)
+        return forks.start("ask_hosts", [cards], os.environ | environment).result()[0]
 
     return run
 
