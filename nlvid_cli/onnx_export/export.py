@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 FilePath = str | PathLike[str]
 
-PACKAGES = ("onnx", "onnxscript", "torch")
+PACKAGES = ("onnxscript", "torch")
 """Packages that an export needs besides ONNX Runtime."""
 
 

@@ -22,7 +22,7 @@ import importlib.metadata, sys
 
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "torchvision", "onnx", "onnxscript", "accelerate"):
+        if name.partition(".")[0] in ("torch", "torchvision", "onnxscript", "accelerate"):
             raise ModuleNotFoundError(f"{name} is not installed (blocked by the test)", name=name)
 
 sys.meta_path.insert(0, Blocker())
@@ -40,7 +40,18 @@ main()
 """
 """A Python in which torch, and what else only the export needs, cannot be imported."""
 
-PACKAGES = ("av", "filelock", "numpy", "onnxruntime", "platformdirs", "pydantic", "rich", "safetensors", "typer")
+PACKAGES = (
+    "av",
+    "filelock",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "platformdirs",
+    "pydantic",
+    "rich",
+    "safetensors",
+    "typer",
+)
 """What docs/onnx.md names for a machine without torch."""
 
 
@@ -83,7 +94,7 @@ def _started(backend: str, model: Path) -> float:
         "import sys, numpy, nlvid_cli\n"
         "recognizer = nlvid_cli.load(sys.argv[1], backend=sys.argv[2], device='cpu', precision='fp32')\n"
         "recognizer.scores(numpy.zeros((1, 3, 8, 64, 64), numpy.float32))\n"
-        "assert ('torch' in sys.modules) == (sys.argv[2] == 'torch')"
+        "assert ('torch' in sys.modules, 'onnx' in sys.modules) == (sys.argv[2] == 'torch', sys.argv[2] == 'onnx')"
     )
     taken = []
     for _ in range(3):

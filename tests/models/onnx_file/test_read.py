@@ -13,36 +13,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from nlvid_cli.errors import ModelError, ModelFileError, UnsafeFile
-from nlvid_cli.models.onnx_file.protobuf import WireError, fields, integers
 from nlvid_cli.models.onnx_file.read import Port, read_onnx
 from tests.onnx_models import make_model, write_model
-
-
-def test_the_wire_format_by_hand() -> None:
-    """The examples of the format's own documentation: 150 in field 1, "testing" in field 2, packed 3, 270, 86942."""
-    assert list(fields(memoryview(b"\x08\x96\x01"))) == [(1, 150)]
-    ((number, value),) = fields(memoryview(b"\x12\x07testing"))
-    assert (number, bytes(value)) == (2, b"testing")  # type: ignore[arg-type]
-    assert list(integers(memoryview(b"\x03\x8e\x02\x9e\xa7\x05"))) == [3, 270, 86942]
-    assert list(integers(2**64 - 1)) == [-1]
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"\x12\x08testing",
-        b"\x08",
-        b"\x08" + b"\xff" * 10,
-        b"\x0b",
-        b"\x0d\x00\x00",
-        b"\x00\x01",
-        b"\xa2\x80\x80\x80\x10\x00",
-        b"\x12\xff\xff\xff\xff\x0f",
-    ],
-)
-def test_bytes_that_are_no_message(data: bytes) -> None:
-    with pytest.raises(WireError):
-        list(fields(memoryview(data)))
 
 
 def test_what_a_file_says_of_itself(tmp_path: Path) -> None:
@@ -155,26 +127,26 @@ def _graph_for_a_function(model: onnx.ModelProto) -> None:
 
 
 HOSTILE: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
-    "a file beside it": (lambda model: _external(model, "w.bin"), "keeps weights outside itself, in 'w.bin'"),
-    "a file elsewhere": (lambda model: _external(model, "../../etc/passwd"), "in '../../etc/passwd'; nlvid opens"),
-    "in a constant": (_external_in_a_constant, "in '/etc/passwd'"),
-    "in a function's default": (_external_by_default, "in 'secret.bin'"),
+    "a file beside it": (lambda model: _external(model, "w.bin"), r"another file, 'w\.bin'"),
+    "a file elsewhere": (lambda model: _external(model, "../../etc/passwd"), r"another file, '\.\./\.\./etc/passwd'"),
+    "in a constant": (_external_in_a_constant, "another file, '/etc/passwd'"),
+    "in a function's default": (_external_by_default, r"another file, 'secret\.bin'"),
     "in a branch": (
         _add(helper.make_node("If", ["x"], ["y"], then_branch=_inside(_foreign("Magic", "evil"), 2))),
-        "the operator Magic of 'evil', which is in a library",
+        "operator Magic of 'evil'.* library",
     ),
-    "a library": (_add(_foreign("Run", "my.ops")), "Run of 'my.ops', which is in a library"),
-    "a loop": (_add(helper.make_node("Loop", ["a", "b"], ["c"])), r"has a loop \(operator Loop\)"),
+    "a library": (_add(_foreign("Run", "my.ops")), "Run of 'my.ops'.* library"),
+    "a loop": (_add(helper.make_node("Loop", ["a", "b"], ["c"])), r"loop \(operator Loop\)"),
     "too deep": (
         _add(helper.make_node("If", ["x"], ["y"], then_branch=_inside(helper.make_node("Relu", ["a"], ["b"]), 12))),
-        "graphs within graphs deeper than 8",
+        "graphs deeper than 8",
     ),
-    "made of a shape": (_made_of_a_shape, "makes a tensor of 1000000000000 values out of nothing"),
-    "made of integers": (_made_of_integers, r"makes a tensor of 1099511627776 values .*\(operator ConstantOfShape\)"),
-    "functions in functions": (_functions_in_functions, r"a function that calls another one \(One\)"),
-    "many calls": (_many_calls, "more than 100000 operators"),
-    "a graph for a function": (_graph_for_a_function, "or gives them to a function"),
-    "made of a constant": (_made_of_a_constant, r"makes a tensor of 1099511627776 values .*\(operator Expand\)"),
+    "made of a shape": (_made_of_a_shape, r"1000000000000 values .*\(operator ConstantOfShape\)"),
+    "made of integers": (_made_of_integers, r"1099511627776 values .*\(operator ConstantOfShape\)"),
+    "functions in functions": (_functions_in_functions, r"function .*\(One\)"),
+    "many calls": (_many_calls, "100000 operators"),
+    "a graph for a function": (_graph_for_a_function, "graphs to a function"),
+    "made of a constant": (_made_of_a_constant, r"1099511627776 values .*\(operator Expand\)"),
 }  # fmt: skip
 
 
@@ -204,9 +176,9 @@ def _unknown_type(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_absurd, r"'weights' has the shape \[1099511627776, 1099511627776\].* but 15 are there"),
+        (_absurd, r"'weights' has the shape \[1099511627776, 1099511627776\].* holds 15"),
         (_negative, r"'weights' has the shape \[-3, -5\]"),
-        (_unknown_type, "has elements of type 99"),
+        (_unknown_type, "'weights' .* type 99"),
     ],
 )
 def test_tensors_that_are_not_what_they_say(
@@ -232,7 +204,7 @@ def test_tensors_in_all_the_ways_of_writing_them(tmp_path: Path) -> None:
     model = make_model(initializers=tensors)
     assert read_onnx(write_model(tmp_path / "model.onnx", model)).weight_kinds["float64"] == 48
     model.graph.initializer[-1].dims[:] = [2, 4]
-    with pytest.raises(ModelFileError, match="which is 8 values, but 6 are there"):
+    with pytest.raises(ModelFileError, match="8 values, but holds 6"):
         read_onnx(write_model(tmp_path / "model.onnx", model))
 
 
@@ -241,12 +213,12 @@ def _field(number: int, content: bytes) -> bytes:
     return bytes([number << 3 | 2, len(content)]) + content
 
 
-def test_what_is_there_twice_is_refused(tmp_path: Path) -> None:
-    """Of two types of operator, nlvid would look at one, and the runtime run the other."""
+def test_a_field_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    """Of two operators, nlvid could inspect the one and a runtime run the other."""
     loop = helper.make_node("Loop", ["a", "b"], ["c"]).SerializeToString()
     path = tmp_path / "model.onnx"
     path.write_bytes(_field(7, _field(1, _field(4, b"Relu") + loop)))
-    with pytest.raises(ModelFileError, match="field 4 is there twice"):
+    with pytest.raises(ModelFileError, match="op_type occurs twice"):
         read_onnx(path)
 
 
@@ -276,14 +248,14 @@ def test_many_small_parts_are_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"\x72\x00" * 2_000_000)
     started = time.process_time()
-    with pytest.raises(ModelFileError, match="more than 131072 fields"):
+    with pytest.raises(ModelFileError, match="131072 fields"):
         read_onnx(path)
     assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "it is empty"), (b"\x08\x0a", "it holds no graph"), (b"PK\x03\x04" + bytes(100), "not a whole ONNX file")],
+    [(b"", "it is empty"), (b"\x08\x0a", "no graph"), (b"PK\x03\x04" + bytes(100), "ONNX file")],
 )
 def test_files_that_are_no_onnx(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
