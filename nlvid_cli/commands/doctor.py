@@ -34,7 +34,9 @@ Offline = Annotated[bool, typer.Option("--offline", help="Do not contact any hos
 
 
 def doctor(as_json: AsJson = False, offline: Offline = False) -> None:
-    """Show versions, devices, the cache and reachable sources, for a bug report.
+    """Show versions, devices, cache and sources.
+
+    Include the output in a bug report; it holds no passwords.
 
     Examples:
 

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 Data = Annotated[
     Path,
-    typer.Argument(help="Labelled videos: a folder per class, or a table (see docs/data.md).", show_default=False),
+    typer.Argument(
+        metavar="DATA", help="Labelled videos: a folder per class, or a table (see docs/data.md).", show_default=False
+    ),
 ]
 Split = Annotated[
     str | None, typer.Option("--split", metavar="NAME", help="Evaluate only this part of DATA: train, val or test.")
@@ -69,16 +71,17 @@ def evaluate(
     write_temperature: WriteTemperature = False,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a model on labelled videos, by the published test protocol.
+    """Evaluate a model on labelled videos.
 
-    Reports top-1, top-5 and mean class accuracy, or mAP for videos with several labels; the worst classes, the most
-    confused pairs, and the temperature that calibrates the scores. The exit status is 1 if some videos failed.
+    Follows the published test protocol. Reports top-1, top-5 and mean class accuracy, or mAP for videos with
+    several labels; the worst classes, the most confused pairs, and the temperature that calibrates the scores. The
+    exit status is 1 if some videos failed.
 
     Examples:
 
-      nlvid evaluate val/ --model runs/mine/model.safetensors --predictions answers.csv
+      nlvid evaluate val/ --model mine.safetensors --predictions answers.csv
 
-      nlvid evaluate kinetics/val.csv --root kinetics/videos --model nl-i3d --crops 3 --json
+      nlvid evaluate val.csv --root videos/ --model nl-i3d --crops 3 --json
     """
     from nlvid_cli.card.manifest import label_names
     from nlvid_cli.commands.loading import Loading

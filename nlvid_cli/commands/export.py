@@ -26,7 +26,7 @@ OnnxFile = Annotated[
         show_default=False,
     ),
 ]
-Onnx = Annotated[bool, typer.Option("--onnx", help="Write ONNX, the only format.")]
+Onnx = Annotated[bool, typer.Option("--onnx", help="Write ONNX, the only format.", show_default=False)]
 FilePrecision = Annotated[
     Literal["fp32", "fp16", "int8"], typer.Option("--precision", help="Numeric precision of the file.")
 ]
@@ -63,16 +63,17 @@ def export(
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Export a model to ONNX, for machines without torch and for other programs; print the path of the file.
+    """Export a model to ONNX.
 
-    The file holds weights, labels, protocol and card. It is compared with torch at two sizes and batches, and timed.
-    If it differs, no file is written and the exit status is 3.
+    Prints the path of the file, which runs without torch and in other programs. It holds weights, labels, protocol
+    and card. It is compared with torch at two sizes and batches, and timed. If it differs, no file is written and
+    the exit status is 3.
 
     Examples:
 
       nlvid export --model i3d -o i3d.onnx
 
-      nlvid export --model i3d --precision int8 --calibrate clips/ -o i3d-int8.onnx
+      nlvid export -m i3d --precision int8 --calibrate clips/ -o i3d-int8.onnx
     """
     from nlvid_cli.commands.progress import DownloadBar, spinner
     from nlvid_cli.inputs.videos import find_videos

@@ -37,14 +37,16 @@ Videos = Annotated[
 ]
 Rows = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="File to add rows to; videos in it are not labelled again."),
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="File to add rows to (required); videos in it are not labelled again."
+    ),
 ]
 TableFormat = Annotated[
     Literal["jsonl", "csv", "parquet"] | None,
     typer.Option("--format", "-f", help="Also write this format. Default: by the name of --output."),
 ]
 ClipChoice = Annotated[
-    Literal["all", "auto"], typer.Option("--views", help="auto: stop a video once its answer is settled.")
+    Literal["all", "auto"], typer.Option("--views", help="Look at all clips; or auto: stop once the answer is settled.")
 ]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed videos again.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Ignore the rows in the output and start again.")]
@@ -55,16 +57,28 @@ ShardName = Annotated[
 Merge = Annotated[bool, typer.Option("--merge", help="Merge the files of all shards, or the files named, into one.")]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", min=1, max=4096, help="Number of decoding processes. Default: one per processor."),
+    typer.Option(
+        "--workers", metavar="N", min=1, max=4096, help="Number of decoding processes. Default: one per processor."
+    ),
 ]
-Timeout = Annotated[float, typer.Option("--timeout", min=0.1, max=1e6, help="Seconds allowed to decode one video.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=1e6, help="Time limit for decoding one video.")
+]
 WorkerMemory = Annotated[
-    float, typer.Option("--worker-memory", min=0.1, max=1e5, help="GiB of memory per decoding process.")
+    float,
+    typer.Option("--worker-memory", metavar="GIB", min=0.1, max=1e5, help="Memory limit of each decoding process."),
 ]
 Memory = Annotated[
-    float, typer.Option("--memory", min=0.01, max=1e5, help="GiB of decoded frames that may wait for the network.")
+    float,
+    typer.Option(
+        "--memory",
+        metavar="GIB",
+        min=0.01,
+        max=1e5,
+        help="Memory limit of the decoded frames that wait for the network.",
+    ),
 ]
-Gpus = Annotated[int | None, typer.Option("--gpus", min=1, help="Number of GPUs to use.")]
+Gpus = Annotated[int | None, typer.Option("--gpus", metavar="N", min=1, help="Number of GPUs to use.")]
 EngineName = Annotated[
     Literal["local", "ray"], typer.Option("--engine", help="Run on this machine, or on a Ray cluster (extra: ray).")
 ]
@@ -104,9 +118,10 @@ def label(
     device: Device = "auto",
     precision: PrecisionName = "auto",
 ) -> None:
-    """Label many videos; write one JSON line for each as soon as it is done.
+    """Label many videos.
 
-    Run the same command again to continue after a stop. A video that fails becomes a row with its error.
+    Each video becomes a JSON line in the output as soon as it is done; a video that fails becomes a line with its
+    error. After a stop, run the same command again to continue.
 
     Examples:
 

@@ -29,13 +29,15 @@ As = Annotated[
         show_default=False,
     ),
 ]
-Clips = Annotated[int | None, typer.Option("--clips", min=1, help="Clips per video. Default: as published.")]
+Clips = Annotated[
+    int | None, typer.Option("--clips", metavar="N", min=1, help="Clips per video. Default: as published.")
+]
 Crops = Annotated[Literal["1", "3"] | None, typer.Option("--crops", help="Crops per clip. Default: as published.")]
 CROPS: dict[str | None, Literal[1, 3] | None] = {None: None, "1": 1, "3": 3}
 """Values of :data:`Crops` as numbers; choices on the command line are texts."""
 FrameStep = Annotated[
     int | None,
-    typer.Option("--step", min=1, max=2**20, help="Use every Nth frame of a clip. Default: as published."),
+    typer.Option("--step", metavar="N", min=1, max=2**20, help="Use every Nth frame of a clip. Default: as published."),
 ]
 LabelPatterns = Annotated[
     list[str] | None,
@@ -43,19 +45,27 @@ LabelPatterns = Annotated[
 ]
 TopK = Annotated[
     int | None,
-    typer.Option("--top-k", "-k", min=1, help="Number of labels to show. Default: 5, or all above --threshold."),
+    typer.Option(
+        "--top-k", "-k", metavar="N", min=1, help="Number of labels to show. Default: 5, or all above --threshold."
+    ),
 ]
 Threshold = Annotated[
-    float | None, typer.Option("--threshold", min=0.0, max=1.0, help="Show the labels with at least this score.")
+    float | None,
+    typer.Option("--threshold", metavar="SCORE", min=0.0, max=1.0, help="Show the labels with at least this score."),
 ]
 MinScore = Annotated[
-    float, typer.Option("--min-score", min=0.0, max=1.0, help='Report "unsure" if no label reaches this score.')
+    float,
+    typer.Option(
+        "--min-score", metavar="SCORE", min=0.0, max=1.0, help='Report "unsure" if no label reaches this score.'
+    ),
 ]
 Backend = Annotated[
     Literal["auto", "torch", "onnx"],
     typer.Option("--backend", help="Backend that runs the network; auto: the faster one on this machine."),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="Device: auto, cpu, cuda, cuda:1 or mps.")]
+Device = Annotated[
+    str, typer.Option("--device", metavar="DEVICE", help="Device to run on: auto, cpu, cuda, cuda:1 or mps.")
+]
 PrecisionName = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
     typer.Option("--precision", help="Numeric precision; auto: the fastest one on the device."),

@@ -24,7 +24,9 @@ LIBRARIES = ("accelerate", "tensorboard")
 
 Data = Annotated[
     Path,
-    typer.Argument(help="Labelled videos: a folder per class, or a CSV, TSV or JSONL table.", show_default=False),
+    typer.Argument(
+        metavar="DATA", help="Labelled videos: a folder per class, or a CSV, TSV or JSONL table.", show_default=False
+    ),
 ]
 RunFolder = Annotated[
     Path | None,
@@ -62,17 +64,23 @@ RecipeName = Annotated[
         show_default=False,
     ),
 ]
-Epochs = Annotated[int | None, typer.Option("--epochs", help="Training epochs.", show_default=False)]
+Epochs = Annotated[int | None, typer.Option("--epochs", metavar="N", help="Training epochs.", show_default=False)]
 BatchSize = Annotated[
-    int | None, typer.Option("--batch", help="Clips per step, over all processes.", show_default=False)
+    int | None, typer.Option("--batch", metavar="N", help="Clips per step, over all processes.", show_default=False)
 ]
 LearningRate = Annotated[
     float | None,
-    typer.Option("--lr", help="Learning rate for a batch of 64 clips; scaled to --batch.", show_default=False),
+    typer.Option(
+        "--lr", metavar="RATE", help="Learning rate for a batch of 64 clips; scaled to --batch.", show_default=False
+    ),
 ]
-Frames = Annotated[int | None, typer.Option("--frames", help="Frames per clip.", show_default=False)]
-ClipStep = Annotated[int | None, typer.Option("--step", help="Use every Nth frame of a clip.", show_default=False)]
-Crop = Annotated[int | None, typer.Option("--crop", help="Side of the square crop, in pixels.", show_default=False)]
+Frames = Annotated[int | None, typer.Option("--frames", metavar="N", help="Frames per clip.", show_default=False)]
+ClipStep = Annotated[
+    int | None, typer.Option("--step", metavar="N", help="Use every Nth frame of a clip.", show_default=False)
+]
+Crop = Annotated[
+    int | None, typer.Option("--crop", metavar="PIXELS", help="Side of the square crop, in pixels.", show_default=False)
+]
 Until = Annotated[
     str | None,
     typer.Option(
@@ -105,6 +113,7 @@ ValFraction = Annotated[
     float | None,
     typer.Option(
         "--val-fraction",
+        metavar="FRACTION",
         min=0.0,
         max=1.0,
         help="Fraction of the videos to validate on; 0 for none. Default: the split of the data, or 0.2.",
@@ -121,25 +130,32 @@ GroupBy = Annotated[
     ),
 ]
 Folds = Annotated[
-    int | None, typer.Option("--folds", min=2, help="Cross-validate with this number of folds.", show_default=False)
+    int | None,
+    typer.Option("--folds", metavar="N", min=2, help="Number of folds, for cross-validation.", show_default=False),
 ]
 LeaveOneOut = Annotated[
     bool, typer.Option("--leave-one-out", help="Cross-validate with one fold per --group-by group.")
 ]
 Check = Annotated[
     bool | None,
-    typer.Option("--check/--no-check", help="Only check the data, or train without checking it.", show_default=False),
+    typer.Option(
+        "--check/--no-check",
+        help="Only check the data; or train without a check. Default: check, then train.",
+        show_default=False,
+    ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --output.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Random seed.")]
 Gpus = Annotated[
-    int | None, typer.Option("--gpus", min=1, help="Number of GPUs of this machine to train on.", show_default=False)
+    int | None,
+    typer.Option("--gpus", metavar="N", min=1, help="Number of GPUs of this machine to train on.", show_default=False),
 ]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=0, help="Number of decoding processes.", show_default=False)
+    int | None, typer.Option("--workers", metavar="N", min=0, help="Number of decoding processes.", show_default=False)
 ]
 SaveMinutes = Annotated[
-    float, typer.Option("--save-minutes", min=0.0, help="Minutes between saves of the state for --resume.")
+    float,
+    typer.Option("--save-minutes", metavar="MINUTES", min=0.0, help="Time between saves of the state for --resume."),
 ]
 
 
@@ -176,16 +192,16 @@ def train(
     workers: Workers = None,
     save_minutes: SaveMinutes = 10.0,
 ) -> None:
-    """Train a model on labelled videos; print the path of the model file.
+    """Train a model on labelled videos.
 
-    To use several GPUs, pass --gpus; for several machines, start it with torchrun or accelerate. Ctrl-C saves the
-    run, and --resume continues it.
+    Prints the path of the model file. To use several GPUs, pass --gpus; for several machines, start it with
+    torchrun or accelerate. Ctrl-C saves the run, and --resume continues it.
 
     Examples:
 
       nlvid train videos/ --base i3d --nonlocal 5 --freeze mixed_3c
 
-      nlvid train labels.csv --scratch --group-by "^[^_]+" --epochs 60 -o runs/mine
+      nlvid train labels.csv --scratch --group-by "^[^_]+" -o runs/mine
     """
     require_extra()
     from nlvid_cli.commands.progress import DownloadBar

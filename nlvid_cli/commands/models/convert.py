@@ -12,7 +12,9 @@ from nlvid_cli.errors import OutputError, UsageError
 
 Checkpoint = Annotated[
     Path,
-    typer.Argument(help="Checkpoint: Caffe2 .pkl, .pth, .pyth, .pt or .safetensors.", show_default=False),
+    typer.Argument(
+        metavar="FILE", help="Checkpoint: Caffe2 .pkl, .pth, .pyth, .pt or .safetensors.", show_default=False
+    ),
 ]
 AsModel = Annotated[
     str,
@@ -27,16 +29,16 @@ NewFile = Annotated[
 
 
 def convert(file: Checkpoint, as_name: AsModel, output: NewFile) -> None:
-    """Convert a checkpoint of another program; print the path of the new file.
+    """Convert a checkpoint of another program.
 
-    The format is detected from the content. No code in the file is executed, and every tensor must have a place in
-    the network. The new file is complete: pass it to --model.
+    Prints the path of the new file. The format is detected from the content. No code in the file is executed, and
+    every tensor must have a place in the network. The new file is complete: pass it to --model.
 
     Examples:
 
-      nlvid models convert model_final.pkl --as nl-i3d-charades -o charades.safetensors
+      nlvid models convert model_final.pkl --as nl-i3d-charades -o c.safetensors
 
-      nlvid models convert I3D_NLN_8x8_R50.pkl --as nl-i3d-r50-8x8.pyslowfast-k400 -o nln.safetensors
+      nlvid models convert i3d_r50.pth --as nl-i3d -o nl-i3d.safetensors
     """
     from nlvid_cli.card.manifest import find_card
     from nlvid_cli.models.adopt import adopt

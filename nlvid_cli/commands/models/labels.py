@@ -6,7 +6,9 @@ from nlvid_cli.commands.options import As, ModelName
 
 
 def labels(model: ModelName, as_name: As = None) -> None:
-    """Print the labels of a model, one per line, in the order of its scores.
+    """Print the labels of a model.
+
+    One label per line, in the order of the scores.
 
     Examples:
 

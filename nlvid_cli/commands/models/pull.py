@@ -7,15 +7,16 @@ from nlvid_cli.commands.options import As, ModelName
 
 
 def pull(model: ModelName, as_name: As = None) -> None:
-    """Download a model, so that it works offline later; print the path of its file.
+    """Download a model for offline use.
 
-    For an address, download the file again if it has changed. Other commands use the copy on this machine.
+    Prints the path of its file. For an address, download the file again if it has changed. Other commands use the
+    copy on this machine.
 
     Examples:
 
       nlvid models pull i3d
 
-      NLVID_CACHE=/data/models nlvid models pull hf://me/my-model/model.safetensors
+      NLVID_CACHE=/data nlvid models pull hf://me/my-model/model.safetensors
     """
     from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.models.find import find_model

@@ -23,7 +23,9 @@ Revision = Annotated[
 
 
 def push(model: Name, to: To, as_name: As = None, private: Private = False, revision: Revision = None) -> None:
-    """Upload a model to the Hugging Face Hub, with a README; print its address. Needs HF_TOKEN.
+    """Upload a model to the Hugging Face Hub.
+
+    Writes a README beside it, and prints its address. Needs HF_TOKEN.
 
     Examples:
 

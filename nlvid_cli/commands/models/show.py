@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def show(model: ModelName, as_name: As = None, as_json: AsJson = False) -> None:
-    """Show a model: network layer by layer, cost, protocol, accuracy, licence, sources.
+    """Show one model in full.
+
+    Network layer by layer, cost, protocol, accuracy, licence and sources.
 
     Examples:
 

@@ -19,6 +19,7 @@ Precisions = Annotated[
     list[str] | None,
     typer.Option(
         "--precision",
+        metavar="PRECISION",
         help="Only fp32, bf16 or fp16; repeatable. Default: all that the device, or the ONNX file, supports.",
     ),
 ]
@@ -36,16 +37,17 @@ def verify(
     against: Against = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a model on reference inputs and compare its outputs, for each backend and precision.
+    """Compare a model with reference outputs.
 
-    The reference outputs come from the original implementation where available, and otherwise from the plain
-    network in fp32. The exit status is 3 if a difference exceeds its tolerance.
+    Runs the model in each backend and precision. The reference outputs come from the original implementation where
+    available, and otherwise from the plain network in fp32. The exit status is 3 if a difference exceeds its
+    tolerance.
 
     Examples:
 
       nlvid models verify i3d
 
-      nlvid models verify model.safetensors --precision fp32 --against reference.npz
+      nlvid models verify model.onnx --precision fp32 --against reference.npz
     """
     from nlvid_cli.commands.progress import DownloadBar, spinner
     from nlvid_cli.models.find import find_model
