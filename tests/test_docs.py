@@ -125,3 +125,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_pictures_ask_no_other_host() -> None:
     for picture in (DOCS / "pictures").glob("*.svg"):
         assert not re.search(r"(?:src|href|url)\s*[=(:]\s*[\"']?https?:", text_of(picture))
+
+
+def test_contributing_names_files_and_names_that_exist() -> None:
+    text = text_of(REPOSITORY / "CONTRIBUTING.md")
+    for code in re.findall(r"`([^`\n]+)`", text):
+        if re.fullmatch(r"[\w./]+/[\w./]*", code) and not code.startswith("$"):
+            assert (REPOSITORY / code).exists() or (REPOSITORY / "nlvid_cli" / code).exists(), code
+    for name, file in re.findall(r"`([A-Z_]+)` \(`([\w./]+\.py)`", text):
+        assert re.search(rf"^{name}\b", text_of(REPOSITORY / "nlvid_cli" / file), re.M), f"{name} in {file}"
