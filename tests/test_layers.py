@@ -46,7 +46,6 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "pypi_simple": ("models.store.sources.index",),
     "requests": ("models.store.download",),
     "accelerate": ("training",),
-    "torchmetrics": ("training",),
     "typer": ("app", "commands"),
     "rich": ("report", "commands"),
     "onnxruntime": ("backends.onnx_backend", "backends.providers", "onnx_export.quantise"),

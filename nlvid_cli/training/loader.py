@@ -7,7 +7,9 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from multiprocessing import get_context, resource_tracker
+from multiprocessing.context import BaseContext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,7 +60,7 @@ class ClipLoader:
             num_workers=workers,
             collate_fn=_collate,
             pin_memory=pin,
-            multiprocessing_context="forkserver" if workers and hasattr(os, "fork") else None,
+            multiprocessing_context=_context() if workers else None,
             prefetch_factor=2 if workers else None,
             worker_init_fn=_begin_worker if workers else None,
         )
@@ -90,19 +92,28 @@ class ClipLoader:
         _end_workers(self._batches)
 
 
-def _end_workers(batches: object) -> None:
+def _end_workers(batches: Any) -> None:
     """End the worker processes of an iterator of torch's DataLoader; do nothing if it has none.
 
     torch ends workers when the iterator is collected, by SIGTERM at worst. Ours ignore that signal, so one that hangs
     in a decoder would keep the main process from ending. torch has no public way to end workers at a given time, or to
-    list them; these two private names are all that is used of its internals.
+    list them. Its internals are used here and nowhere else.
     """
     if not hasattr(batches, "_workers"):
         return
-    batches._shutdown_workers()  # type: ignore[attr-defined]
+    batches._shutdown_workers()
     for worker in batches._workers:
         if worker.is_alive():
             worker.kill()
+
+
+def _context() -> BaseContext | None:
+    """Return how workers start: from a server process that imports this module once for all of them."""
+    if not hasattr(os, "fork"):
+        return None
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import os
 import resource
+import signal
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
+from torch.utils.data import _utils as torch_data
 
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.training import clips as clips_module
 from nlvid_cli.training import frame_cache
 from nlvid_cli.training.clips import ClipDataset, decoded_side, draw_frames
-from nlvid_cli.training.division import ClipKey
+from nlvid_cli.training.division import ClipKey, Division
 from nlvid_cli.training.frame_cache import FrameCache, cache_frames
+from nlvid_cli.training.loader import ClipLoader
 from nlvid_cli.video.info import VideoInfo
 from nlvid_cli.video.probe import probe
 from tests.clips import make_clip
@@ -128,3 +132,26 @@ def test_an_interrupt_while_videos_are_decoded_leaves_no_file(clip: Path, tmp_pa
     with patch.object(frame_cache, "_filler", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         cache_frames(data, CARD, 35, tmp_path, 2**30, 1, fill=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_closing_ends_workers_that_ignore_signals(clip: Path) -> None:
+    clips = dataset(LabelledVideo(clip, (0,), ""))
+    loader = ClipLoader(clips, Division(1, 50, 1, 1, 1, 0, 0), first_step=0, workers=1, pin=False)
+    assert next(loader).clips.shape == (1, 8, 3, 32, 32)
+    for name in ("_workers", "_shutdown_workers"):
+        assert hasattr(loader._batches, name), f"torch's DataLoader has moved {name}; mend training/loader.py"
+    (worker,) = loader._batches._workers  # type: ignore[attr-defined]
+    worker.terminate()
+    assert next(loader).clips.shape == (1, 8, 3, 32, 32)
+    os.kill(worker.pid, signal.SIGSTOP)  # as one that hangs in a decoder
+    with patch.object(torch_data, "MP_STATUS_CHECK_INTERVAL", 0.1):
+        loader.close()
+    worker.join(10)
+    assert not worker.is_alive()
+
+
+def test_a_loader_without_workers_has_nothing_to_close(clip: Path) -> None:
+    clips = dataset(LabelledVideo(clip, (0,), ""))
+    loader = ClipLoader(clips, Division(1, 1, 1, 1, 1, 0, 0), first_step=0, workers=0, pin=False)
+    assert next(loader).targets.tolist() == [[1, 0, 0]]
+    loader.close()
