@@ -1,4 +1,4 @@
-"""The network to train: out of a base with trained weights, or a small one from random weights."""
+"""The network to train: a base with trained weights, or a small network with random weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from nlvid_cli.card.architecture import Architecture, Head, Kernel3d, NonLocal, ResNetArchitecture
 from nlvid_cli.card.card import Card, Labels, Preprocess, Sampling
 from nlvid_cli.card.manifest import label_names
+from nlvid_cli.datasets.labelled import Kind
 from nlvid_cli.errors import InputShapeError, UsageError, did_you_mean
 from nlvid_cli.network.build import build_network, load_weights, require_shapes
 from nlvid_cli.network.units import ChannelAffine
@@ -41,16 +42,16 @@ SMALL = Card(
     preprocess=Preprocess(128, 112, 1, "swscale_bilinear", (127.5,) * 3, (63.75,) * 3),
     labels=Labels("single", 1, names=("nothing",)),
 )
-"""The network of ``--scratch``: 1.9 M parameters. res3 and res4 have room for exactly five non-local blocks."""
+"""Network of ``--scratch``: 1.9 M parameters. res3 and res4 have room for exactly five non-local blocks."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """What training goes on from.
+    """Model that training starts from.
 
     Attributes:
-        card: of the model.
-        tensors: its weights by name; None: random ones.
+        card: Card of the model.
+        tensors: Weights by name; None for random weights.
     """
 
     card: Card
@@ -62,10 +63,10 @@ class Trainee:
     """The network to train.
 
     Attributes:
-        card: as the trained model will have it; its name, its texts and its accuracy are those of the base.
-        network: with the base's weights where it has them.
-        fresh: names of the tensors that start from random weights.
-        frozen: normalisation that stays as it is, statistics included.
+        card: Card of the trained model. Its name, texts, and accuracy are still those of the base.
+        network: The network, with the weights of the base where it has them.
+        fresh: Names of the tensors that start from random weights.
+        frozen: Normalisation layers that are not trained, nor their statistics updated.
     """
 
     card: Card
@@ -74,34 +75,34 @@ class Trainee:
     frozen: frozenset[nn.Module]
 
     def train_mode(self) -> None:
-        """Training mode for everything but frozen normalisation."""
+        """Put all layers except frozen normalisation into training mode."""
         self.network.train()
         for layer in self.frozen:
             layer.eval()
 
 
 SCRATCH = Base(SMALL, None)
-"""The small network, with random weights."""
+"""The small network with random weights."""
 
 
 def make_trainee(
-    base: Base, classes: Sequence[str], kind: str, recipe: Recipe, nonlocal_blocks: str | None, seed: int
+    base: Base, classes: Sequence[str], label_kind: Kind, recipe: Recipe, nonlocal_blocks: str | None, seed: int
 ) -> Trainee:
-    """Build the network, with a new head where the classes differ and with fresh non-local blocks where wanted.
+    """Build the network, with a new head if the classes differ, and with non-local blocks if asked for.
 
     Args:
-        base: to go on from.
-        classes: of the data set.
-        kind: ``single`` or ``multi``.
-        recipe: frames, step, crop, freezing.
-        nonlocal_blocks: 1, 5 or 10, as in the paper; names of layers, separated by commas; 0 or None: no fresh ones.
-        seed: of random weights.
+        base: Model to start from.
+        classes: Classes of the data set.
+        label_kind: ``single`` for one label per video, or ``multi``.
+        recipe: Recipe with the frames, step, crop, and frozen layers.
+        nonlocal_blocks: Blocks to insert, see :func:`nonlocal_places`; None for none.
+        seed: Random seed of the weights.
 
     Raises:
-        UsageError: a layer is not known, or the blocks have no room.
-        CheckpointMismatch: the base's weights are not those of its network.
+        UsageError: A layer does not exist, or there is no room for the blocks.
+        CheckpointMismatch: The weights of the base do not fit its network.
     """
-    card = _with_blocks(_card_for(base.card, classes, kind, recipe), nonlocal_blocks)
+    card = _with_blocks(_card_for(base.card, classes, label_kind, recipe), nonlocal_blocks)
     if base.tensors is not None:
         require_shapes(base.card, base.tensors, base.card.name)
     with torch.random.fork_rng():
@@ -117,13 +118,18 @@ def make_trainee(
 
 
 def nonlocal_places(count_or_names: str, card: Card) -> tuple[str, ...]:
-    """Layers that fresh blocks follow.
+    """Return the layers that non-local blocks follow.
 
-    "Non-local Neural Networks", section 4: 1 before the last block of res4; 5 are 2 in res3 and 3 in res4, every other
-    block; 10 are 4 and 6. Inception's mixed_3 and mixed_4 stand for res3 and res4.
+    As in "Non-local Neural Networks", section 4: 1 block goes before the last residual block of res4; 5 go after every
+    other block, 2 in res3 and 3 in res4; 10 are 4 in res3 and 6 in res4. In Inception, mixed_3 and mixed_4 take the
+    place of res3 and res4.
+
+    Args:
+        count_or_names: ``0``, ``1``, ``5``, ``10``, or names of layers, separated by commas.
+        card: Card of the network.
 
     Raises:
-        UsageError: the network has no room for so many.
+        UsageError: The network has no room for the blocks.
     """
     third, fourth = card.architecture.stages[3], card.architecture.stages[4]
     choices = {
@@ -139,23 +145,24 @@ def nonlocal_places(count_or_names: str, card: Card) -> tuple[str, ...]:
     in_third, in_fourth = choices[count_or_names]
     if in_third > len(third) or in_fourth > len(fourth):
         raise UsageError(
-            f"--nonlocal {count_or_names}: {card.name} has {len(third)} and {len(fourth)} layers in the stages for "
-            f"{in_third} and {in_fourth} blocks; name layers instead, such as --nonlocal {(third + fourth)[-1]}"
+            f"--nonlocal {count_or_names}: {in_third} and {in_fourth} blocks need as many layers in the third and the "
+            f"fourth stage, and {card.name} has {len(third)} and {len(fourth)}; name layers instead, such as --nonlocal "
+            f"{(third + fourth)[-1]}"
         )
     return (*_spread(third, in_third), *_spread(fourth, in_fourth))
 
 
 def tensors_of(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """Weights as model files hold them: by name, on the CPU, without counters of batches."""
+    """Return weights as model files hold them: on the CPU, and without batch norm's counters of batches."""
     return {name: tensor.detach().float().cpu().numpy() for name, tensor in state.items() if "num_batches" not in name}
 
 
-def _card_for(card: Card, classes: Sequence[str], kind: str, recipe: Recipe) -> Card:
-    """The base's card for these classes, frames and pixels."""
-    if (card.labels.kind, label_names(card)) == (kind, tuple(classes)):
+def _card_for(card: Card, classes: Sequence[str], label_kind: Kind, recipe: Recipe) -> Card:
+    """Return the card of the base with these classes, and the recipe's frames, step, and crop."""
+    if (card.labels.kind, label_names(card)) == (label_kind, tuple(classes)):
         labels = card.labels
     else:
-        labels = Labels("multi" if kind == "multi" else "single", len(classes), names=tuple(classes))
+        labels = Labels(label_kind, len(classes), names=tuple(classes))
     rules = card.preprocess
     crop = recipe.crop or rules.crop
     old = card.sampling
@@ -164,7 +171,7 @@ def _card_for(card: Card, classes: Sequence[str], kind: str, recipe: Recipe) -> 
     architecture = _cut(card, recipe.until)
     head = card.architecture.head
     if recipe.until or (labels.kind, sampling.frames, crop) != (card.labels.kind, old.frames, rules.crop):
-        head = Head("mean_of_sigmoid" if kind == "multi" else "softmax_of_mean")
+        head = Head("mean_of_sigmoid" if label_kind == "multi" else "softmax_of_mean")
     return replace(
         card,
         architecture=replace(architecture, head=head),
@@ -176,12 +183,12 @@ def _card_for(card: Card, classes: Sequence[str], kind: str, recipe: Recipe) -> 
 
 
 def _cut(card: Card, until: str | None) -> Architecture:
-    """The base's network, or its beginning: early layers are general, small, and quick on a CPU."""
+    """Return the network of the base, or its first layers, which are general, small, and quick on a CPU."""
     if until is None:
         return card.architecture
     ends = card.architecture.ends
     if not ends:
-        raise UsageError(f"--until {until}: {card.name} cannot end early; only the Inception I3D can (--base i3d)")
+        raise UsageError(f"--until {until}: {card.name} cannot be cut; only the Inception I3D can (--base i3d)")
     if until not in ends:
         raise did_you_mean("layer", until, ends, f"--until takes one of {', '.join(ends)}")
     return card.architecture.ending_after(until)
@@ -191,7 +198,7 @@ def _with_blocks(card: Card, nonlocal_blocks: str | None) -> Card:
     places = () if nonlocal_blocks is None else nonlocal_places(nonlocal_blocks, card)
     if nonlocal_blocks is not None and card.architecture.nonlocal_blocks is not None:
         raise UsageError(
-            f"--nonlocal: {card.name} has non-local blocks already; leave it out, or choose another --base"
+            f"--nonlocal: {card.name} already has non-local blocks; remove --nonlocal, or choose another --base"
         )
     if not places:
         return card
@@ -199,18 +206,18 @@ def _with_blocks(card: Card, nonlocal_blocks: str | None) -> Card:
 
 
 def _spread(places: Sequence[str], count: int) -> list[str]:
-    """So many of them at even distances, the last one among them."""
+    """Return ``count`` of the places at even distances, the last one among them."""
     return [places[(number + 1) * len(places) // count - 1] for number in range(count)]
 
 
 def _adopt(network: nn.Module, base: Base, keep_head: bool) -> frozenset[str]:
-    """Load the base's weights, and tell the names of those that it does not have."""
+    """Load the weights of the base, and return the names of the tensors that it does not have."""
     assert base.tensors is not None
     given = {name: torch.from_numpy(array) for name, array in base.tensors.items()}
     if not keep_head:
         given = {name: tensor for name, tensor in given.items() if not name.startswith("head.")}
     own = network.state_dict()
-    layers = {name for name, _ in network.named_children()}  # with --until, only the beginning of the base's
+    layers = {name for name, _ in network.named_children()}  # with --until, only the first ones of the base
     given = {name: tensor for name, tensor in given.items() if name.partition(".")[0] in layers}
     blocks = {name for name in own if ".nonlocal_block." in name and base.card.architecture.nonlocal_blocks is None}
     head = set() if keep_head else {name for name in own if name.startswith("head.")}
@@ -220,23 +227,24 @@ def _adopt(network: nn.Module, base: Base, keep_head: bool) -> frozenset[str]:
 
 
 def _freeze(network: nn.Module, recipe: Recipe, fresh: Set[str]) -> Iterable[nn.Module]:
-    """Take what stays as it is out of the gradient; tells the norms among it.
+    """Take the frozen parameters out of the gradient, and yield the frozen normalisation layers.
 
-    That is everything up to ``recipe.freeze``, and with ``recipe.freeze_norm`` all norms; but nothing fresh.
+    Everything up to ``recipe.freeze`` is frozen, and all normalisation if the recipe has ``freeze_norm``. Tensors that
+    start from random weights are never frozen.
     """
     stages = [name for name, _ in network.named_children()]
     if recipe.freeze is not None and recipe.freeze not in stages:
         raise did_you_mean("layer", recipe.freeze, stages, f"--freeze takes one of {', '.join(stages)}")
-    still = stages[: stages.index(recipe.freeze) + 1] if recipe.freeze else []
+    frozen = stages[: stages.index(recipe.freeze) + 1] if recipe.freeze else []
     for name, layer in network.named_modules():
-        is_still = name.partition(".")[0] in still or (recipe.freeze_norm and is_norm(layer))
-        if is_still:
+        is_frozen = name.partition(".")[0] in frozen or (recipe.freeze_norm and is_norm(layer))
+        if is_frozen:
             for own, parameter in layer.named_parameters(recurse=False):
                 parameter.requires_grad_(f"{name}.{own}" in fresh)
-        if is_still and is_norm(layer) and f"{name}.weight" not in fresh:
+        if is_frozen and is_norm(layer) and f"{name}.weight" not in fresh:
             yield layer
 
 
 def is_norm(layer: nn.Module) -> bool:
-    """Whether a layer is a normalisation."""
+    """Whether a layer normalises its input."""
     return isinstance(layer, nn.BatchNorm3d | nn.SyncBatchNorm | ChannelAffine)

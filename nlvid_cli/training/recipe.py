@@ -1,7 +1,7 @@
 """Recipes: how a network is trained. The presets take their figures from "Non-local Neural Networks", section 4.1.
 
-The paper counts iterations; here they are epochs of its data sets: 400k batches of 64 clips are 107 epochs of the 240k
-training videos of Kinetics. Its learning rates are all 0.01 for 64 clips, in proportion to the batch.
+The paper counts iterations, and recipes count epochs of its data sets: 400k batches of 64 clips are 107 epochs of the
+240k training videos of Kinetics. All its learning rates are 0.01 for 64 clips, in proportion to the batch.
 """
 
 from __future__ import annotations
@@ -17,45 +17,45 @@ from pydantic import TypeAdapter, ValidationError
 from nlvid_cli.errors import UsageError, did_you_mean
 
 Schedule = Literal["step", "cosine"]
-Loss = Literal["auto", "softmax", "sigmoid"]
+LossName = Literal["auto", "softmax", "sigmoid"]
 PrecisionName = Literal["auto", "fp32", "bf16"]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; saved with every run.
+    """How to train a network. Every run saves its recipe.
 
     Attributes:
-        name: of the preset that it began as.
-        epochs: how often each training video is looked at.
-        batch: clips per step of the optimiser, over all processes.
-        accumulation: forward passes that a batch is cut into; batch norm sees one of them.
-        learning_rate: for a batch of ``learning_rate_batch`` clips; it is scaled in proportion to ``batch``.
-        learning_rate_batch: see ``learning_rate``.
-        fresh_factor: factor on the learning rate of layers that start from random weights beside trained ones.
-        schedule: ``step`` divides the learning rate by 10 at each of ``drops``, ``cosine`` lets it fall to 0.
-        drops: shares of the run, in [0, 1].
-        warmup: share of the run in which the learning rate rises from a tenth.
-        momentum: of stochastic gradient descent.
-        weight_decay: on everything but normalisation.
-        loss: ``softmax`` for one label a video, ``sigmoid`` for any number; ``auto`` as the data set is.
-        label_smoothing: share of the target that is spread over all classes (softmax only).
-        mixup: alpha of the beta distribution that pairs of clips are mixed by; 0: not at all.
-        class_weights: whether rare classes count more, in inverse proportion to their videos (softmax only).
-        dropout: share of the pooled features that is set to zero.
-        frames: of a clip; None: as the base has it.
-        step: distance between them; None: as the base has it.
-        crop: pixels of the square crop; None: as the base has it.
-        short_sides: range of the short side before cropping, in crops: 256 / 224 to 320 / 224 in the paper.
-        flip: whether clips are mirrored at random; classes named after left or right switch it off.
-        until: the base ends behind this layer, with the new head there; None: it is whole.
-        freeze: everything up to and including this layer of the network stays as it is.
-        freeze_norm: normalisation that came with the base stays as it is, statistics, scale and shift.
-        average_decay: of an exponential moving average of the weights, which then is the result; 0: none.
-        precision: ``fp32``, ``bf16``, or ``auto``: bf16 where the hardware has units for it.
-        store: ``fp32``, or ``fp16``, which makes the model file half as large; it is validated as it is stored.
-        validate_every: epochs from one validation to the next.
-        early_stop: epochs without a better validation after which training ends; None: never.
+        name: Name of the preset that the recipe started from.
+        epochs: Number of epochs.
+        batch: Clips per optimiser step, over all processes.
+        accumulation: Forward passes per step. Batch norm sees the clips of one pass.
+        learning_rate: Learning rate for ``learning_rate_batch`` clips, scaled in proportion to ``batch``.
+        learning_rate_batch: Batch that ``learning_rate`` is for.
+        fresh_factor: Factor on the learning rate of layers that start from random weights beside trained ones.
+        schedule: ``step`` divides the learning rate by 10 at each of ``drops``; ``cosine`` lowers it to 0.
+        drops: Shares of the run, in [0, 1].
+        warmup: Share of the run in which the learning rate rises from a tenth.
+        momentum: Momentum of stochastic gradient descent.
+        weight_decay: Weight decay of everything except normalisation.
+        loss: ``softmax`` for one label per video, ``sigmoid`` for any number, ``auto`` for what the data set has.
+        label_smoothing: Share of the target that is spread over all classes (softmax only).
+        mixup: Alpha of the beta distribution that pairs of clips are mixed by; 0 for no mixup.
+        class_weights: Whether classes count in inverse proportion to their videos (softmax only).
+        dropout: Share of the pooled features that is set to zero.
+        frames: Frames per clip; None for that of the base.
+        step: Frames from one frame of a clip to the next; None for that of the base.
+        crop: Side of the square crop in pixels; None for that of the base.
+        short_sides: Range of the short side before cropping, in crops: 256 / 224 to 320 / 224 in the paper.
+        flip: Whether to mirror clips at random. Classes named after left or right switch it off.
+        until: Layer of the base that the new head follows; None for the whole base.
+        freeze: Last layer that is not trained, nor any layer before it; None to train all.
+        freeze_norm: Whether to leave the normalisation of the base as it is: statistics, scale, and shift.
+        average_decay: Decay of an exponential moving average of the weights, which becomes the model; 0 for none.
+        precision: ``fp32``, ``bf16``, or ``auto``, which is bf16 if the hardware has units for it.
+        store: ``fp32``, or ``fp16`` for a model file of half the size. The model is validated as it is stored.
+        validate_every: Epochs between validations.
+        early_stop: Epochs without a better validation after which training stops; None for never.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Recipe:
     warmup: float = 0.0
     momentum: float = 0.9
     weight_decay: float = 1e-4
-    loss: Loss = "auto"
+    loss: LossName = "auto"
     label_smoothing: float = 0.0
     mixup: float = 0.0
     class_weights: bool = False
@@ -90,7 +90,11 @@ class Recipe:
     early_stop: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse figures that cannot be right."""
+        """Check that all values are in range.
+
+        Raises:
+            UsageError: One is not.
+        """
         for name in ("epochs", "batch", "accumulation", "learning_rate_batch", "validate_every"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
         for name in ("frames", "step", "crop", "early_stop"):
@@ -105,11 +109,11 @@ class Recipe:
 
     @property
     def peak_learning_rate(self) -> float:
-        """For this batch: "linear scaling"."""
+        """Highest learning rate of the run: the recipe's, scaled to its batch."""
         return self.learning_rate * self.batch / self.learning_rate_batch
 
     def learning_rate_at(self, step: int, steps: int) -> float:
-        """Learning rate of step ``step`` (from 0) out of ``steps``."""
+        """Return the learning rate of step ``step`` (from 0) out of ``steps``."""
         warmup_steps = round(self.warmup * steps)
         if step < warmup_steps:
             return self.peak_learning_rate * (0.1 + 0.9 * (step + 1) / warmup_steps)
@@ -120,11 +124,11 @@ class Recipe:
         return self.peak_learning_rate * 0.1**passed
 
     def with_changes(self, changes: Mapping[str, Any]) -> Recipe:
-        """The recipe with those fields changed that are not None in ``changes``."""
+        """Return the recipe with the values in ``changes`` that are not None."""
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
     def describe(self) -> str:
-        """What it says, in a few lines."""
+        """Return a line with all values that differ from the defaults."""
         base = asdict(Recipe(self.name))
         shown = {"epochs", "batch"} | {name for name, value in asdict(self).items() if value != base[name]}
         parts = [f"{f.name.replace('_', ' ')} {_text(getattr(self, f.name))}" for f in fields(self) if f.name in shown]
@@ -184,29 +188,29 @@ RECIPES: dict[str, Recipe] = {
         validate_every=5,
     ),
 }
-"""Presets by name. ``scratch`` is for the small network of ``--scratch``; the others go on from trained weights.
+"""Presets by name. ``scratch`` is for the small network of ``--scratch``; the others start from trained weights.
 
-``small`` is for the Inception I3D, and made the bundled model: little data, and minutes on a CPU.
+``small`` is for the Inception I3D, little data, and minutes on a CPU. It made the bundled model.
 """
 
 
 def find_recipe(name: str) -> Recipe:
-    """The preset of that name.
+    """Return the preset of that name.
 
     Raises:
-        UnknownName: there is none.
+        UnknownName: There is no such preset.
     """
     if name not in RECIPES:
-        raise did_you_mean("recipe", name, RECIPES, f"there are {', '.join(RECIPES)}")
+        raise did_you_mean("recipe", name, RECIPES, f"the recipes are {', '.join(RECIPES)}")
     return RECIPES[name]
 
 
 def with_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
-    """The recipe with fields changed by texts such as ``dropout=0.3``, ``flip=false``, ``drops=[0.5,0.8]``.
+    """Return the recipe with values from texts such as ``dropout=0.3``, ``flip=false``, or ``drops=[0.5,0.8]``.
 
     Raises:
-        UsageError: a text is no setting, or its value does not fit.
-        UnknownName: there is no such field.
+        UsageError: A text is not a setting, or its value is not valid.
+        UnknownName: A recipe has no such setting.
     """
     values = asdict(recipe)
     for setting in settings:
@@ -215,7 +219,7 @@ def with_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
         if not equals:
             raise UsageError(f"--set {setting}: write NAME=VALUE, such as dropout=0.3")
         if name not in values or name == "name":
-            raise did_you_mean("setting of a recipe", name, set(values) - {"name"}, "`nlvid train --help` tells more")
+            raise did_you_mean("setting of a recipe", name, set(values) - {"name"}, "see `nlvid train --help`")
         try:
             values[name] = json.loads(text)
         except ValueError:

@@ -93,7 +93,7 @@ def test_check_fails_where_a_video_cannot_be_used(run: Run, videos: Path, tmp_pa
         (("--scratch", "--recipe", "paper32"), "did you mean 'paper-32'"),
         (("--scratch", "--leave-one-out"), "--leave-one-out needs --group-by"),
         (("--scratch", "--folds", "2", "--val-fraction", "0.1"), "remove --val-fraction"),
-        (("--scratch", "--nonlocal", "10"), "has 2 and 3 layers"),
+        (("--scratch", "--nonlocal", "10"), "has 2 and 3"),
         (("--scratch", "--batch", "0"), "batch is 0; it must be at least 1"),
         (("--scratch", "--gpus", "99"), "--gpus 99: this machine has"),
     ],

@@ -78,15 +78,15 @@ def test_blocks_find_room_in_the_beginning_of_a_base() -> None:
         "mixed_4d": ("mixed_3b", "mixed_3c", "mixed_4b", "mixed_4c", "mixed_4d"),
         "mixed_4b": ("mixed_4b",),
     }
-    with pytest.raises(UsageError, match=r"2 and 1 layers in the stages .* name layers instead.* --nonlocal mixed_4b"):
+    with pytest.raises(UsageError, match=r"has 2 and 1; name layers .* --nonlocal mixed_4b"):
         make_trainee(inception, ("a", "b"), "single", replace(KEEP, until="mixed_4b"), "5", seed=1)
 
 
 def test_a_layer_to_end_at_must_be_one() -> None:
     inception = Base(make_card(), None)
-    with pytest.raises(UnknownName, match="no layer is called 'mixed_4x'; did you mean 'mixed_4"):
+    with pytest.raises(UnknownName, match="did you mean 'mixed_4"):
         make_trainee(inception, ("a", "b"), "single", replace(KEEP, until="mixed_4x"), None, seed=1)
-    with pytest.raises(UsageError, match="cannot end early; only the Inception I3D can"):
+    with pytest.raises(UsageError, match="only the Inception I3D"):
         make_trainee(TINY, ("a", "b"), "single", replace(KEEP, until="res4"), None, seed=1)
 
 
@@ -165,7 +165,7 @@ def test_ten_blocks_of_a_resnet101_are_where_they_were_published() -> None:
 def test_the_small_network_has_room_for_five() -> None:
     trainee = make_trainee(Base(SMALL, None), ("a", "b"), "single", KEEP, "5", seed=0)
     assert sum(parameter.numel() for parameter in trainee.network.parameters()) < 3e6
-    with pytest.raises(UsageError, match="has 2 and 3 layers in the stages for 4 and 6 blocks"):
+    with pytest.raises(UsageError, match="has 2 and 3"):
         make_trainee(Base(SMALL, None), ("a", "b"), "single", KEEP, "10", seed=0)
 
 
@@ -173,5 +173,5 @@ def test_layers_and_blocks_that_are_not_there(base: Base) -> None:
     with pytest.raises(UsageError, match=r"no layer 'res9\.0'"):
         make_trainee(TINY, ("a", "b"), "single", KEEP, "res9.0", seed=0)
     grown = make_trainee(base, ("a", "b"), "single", KEEP, "1", seed=0)
-    with pytest.raises(UsageError, match="has non-local blocks already"):
+    with pytest.raises(UsageError, match="non-local blocks"):
         make_trainee(Base(grown.card, base.tensors), ("a", "b"), "single", KEEP, "1", seed=0)
