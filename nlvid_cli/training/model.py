@@ -146,7 +146,7 @@ def nonlocal_places(count_or_names: str, card: Card) -> tuple[str, ...]:
     if in_third > len(third) or in_fourth > len(fourth):
         raise UsageError(
             f"--nonlocal {count_or_names}: {in_third} and {in_fourth} blocks need as many layers in the third and the "
-            f"fourth stage, and {card.name} has {len(third)} and {len(fourth)}; name layers instead, such as --nonlocal "
+            f"fourth stage, and {card.name} has {len(third)} and {len(fourth)}; name layers, such as --nonlocal "
             f"{(third + fourth)[-1]}"
         )
     return (*_spread(third, in_third), *_spread(fourth, in_fourth))
