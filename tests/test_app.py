@@ -177,7 +177,7 @@ def test_wrong_label_device_and_precision(classify: Run, clip: Path) -> None:
     assert (outcome.status, outcome.err[:57]) == (2, "error: no label is called 'swiming'; did you mean 'swimmi")
     assert classify(clip, "--device", "cuda:99").status == 3
     outcome = classify(clip, "--precision", "fp16")
-    assert (outcome.status, outcome.err.startswith("error: fp16 is not for CPUs")) == (3, True)
+    assert (outcome.status, outcome.err.startswith("error: fp16")) == (3, True)
 
 
 def test_a_place_that_cannot_be_written(classify: Run, clip: Path, tmp_path: Path) -> None:

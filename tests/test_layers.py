@@ -48,7 +48,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "accelerate": ("training",),
     "typer": ("app", "commands"),
     "rich": ("report", "commands"),
-    "onnxruntime": ("backends.onnx_backend", "backends.providers", "onnx_export.quantise"),
+    "onnxruntime": ("backends.onnx_backend", "backends.onnx_session", "backends.providers", "onnx_export.quantise"),
     "onnx": ("models.onnx_file.inspection", "onnx_export.graph", "onnx_export.quantise"),
     "jinja2": (),
     "ray": (),

@@ -17,6 +17,7 @@ from nlvid_cli.backends import Array, Attention, Grid
 from nlvid_cli.card.architecture import NonLocal
 from nlvid_cli.card.card import Card
 from nlvid_cli.errors import UsageError, did_you_mean
+from nlvid_cli.system.arrays import softmax
 
 
 def require_blocks(card: Card, names: Collection[str]) -> None:
@@ -82,7 +83,7 @@ def _groups(grid: Grid, config: NonLocal, frames_together: int | None) -> NDArra
 
 
 def _weights(theta: Array, phi: Array, config: NonLocal) -> Array:
-    """F / C: (views, Q, D), (views, M, D) -> (views, Q, M)."""
+    """Weights f / C: (views, Q, D), (views, M, D) -> (views, Q, M)."""
     keys = phi.shape[1]
     if config.pairwise == "concatenation":  # D is 1: both are the terms of the sum already
         sums: Array = np.maximum(theta + phi.swapaxes(1, 2), np.float32(0)) / np.float32(keys)
@@ -92,7 +93,4 @@ def _weights(theta: Array, phi: Array, config: NonLocal) -> Array:
     if config.pairwise == "dot_product":
         products /= np.float32(keys)
         return products
-    products -= products.max(axis=2, keepdims=True)
-    powers: Array = np.exp(products)
-    powers /= powers.sum(axis=2, keepdims=True)
-    return powers
+    return softmax(products)

@@ -1,8 +1,8 @@
-"""Which backend runs a model: the one that is asked for, or the one that is faster here.
+"""Choose the backend of a model: the one that was asked for, or the faster one.
 
-A named model can be run by ONNX Runtime once ``nlvid export`` has put its ONNX file into the cache, beside the
-weights. Then, and where torch is installed too, both are tried on a clip of noise; what was faster is remembered with
-the model, for this machine, device, precision, and these versions. Nothing is ever exported without being asked for.
+ONNX Runtime can run a named model after ``nlvid export`` put its ONNX file into the cache, beside the weights. If torch
+is installed too, both run clips of noise, and the faster one is remembered with the model, for this machine, device,
+precision and these versions. Nothing is ever exported without being asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import time
 from pathlib import Path
 
@@ -25,31 +24,32 @@ from nlvid_cli.errors import DeviceError, InputShapeError, ModelError, NlvidErro
 from nlvid_cli.models.onnx_file.contract import card_in
 from nlvid_cli.models.onnx_file.read import is_onnx_name, read_onnx
 from nlvid_cli.models.store.cache import slot_of, slot_of_manifest_file
+from nlvid_cli.system.atomic import atomic_file
 
 log = logging.getLogger(__name__)
 
 PASSES = 2
-"""Forward passes of each backend in a trial; the faster one counts, since the first also makes room."""
+"""Forward passes of each backend in a trial. The fastest counts, because the first one also allocates memory."""
 
 
 def open_backend(card: Card, path: Path, backend: BackendName, device: str, precision: Precision) -> Backend:
-    """A model, ready to run.
+    """Open a model file with a backend.
 
     Args:
-        card: of the model.
-        path: its ready file.
+        card: Card of the model.
+        path: The model file, in a format that nlvid writes.
         backend: ``auto``, or a key of :data:`BACKENDS`.
         device: ``auto``, or a device of the backend.
-        precision: ``auto``, or what to compute in.
+        precision: ``auto``, or a precision of the backend.
 
     Raises:
-        UsageError: the backend cannot run such a file, or there is no exported file to run.
-        DeviceError: the device or the precision is not there, or what the backend runs on is not installed.
-        ModelError: the file is damaged.
+        UsageError: The backend cannot run such a file, or there is no exported file to run.
+        DeviceError: The device, the precision or the backend's runtime is not available.
+        ModelError: The file is damaged.
     """
     if is_onnx_name(path.name):
         if backend == "torch":
-            raise UsageError(f"{path}: torch does not run ONNX files; leave --backend out, or name the model itself")
+            raise UsageError(f"{path}: torch cannot run ONNX files; leave out --backend, or name the model itself")
         return _open("onnx", card, path, device, precision)
     if backend == "torch":
         return _open("torch", card, path, device, precision)
@@ -64,7 +64,7 @@ def open_backend(card: Card, path: Path, backend: BackendName, device: str, prec
 
 
 def usable_export(card: Card, path: Path) -> Path | None:
-    """The ONNX file in the cache of the manifest's model whose ready file is ``path``, if it has the same network."""
+    """Return the cached ONNX file of the manifest's model whose weights are ``path``, if it has the same network."""
     slot = slot_of_manifest_file(card, path)
     if slot is None or not slot.onnx.is_file():
         return None
@@ -75,7 +75,7 @@ def usable_export(card: Card, path: Path) -> Path | None:
         log.warning("%s; going on without it", error)
         return None
     if inside is None or (inside.architecture, inside.labels.count) != (card.architecture, card.labels.count):
-        log.warning("%s is of another version of %s; export it again", exported, card.name)
+        log.warning("%s is from another version of %s; export it again", exported, card.name)
         return None
     return exported
 
@@ -83,12 +83,12 @@ def usable_export(card: Card, path: Path) -> Path | None:
 def _how_to_export(card: Card, path: Path) -> str:
     if slot_of_manifest_file(card, path) is not None:
         return (
-            f"{card.name} has no ONNX file in the cache yet; make it with `nlvid export --onnx --model {card.name}` (a "
-            "few minutes, once), or leave --backend onnx out"
+            f"{card.name} has no ONNX file in the cache; make one with `nlvid export --onnx --model {card.name}` "
+            "(a few minutes), or leave out --backend onnx"
         )
     return (
-        f"{path}: ONNX Runtime runs ONNX files; make one with `nlvid export --onnx --model {path} -o model.onnx` and "
-        "name that one"
+        f"{path}: ONNX Runtime runs only ONNX files; make one with `nlvid export --onnx --model {path} -o model.onnx` "
+        "and name that"
     )
 
 
@@ -96,23 +96,23 @@ def _open(name: str, card: Card, path: Path, device: str, precision: Precision) 
     if runtime_version(name) is None:
         if name == "torch":
             raise DeviceError(
-                "torch is not installed; install it with `pip install torch torchvision`, or give an ONNX file "
-                "(`nlvid export` makes it where torch is)"
+                "torch is not installed; install it with `pip install torch torchvision`, or use an ONNX file "
+                "(`nlvid export` makes one on a machine with torch)"
             )
         raise DeviceError("ONNX Runtime is not installed; install it with `pip install onnxruntime`")
     return BACKENDS[name](card, path, device, precision)
 
 
 def _faster(card: Card, files: dict[str, Path], device: str, precision: Precision) -> Backend:
-    """The backend that is faster here, by an earlier trial or by one now."""
+    """Open the faster backend, by an earlier trial or a new one."""
     memory = _memory_of(card, device, precision)
     remembered = _recall(memory)
     if remembered is not None:
         try:
             return _open(remembered, card, files[remembered], device, precision)
         except (ModelError, DeviceError) as error:
-            log.warning("%s; trying again which backend to take", error)
-    log.info("trying which backend is faster here for %s; this is remembered (--backend pins one)", card.name)
+            log.warning("%s; trying again which backend to use", error)
+    log.info("trying which backend is faster here for %s; the choice is remembered (--backend pins one)", card.name)
     backends: dict[str, Backend] = {}
     seconds: dict[str, float] = {}
     failures: list[NlvidError] = []
@@ -129,15 +129,15 @@ def _faster(card: Card, files: dict[str, Path], device: str, precision: Precisio
     if not seconds:
         raise failures[0]
     chosen = min(seconds, key=lambda name: seconds[name])
-    told = ", ".join(f"{name} {s:.2f} s in {backends[name].precision}" for name, s in seconds.items())
-    log.info("%s per view: taking %s", told, chosen)
-    if all(isinstance(failure, DeviceError) for failure in failures):  # a damaged file may be made again
+    times = ", ".join(f"{name} {s:.2f} s in {backends[name].precision}" for name, s in seconds.items())
+    log.info("%s per view: using %s", times, chosen)
+    if all(isinstance(failure, DeviceError) for failure in failures):  # a damaged file may be replaced
         _remember(memory, chosen, seconds)
     return backends[chosen]
 
 
 def seconds_per_view(backend: Backend, card: Card, passes: int = PASSES) -> float:
-    """The time that a view of noise takes among as many as the backend likes best: the fastest of some passes."""
+    """Time the forward pass of views of noise, as many as the backend runs best; return the fastest pass."""
     size = (backend.views_per_batch, 3, card.sampling.frames, card.preprocess.crop, card.preprocess.crop)
     noise = np.random.default_rng(0).standard_normal(size, dtype=np.float32)
     taken = []
@@ -145,11 +145,11 @@ def seconds_per_view(backend: Backend, card: Card, passes: int = PASSES) -> floa
         started = time.perf_counter()
         backend.outputs(noise)
         taken.append(time.perf_counter() - started)
-    return min(taken) / len(noise)  # the backend may have found that it likes fewer
+    return min(taken) / len(noise)  # not by views_per_batch, which falls when memory runs out
 
 
 def _memory_of(card: Card, device: str, precision: str) -> Path:
-    """Where the choice is remembered, with the model: ``nlvid models remove`` forgets it too."""
+    """File that remembers the choice. It lies with the model, so that ``nlvid models remove`` removes it too."""
     slot = slot_of(find_card(card.name))
     versions = [__version__, runtime_version("torch"), runtime_version("onnx")]
     size = [card.sampling.frames, card.preprocess.crop]
@@ -166,11 +166,10 @@ def _recall(memory: Path) -> str | None:
 
 
 def _remember(memory: Path, chosen: str, seconds: dict[str, float]) -> None:
-    """Write the choice down; where the cache cannot be written, it is tried again next time."""
+    """Remember the choice. If the cache cannot be written, the next run tries again."""
     record = {"chosen": chosen, "seconds_per_view": {name: round(value, 4) for name, value in seconds.items()}}
-    temporary = memory.with_name(f".{memory.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(json.dumps(record), encoding="utf-8")
-        os.replace(temporary, memory)
+        with atomic_file(memory) as file:
+            file.write_text(json.dumps(record), encoding="utf-8")
     except OSError as error:
         log.debug("the choice of the backend cannot be remembered (%s)", error)

@@ -1,4 +1,4 @@
-"""What this machine computes with, found out without loading torch or ONNX Runtime."""
+"""Processor, GPUs and installed runtimes of this machine, without importing torch or ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pathlib import Path
 from nlvid_cli.system.processors import usable_processors
 
 RUNTIMES = {"torch": ("torch",), "onnx": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")}
-"""By backend: the packages that it may come from."""
+"""Packages that may provide the runtime of a backend, by its name."""
 
 
 def describe_machine() -> list[str]:
-    """Processor, processors that may be used, threads asked for, GPUs."""
+    """List processor, number of usable processors, number of threads asked for, and GPUs."""
     threads = os.environ.get("OMP_NUM_THREADS", "")
     return [platform.machine(), _processor(), str(usable_processors()), threads, *gpu_names()]
 
 
 def runtime_version(backend: str) -> str | None:
-    """The version of what a backend runs on, or None where that is not installed."""
+    """Return package and version of the runtime of a backend, or None if it is not installed."""
     for package in RUNTIMES[backend]:
         try:
             return f"{package} {version(package)}"
@@ -34,7 +34,7 @@ def runtime_version(backend: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def gpu_names() -> tuple[str, ...]:
-    """Names of the GPUs that NVIDIA's driver shows, by asking the driver (cuInit, cuDeviceGet, cuDeviceGetName)."""
+    """Ask NVIDIA's driver for the names of the GPUs (cuInit, cuDeviceGet, cuDeviceGetName)."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

@@ -1,4 +1,4 @@
-"""ONNX Runtime's execution providers: which of them run here, in order of preference, and with what options."""
+"""ONNX Runtime's execution providers: which of them run here, in order of preference, and with which options."""
 
 from __future__ import annotations
 
@@ -19,81 +19,84 @@ PROVIDERS: dict[str, str] = {
     "openvino": "OpenVINOExecutionProvider",
     "cpu": "CPUExecutionProvider",
 }
-"""By nlvid's name for the device; the preferred ones first."""
+"""Provider by nlvid's name for the device, in order of preference."""
 
 ALIASES = {"mps": "coreml"}
-"""What torch calls a device that a provider has."""
+"""torch's name for a device that a provider has."""
 
 GPU = ("tensorrt", "cuda")
 
 CACHE_OPTIONS = {"coreml": "ModelCacheDirectory", "openvino": "cache_dir"}
-"""Providers that take a folder for what they compile, and the option that names it."""
+"""Option that names the folder for compiled models, by device."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a graph shall run: a key of :data:`PROVIDERS`, and which of several GPUs."""
+class OnnxDevice:
+    """A device of ONNX Runtime.
 
-    device: str
+    Attributes:
+        name: A key of :data:`PROVIDERS`.
+        index: Which of several GPUs.
+    """
+
+    name: str
     index: int = 0
 
     def __str__(self) -> str:
-        """The name for ``--device`` and in results."""
-        return f"{self.device}:{self.index}" if self.device in GPU else self.device
+        """Name for ``--device`` and in results, such as ``cuda:0``."""
+        return f"{self.name}:{self.index}" if self.name in GPU else self.name
 
     @property
     def provider(self) -> str:
-        """ONNX Runtime's name of it."""
-        return PROVIDERS[self.device]
+        """ONNX Runtime's name."""
+        return PROVIDERS[self.name]
 
     @property
     def compiles(self) -> bool:
-        """Whether it makes something of a graph that takes long and can be kept."""
-        return self.device == "tensorrt" or self.device in CACHE_OPTIONS
+        """Whether the provider compiles a graph, slowly, into something that can be cached."""
+        # on CPUs nothing is cached: loading an optimised graph saves less than a tenth of a second
+        return self.name == "tensorrt" or self.name in CACHE_OPTIONS
 
     def options(self, cache: Path | None) -> dict[str, str]:
-        """Options of the provider; what it compiles is kept in the folder ``cache``, if there is one.
-
-        On CPUs nothing is kept: loading an optimised graph saves less than a tenth of a second.
-        """
-        if self.device == "tensorrt":
+        """Options of the provider, which caches what it compiles in the folder ``cache``, if any."""
+        if self.name == "tensorrt":
             kept = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache), "trt_timing_cache_enable": "1"}
             return {"device_id": str(self.index)} | (kept if cache is not None else {})
-        if self.device == "cuda":
+        if self.name == "cuda":
             # fp32 means fp32: TF32 rounds to 10 bits
             return {"device_id": str(self.index), "use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
-        key = CACHE_OPTIONS.get(self.device)
+        key = CACHE_OPTIONS.get(self.name)
         return {} if key is None or cache is None else {key: str(cache)}
 
 
-def places(device: str) -> list[Place]:
-    """Where to try to run, in this order.
+def onnx_devices(device: str) -> list[OnnxDevice]:
+    """List the devices to try, in order.
 
     Args:
-        device: ``auto``, or a name of :data:`PROVIDERS`, with a number for GPUs (``cuda:1``); ``mps`` is CoreML.
+        device: ``auto``, or a key of :data:`PROVIDERS`, with a number for GPUs (``cuda:1``); ``mps`` is CoreML.
 
     Raises:
-        DeviceError: there is no such device, or this ONNX Runtime has no provider for it.
+        DeviceError: There is no such device, or this ONNX Runtime has no provider for it.
     """
     built_in = onnxruntime.get_available_providers()
     if device == "auto":
         here = [name for name, provider in PROVIDERS.items() if provider in built_in and _has_hardware(name)]
-        return [Place(name) for name in here]
+        return [OnnxDevice(name) for name in here]
     name, _, index = device.partition(":")
     name = ALIASES.get(name, name)
     if name not in PROVIDERS or (index and not (index.isdecimal() and name in GPU)):
         raise DeviceError(f"no such device: {device!r}; ONNX Runtime has auto, {', '.join(PROVIDERS)}, and cuda:1")
     if PROVIDERS[name] not in built_in:
         package = {"openvino": "onnxruntime-openvino", "coreml": "onnxruntime on a Mac"}.get(name, "onnxruntime-gpu")
-        raise DeviceError(f"device {device!r}: the ONNX Runtime that is installed cannot use it; it takes {package}")
-    return [Place(name, int(index or 0))]
+        raise DeviceError(f"device {device!r}: the installed ONNX Runtime cannot use it; install {package}")
+    return [OnnxDevice(name, int(index or 0))]
 
 
-def _has_hardware(device: str) -> bool:
-    """Whether it is worth trying: a GPU build of ONNX Runtime is the usual one on machines without a GPU too."""
-    if device in GPU and not gpu_names():
+def _has_hardware(name: str) -> bool:
+    """Whether to try a device. Machines without a GPU usually have a GPU build of ONNX Runtime too."""
+    if name in GPU and not gpu_names():
         return False
-    if device == "tensorrt":
+    if name == "tensorrt":
         return _loads("nvinfer_10.dll" if sys.platform == "win32" else "libnvinfer.so.10")
     return True
 

@@ -24,21 +24,21 @@ log = logging.getLogger(__name__)
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 VIEWS_PER_BATCH = {"mps": 1, "cuda": 10}
-"""Views in one forward pass. On a CPU each has a pass of its own, several at the same time (:class:`Streams`)."""
+"""Number of views in one forward pass. On a CPU each has its own pass, several at the same time (:class:`Streams`)."""
 
 
 class TorchBackend:
     """A network of torch in its inference form.
 
     Args:
-        card: of the model.
-        tensors: its weights, by name.
+        card: Card of the model.
+        tensors: Weights by name.
         device: ``auto`` (a CUDA GPU if there is one, else the CPU) or a device name of torch.
-        precision: ``auto`` (the fastest that the hardware has units for) or a name of :data:`DTYPES`.
+        precision: ``auto`` (the fastest that the hardware has units for) or a key of :data:`DTYPES`.
 
     Raises:
-        DeviceError: if the device is not there, or cannot compute in that precision.
-        CheckpointMismatch: if the weights do not fit the card's network.
+        DeviceError: The device is not available, or cannot compute in that precision.
+        CheckpointMismatch: The weights do not fit the card's network.
     """
 
     name = "torch"
@@ -142,10 +142,10 @@ def _numpy(x: Tensor) -> Array:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` is a CUDA GPU where there is one, else the CPU.
+    """Return the device of that name; ``auto`` is a CUDA GPU if there is one, else the CPU.
 
     Raises:
-        DeviceError: if there is no such device.
+        DeviceError: There is no such device.
     """
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
@@ -159,14 +159,14 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda", device.index or 0)
     if device.type == "mps" and torch.backends.mps.is_available():
         return device
-    raise DeviceError(f"device {name!r} is not available here; `nlvid doctor` lists what is")
+    raise DeviceError(f"device {name!r} is not available here; `nlvid doctor` lists the devices")
 
 
 def choose_precision(device: torch.device, name: Precision) -> str:
-    """The precision to compute in; ``auto`` is the fastest that the hardware has units for.
+    """Return the precision to compute in; ``auto`` is the fastest that the hardware has units for.
 
     Raises:
-        DeviceError: if the name is not known, or the device cannot compute in it.
+        DeviceError: There is no such precision, or the device cannot compute in it.
     """
     if name == "auto":
         if device.type == "cuda":
@@ -175,18 +175,18 @@ def choose_precision(device: torch.device, name: Precision) -> str:
     if name not in DTYPES:
         raise DeviceError(f"no such precision: {name!r}; use auto, {', '.join(DTYPES)}")
     if name == "fp16" and device.type == "cpu":
-        raise DeviceError("fp16 is not for CPUs; use --precision bf16 or fp32")
+        raise DeviceError("fp16 is not available on CPUs; use --precision bf16 or fp32")
     return name
 
 
 def cpu_has_bf16_units() -> bool:
-    """Whether the processor multiplies bfloat16 itself (AMX or AVX512-BF16); emulated, it would be slower."""
+    """Whether the processor multiplies bfloat16 itself (AMX or AVX512-BF16). Emulation would be slower than fp32."""
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
 def describe_devices() -> dict[str, str]:
-    """The devices of this machine by their names for ``--device``, and what ``auto`` computes in on each."""
+    """Describe the devices of this machine, by their names for ``--device``, with the precision of ``auto`` on each."""
     cpu = torch.device("cpu")
     limit_torch_threads()
     devices = {"cpu": f"{torch.get_num_threads()} threads, {choose_precision(cpu, 'auto')}"}

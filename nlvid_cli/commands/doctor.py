@@ -94,10 +94,10 @@ def _devices() -> dict[str, str]:
 def _providers() -> dict[str, str]:
     """Return the devices that this build of ONNX Runtime can use, by their names for --device."""
     try:
-        from nlvid_cli.backends.providers import places
+        from nlvid_cli.backends.providers import onnx_devices
     except ImportError as error:
         return {"onnxruntime": f"does not load: {error}"}
-    return {str(place): place.provider for place in places("auto")}
+    return {str(device): device.provider for device in onnx_devices("auto")}
 
 
 def _ffmpeg() -> dict[str, str]:

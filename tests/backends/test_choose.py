@@ -1,4 +1,4 @@
-"""Which backend runs a model: pinned, or the faster one by a trial that is remembered."""
+"""The choice of the backend: pinned, or the faster one in a trial that is remembered."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from tests.onnx_models import make_model, write_model
 
 
 class FakeBackend:
-    """Answers at once, under the name of a backend."""
+    """A backend that answers at once."""
 
     device, precision, views_per_batch = "cpu", "fp32", 1
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def outputs(self, clips: np.ndarray) -> Outputs:
-        nothing = np.zeros((len(clips), 400), np.float32)
+    def outputs(self, views: np.ndarray) -> Outputs:
+        nothing = np.zeros((len(views), 400), np.float32)
         return Outputs(nothing, nothing)
 
 
 @pytest.fixture
 def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
-    """The manifest's ``i3d``, ready in a cache of its own; what is opened is not looked into."""
+    """The manifest's ``i3d``, in a cache of its own; its file is never read."""
     monkeypatch.setenv("NLVID_CACHE", str(tmp_path / "cache"))
     card = find_card("i3d")
     ready = slot_of(card).ready
@@ -48,7 +48,7 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the backends that were opened, in order."""
+    """Names of the opened backends, in order."""
     names: list[str] = []
 
     def opener(name: str) -> object:
@@ -65,7 +65,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def _export(card: Card) -> Path:
-    """A file in the place of the exported one, with this card inside."""
+    """Write a file in the place of the exported one, with this card inside."""
     model = make_model(classes=card.labels.count)
     helper.set_model_props(model, {CARD_KEY: card_to_json(card)})
     return write_model(slot_of(find_card(card.name)).onnx, model)
@@ -81,17 +81,15 @@ def _open(card: Card, backend: str = "auto", precision: str = "auto") -> str:
     return open_backend(card, path, backend, "auto", precision).name  # type: ignore[arg-type]
 
 
-def test_without_an_exported_file_it_is_torch(known: Card, opened: list[str]) -> None:
+def test_torch_runs_a_model_that_was_not_exported(known: Card, opened: list[str]) -> None:
     assert _open(known) == "torch"
-    with pytest.raises(
-        UsageError, match=r"has no ONNX file in the cache yet; make it with `nlvid export --onnx --model"
-    ):
+    with pytest.raises(UsageError, match=r"nlvid export --onnx --model i3d-inception"):
         _open(known, "onnx")
     assert opened == ["torch"]
 
 
 @pytest.mark.parametrize(("torch", "onnx", "faster"), [(1.0, 2.0, "torch"), (2.0, 1.0, "onnx")])
-def test_the_faster_one_is_taken_and_remembered(
+def test_the_faster_backend_is_used_and_remembered(
     torch: float, onnx: float, faster: str, known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -100,7 +98,7 @@ def test_the_faster_one_is_taken_and_remembered(
     _times(monkeypatch, torch=torch, onnx=onnx)
     assert _open(known) == faster
     assert opened == ["torch", "onnx"]
-    assert f"torch {torch:.2f} s in fp32, onnx {onnx:.2f} s in fp32 per view: taking {faster}" in caplog.text
+    assert f"torch {torch:.2f} s in fp32, onnx {onnx:.2f} s in fp32 per view: using {faster}" in caplog.text
     _times(monkeypatch)  # another trial would be a KeyError
     assert _open(known) == faster
     assert opened == ["torch", "onnx", faster]
@@ -110,7 +108,7 @@ def test_the_faster_one_is_taken_and_remembered(
 
 @pytest.mark.parametrize("error", [ModelFileError, InputShapeError, DeviceError])
 @pytest.mark.parametrize("when", ["opening", "timing"])
-def test_the_other_one_is_taken_where_the_exported_file_does_not_run(
+def test_torch_is_used_if_the_exported_file_does_not_run(
     when: str, error: type[NlvidError], known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -127,11 +125,11 @@ def test_the_other_one_is_taken_where_the_exported_file_does_not_run(
         monkeypatch.setattr(choose, "seconds_per_view", lambda backend, _: 9.0 if backend.name == "torch" else fail())
     assert _open(known) == "torch"
     assert "exported.onnx: does not run here" in caplog.text
-    # what a new export may mend is not remembered
+    # a new export may mend the file, so the choice is not remembered
     assert len(list(slot_of(known).ready.parent.glob("*-faster-*.json"))) == (error is DeviceError)
 
 
-def test_what_was_faster_and_runs_no_more_is_not_insisted_on(
+def test_a_remembered_backend_that_no_longer_runs_is_replaced(
     known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _export(known)
@@ -149,7 +147,7 @@ def test_what_was_faster_and_runs_no_more_is_not_insisted_on(
 
 
 @pytest.mark.parametrize("change", ["machine", "version", "precision", "damage", "list"])
-def test_what_changes_the_answer_is_tried_again(
+def test_a_change_that_matters_leads_to_a_new_trial(
     change: str, known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _export(known)
@@ -167,24 +165,24 @@ def test_what_changes_the_answer_is_tried_again(
     assert _open(known, precision="fp32" if change == "precision" else "auto") == "onnx"
 
 
-def test_a_pin_makes_no_trial(known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pinned_backend_needs_no_trial(known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     _export(known)
     _times(monkeypatch)
     assert (_open(known, "onnx"), _open(known, "torch")) == ("onnx", "torch")
     assert not list(slot_of(known).ready.parent.glob("*-faster-*.json"))
 
 
-def test_a_precision_that_only_one_has(known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_precision_that_only_one_backend_has(known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     _export(known)
     _times(monkeypatch, torch=9.0)
     assert _open(known, precision="bf16") == "torch"
 
 
-def test_where_one_of_them_is_not_installed(known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runtime_that_is_not_installed(known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     _times(monkeypatch)
     missing = {"torch"}
     monkeypatch.setattr(choose, "runtime_version", lambda name: None if name in missing else "1.0")
-    with pytest.raises(DeviceError, match="torch is not installed; install it with"):
+    with pytest.raises(DeviceError, match="torch is not installed"):
         _open(known)
     _export(known)
     assert _open(known) == "onnx"
@@ -195,30 +193,28 @@ def test_where_one_of_them_is_not_installed(known: Card, opened: list[str], monk
         _open(known, "onnx")
 
 
-def test_an_exported_file_of_another_network_is_left_alone(
+def test_an_exported_file_of_another_network_is_not_used(
     known: Card, opened: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     path = _export(replace(known, labels=replace(known.labels, count=5)))
     assert slot_of(known).onnx == path
     assert _open(known) == "torch"
-    assert "is of another version of i3d-inception-64x1.deepmind-k400; export it again" in caplog.text
+    assert "another version of i3d-inception-64x1.deepmind-k400" in caplog.text
     path.write_bytes(b"damaged")
     assert _open(known) == "torch"
     assert "ONNX file" in caplog.text
 
 
-def test_a_file_of_ones_own_has_no_place_in_the_cache(known: Card, tmp_path: Path, opened: list[str]) -> None:
+def test_a_file_outside_the_cache_has_no_exported_file(known: Card, tmp_path: Path, opened: list[str]) -> None:
     _export(known)
     mine = tmp_path / "mine.safetensors"
     mine.write_bytes(b"weights")
     assert usable_export(known, mine) is None
-    with pytest.raises(
-        UsageError, match=r"make one with `nlvid export --onnx --model .*mine\.safetensors -o model\.onnx`"
-    ):
+    with pytest.raises(UsageError, match=r"nlvid export --onnx --model .*mine\.safetensors -o model\.onnx"):
         open_backend(known, mine, "onnx", "auto", "auto")
 
 
-def test_removing_a_model_removes_all_of_it(
+def test_removing_a_model_removes_its_export_and_choice(
     known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     _export(known)
@@ -233,7 +229,7 @@ def test_seconds_per_view_of_a_backend_that_answers_at_once(card: Card) -> None:
     assert 0 < seconds_per_view(FakeBackend("torch"), card) < 0.5
 
 
-def test_the_machine_and_the_versions() -> None:
+def test_machine_and_versions() -> None:
     assert describe_machine() == describe_machine()
     assert all(isinstance(fact, str) for fact in describe_machine())
     assert str(runtime_version("onnx")).split()[1] == onnx_runtime_version()
