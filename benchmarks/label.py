@@ -35,9 +35,10 @@ import av
 import numpy as np
 
 import nlvid_cli
+from nlvid_cli.backends import SCORES_ONLY, Array, Outputs, Want
 from nlvid_cli.recognize.answer import Answer
-from nlvid_cli.recognize.pipeline.batches import Array
-from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline, Seen
+from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline
+from nlvid_cli.recognize.prediction import Failure, Prediction
 from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.video.clips import ClipTable, Segment, decode_clips
 from nlvid_cli.video.info import Pixels
@@ -47,13 +48,14 @@ TURNS = 4
 
 
 class Nothing:
-    """A network that does nothing."""
+    """A backend that does nothing."""
 
-    views_at_once = 1
+    name, device, precision, views_per_batch = "nothing", "cpu", "fp32", 1
 
-    def look(self, views: Array) -> Array:
+    def outputs(self, views: Array, want: Want = SCORES_ONLY) -> Outputs:
         """Return zeros."""
-        return np.zeros((len(views), 1), np.float32)
+        zeros = np.zeros((len(views), 1), np.float32)
+        return Outputs(zeros, zeros)
 
 
 def main() -> None:
@@ -131,12 +133,12 @@ def tell(name: str, videos: int, work: Callable[[], object]) -> float:
 
 def run(recognizer: Recognizer, paths: list[Path], limits: Limits, network: bool = True) -> None:
     """Send all videos through the pipeline."""
-    card = recognizer.card
-    pipeline = recognizer.pipeline(limits)
     if not network:
-        pipeline = Pipeline([Nothing()], card.sampling, card.preprocess, limits)
-    for outcome in pipeline.run(map(Segment, paths)):
-        assert isinstance(outcome.result, Seen), outcome.result
+        for seen in Pipeline([Nothing()], recognizer.card, limits, lambda video: video).run(map(Segment, paths)):
+            assert not isinstance(seen.result, Failure), seen.result
+        return
+    for outcome in recognizer.classify_unordered(map(Segment, paths), Answer(), limits):
+        assert isinstance(outcome.result, Prediction), outcome.result
 
 
 def classify_each(command: list[str], paths: list[Path]) -> None:
@@ -148,7 +150,7 @@ def classify_each(command: list[str], paths: list[Path]) -> None:
 def look(recognizer: Recognizer, decoded: dict[Path, tuple[Pixels, ClipTable]]) -> None:
     """Run the network on all clips of decoded videos."""
     for path, clips in decoded.items():
-        recognizer.look_at(Segment(path), *clips, Answer())
+        recognizer.classify_decoded(Segment(path), *clips, Answer())
 
 
 def try_each(pipeline: Callable[[str], object], paths: list[Path]) -> None:

@@ -72,7 +72,7 @@ class LabelJob:
         Raises:
             UsageError: The model or the engine cannot answer it.
         """
-        recognizer.check(self.answer)
+        recognizer.checked(self.answer)
         if self.engine == "ray" and self.auto_views:
             raise UsageError("--views auto needs --engine local")
         return Request(recognizer.card.name, recognizer.model_sha256, recognizer.views, self.auto_views, self.answer)

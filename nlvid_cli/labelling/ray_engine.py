@@ -235,7 +235,7 @@ def decode_row(
     if isinstance(decoded, FailureReason):
         return row | {"decoded": json.dumps({"error": asdict(decoded)}), "frames": b""}
     assert isinstance(decoded, Decoded)
-    found = {"facts": asdict(decoded.facts), "shape": decoded.frames.shape, "dtype": decoded.frames.dtype.name}
+    found = {"clips": asdict(decoded.clips), "shape": decoded.frames.shape, "dtype": decoded.frames.dtype.name}
     return row | {"decoded": json.dumps(found), "frames": decoded.frames.tobytes()}
 
 
@@ -273,6 +273,6 @@ class NetworkActor:
             result: Any = Failure(str(segment.path), FailureReason(**found["error"]))
         else:
             pixels = np.frombuffer(frames, found["dtype"]).reshape(found["shape"])
-            clips = ClipTable.from_json(found["facts"])
-            result = self._recognizer.look_at(segment, pixels, clips, self._request.answer)
+            clips = ClipTable.from_json(found["clips"])
+            result = self._recognizer.classify_decoded(segment, pixels, clips, self._request.answer)
         return Row.of(result, FileState.parse(json.loads(file)), self._request).line.decode("ascii")

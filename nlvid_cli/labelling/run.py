@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from nlvid_cli.labelling.ledger import Ledger
 from nlvid_cli.labelling.rows import FileState, Request, Row
 from nlvid_cli.recognize.pipeline.pipeline import Limits
-from nlvid_cli.recognize.pipeline.stages import Stages
+from nlvid_cli.recognize.pipeline.shared import Stages
 from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.video.clips import Segment
 from nlvid_cli.video.remote import VideoPath
@@ -84,13 +84,11 @@ class LocalEngine:
     def __call__(self, todo: Todo, tally: Tally) -> Generator[Row, None, None]:
         """Rows of videos as they are done."""
         first, *more = self.recognizers
-        pipeline = first.pipeline(self.limits, more, self.request.auto_views)
-        pipeline.stages = tally.stages
         states = [state for _, state in todo]
-        stretches = (Segment(video) for video, _ in todo if not self.stopping())
-        for outcome in pipeline.run(stretches):
-            result = first.result_of(outcome, self.request.answer)
-            yield Row.of(result, states[outcome.number], self.request)
+        segments = (Segment(video) for video, _ in todo if not self.stopping())
+        answer, auto_views = self.request.answer, self.request.auto_views
+        for outcome in first.classify_unordered(segments, answer, self.limits, more, auto_views, tally.stages):
+            yield Row.of(outcome.result, states[outcome.number], self.request)
 
 
 def label(engine: Engine, ledger: Ledger, todo: Todo, tally: Tally, listener: Listener) -> None:

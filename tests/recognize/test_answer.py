@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from nlvid_cli.errors import UnknownName, UsageError
-from nlvid_cli.recognize.answer import Answer, Labels
+from nlvid_cli.recognize.answer import Answer, LabelSelector
 
-LABELS = Labels("a-model", ("breaststroke", "Dancing", "swimming", "swimming backstroke"))
+LABELS = LabelSelector("a-model", ("breaststroke", "Dancing", "swimming", "swimming backstroke"))
 SCORES = np.array([0.125, 0.25, 0.125, 0.5], np.float32)
 
 
@@ -40,7 +40,7 @@ def test_a_threshold_lifts_the_number_of_labels_that_nobody_asked_for() -> None:
 
 def test_patterns_in_any_case() -> None:
     assert _told(Answer(labels=("SWIM*",))) == [("swimming backstroke", 0.5), ("swimming", 0.125)]
-    assert LABELS.chosen(Answer(labels=("*stroke", "dancing", "d*"))).tolist() == [0, 1, 3]
+    assert LABELS.allowed(Answer(labels=("*stroke", "dancing", "d*"))).tolist() == [0, 1, 3]
 
 
 def test_unsure_is_about_the_labels_that_may_be_told() -> None:
@@ -51,6 +51,6 @@ def test_unsure_is_about_the_labels_that_may_be_told() -> None:
 
 def test_what_cannot_be_answered() -> None:
     with pytest.raises(UsageError, match="top-k must be at least 1, not 0"):
-        LABELS.chosen(Answer(top_k=0))
+        LABELS.allowed(Answer(top_k=0))
     with pytest.raises(UnknownName, match=r"'swiming'; did you mean 'swimming'.*nlvid models labels a-model"):
-        LABELS.chosen(Answer(labels=("dancing", "swiming")))
+        LABELS.allowed(Answer(labels=("dancing", "swiming")))

@@ -1,4 +1,4 @@
-"""Clips of several videos, made into batches of views for a network."""
+"""Videos on their way through the network, and the batches of views made of their clips."""
 
 from __future__ import annotations
 
@@ -11,87 +11,119 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlvid_cli.card.card import Preprocess
-from nlvid_cli.errors import InputShapeError
-from nlvid_cli.recognize.pipeline.stages import Stages
+from nlvid_cli.recognize.pipeline.shared import Stages
 from nlvid_cli.system.processors import usable_processors
 from nlvid_cli.video.clips import ClipTable, Segment
-from nlvid_cli.video.info import Pixels
+from nlvid_cli.video.info import Pixels, VideoFacts
 from nlvid_cli.video.preprocess import preprocess
 
 Array = NDArray[np.float32]
 
 MAX_PREPARERS = 8
-"""Clips that are normalised side by side."""
+"""Clips that are normalised at the same time."""
+
+
+@dataclass(frozen=True, eq=False)
+class VideoOutputs:
+    """Outputs of the network for one video.
+
+    Attributes:
+        segment: The video.
+        facts: Its duration, rate and size.
+        start_seconds: (clips,) start of each clip.
+        end_seconds: (clips,) end of each clip.
+        outputs: (clips, crops, classes) scores or logits, as the card combines them.
+        warnings: Oddities of the file, in sentences.
+    """
+
+    segment: Segment
+    facts: VideoFacts
+    start_seconds: tuple[float, ...]
+    end_seconds: tuple[float, ...]
+    outputs: Array
+    warnings: tuple[str, ...]
 
 
 @dataclass(eq=False)
-class DecodedVideo:
-    """A decoded video whose clips are being looked at.
+class PendingVideo:
+    """A decoded video whose clips wait for the network.
 
     Attributes:
-        number: of the video in its run.
-        stretch: of which file.
-        frames: uint8, (different clips, frames, height, width, 3), as decoded.
-        facts: of the video.
-        next_clips: numbers of the clips to be looked at now; taken away as they go into batches.
-        later_clips: of those that will be looked at only if the answer is not settled.
-        awaited: how many clips were sent on their way, and are not back.
-        outputs: of each clip, (crops, classes); None: not here.
-        fault: what was wrong with a clip.
+        number: Number of the video in its run.
+        segment: The video.
+        frames: Decoded frames, (different clips, frames, height, width, 3).
+        clips: Where its clips are.
+        next_clips: Clips to look at now; each is removed when it goes into a batch.
+        later_clips: Clips to look at only if the answer is not settled without them.
+        awaited: Number of clips that were sent to the network and are not back.
+        outputs: (crops, classes) outputs by clip.
+        error: Error of one of its clips.
     """
 
     number: int
-    stretch: Segment
+    segment: Segment
     frames: Pixels
-    facts: ClipTable
+    clips: ClipTable
     next_clips: list[int]
     later_clips: list[int]
     awaited: int = field(init=False)
-    outputs: list[Array | None] = field(init=False)
-    fault: Exception | None = None
+    outputs: dict[int, Array] = field(default_factory=dict)
+    error: Exception | None = None
 
     def __post_init__(self) -> None:
         self.awaited = len(self.next_clips)
-        self.outputs = [None] * len(self.frames)
 
+    def outputs_so_far(self) -> Array:
+        """Outputs of the different clips that are back, (clips, crops, classes), in order of time."""
+        return np.stack([self.outputs[clip] for clip in sorted(self.outputs)])
 
-Clip = tuple[DecodedVideo, int]
-"""A video and the number of one of its clips."""
+    def result(self) -> VideoOutputs:
+        """Outputs of every clip in the video's table whose frames were looked at."""
+        table = self.clips
+        seen = [clip for clip, place in enumerate(table.places) if place in self.outputs]
+        return VideoOutputs(
+            self.segment,
+            table.facts,
+            tuple(table.start_seconds[clip] for clip in seen),
+            tuple(table.end_seconds[clip] for clip in seen),
+            np.stack([self.outputs[table.places[clip]] for clip in seen]),
+            table.warnings,
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Normalised views (views, 3, T, H, W) of clips, those of a clip next to each other."""
+    """Normalised views, (views, 3, T, H, W), of clips; the crops of a clip follow each other.
 
-    clips: list[Clip]
+    ``clips`` holds each clip as its video and its number in ``PendingVideo.frames``.
+    """
+
+    clips: list[tuple[PendingVideo, int]]
     views: Array
 
 
 class BatchMaker:
-    """Fills batches with the clips of whichever videos are there.
+    """Fills batches with clips of all videos that are ready.
 
     Args:
-        rules: the card's.
-        ready: videos with clips in ``next_clips``; None: no more come.
-        clips_at_once: how many clips are best looked at together; asked before each batch.
-        refuse: told of a clip that cannot be normalised, with the reason.
-        stages: where busy times are counted.
+        rules: The card's preprocessing.
+        ready: Videos with clips in ``next_clips``; None after the last one.
+        clips_at_once: Returns the best number of clips for a batch; called before each.
+        stages: Clock of the run.
     """
 
     def __init__(
         self,
         rules: Preprocess,
-        ready: SimpleQueue[DecodedVideo | None],
+        ready: SimpleQueue[PendingVideo | None],
         clips_at_once: Callable[[], int],
-        refuse: Callable[[DecodedVideo, int, Exception], None],
         stages: Stages,
     ) -> None:
         self._rules = rules
         self._ready = ready
         self._clips_at_once = clips_at_once
-        self._refuse = refuse
         self._stages = stages
-        self._waiting: list[DecodedVideo] = []
+        self._waiting: list[PendingVideo] = []
         self._pool = ThreadPoolExecutor(min(MAX_PREPARERS, usable_processors()))
 
     def close(self) -> None:
@@ -99,29 +131,24 @@ class BatchMaker:
         self._pool.shutdown()
 
     def next(self) -> Batch | None:
-        """The next batch; waits for its first clip only. None at the end."""
-        while clips := self._gather():
-            with self._stages.timed("prepare"):
-                views = list(self._pool.map(self._normalised, clips))
-            good = [(clip, found) for clip, found in zip(clips, views, strict=True) if not isinstance(found, Exception)]
-            for clip, found in zip(clips, views, strict=True):
-                if isinstance(found, Exception):
-                    self._refuse(*clip, found)
-            if good:
-                parts = [found for _, found in good]
-                return Batch([clip for clip, _ in good], parts[0] if len(parts) == 1 else np.concatenate(parts))
-        return None
+        """Return the next batch; wait for its first clip only. None after the last one."""
+        clips = self._gather()
+        if not clips:
+            return None
+        with self._stages.timed("prepare"):
+            views = list(self._pool.map(self._normalised, clips))
+        return Batch(clips, views[0] if len(views) == 1 else np.concatenate(views))
 
-    def _gather(self) -> list[Clip]:
+    def _gather(self) -> list[tuple[PendingVideo, int]]:
         wanted = self._clips_at_once()
-        clips: list[Clip] = []
+        clips: list[tuple[PendingVideo, int]] = []
         while len(clips) < wanted:
             if not self._waiting:
                 if clips and self._ready.empty():
                     break
                 video = self._ready.get()
                 if video is None:
-                    self._ready.put(None)  # what is left of this batch comes first
+                    self._ready.put(None)  # for the next call: this batch is still to be returned
                     break
                 self._waiting.append(video)
             clips.append((self._waiting[0], self._waiting[0].next_clips.pop(0)))
@@ -129,9 +156,6 @@ class BatchMaker:
                 self._waiting.pop(0)
         return clips
 
-    def _normalised(self, clip: Clip) -> Array | InputShapeError:
+    def _normalised(self, clip: tuple[PendingVideo, int]) -> Array:
         video, number = clip
-        try:
-            return preprocess(video.frames[number : number + 1], self._rules)
-        except InputShapeError as error:
-            return error
+        return preprocess(video.frames[number : number + 1], self._rules)

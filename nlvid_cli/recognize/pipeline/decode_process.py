@@ -1,16 +1,16 @@
-"""What runs in a process that decodes: ``python -m nlvid_cli.recognize.pipeline.decode_process``.
+"""The decoding process: ``python -m nlvid_cli.recognize.pipeline.decode_process``.
 
-It talks with :class:`~nlvid_cli.recognize.pipeline.worker.DecodeWorker` in lines of JSON, since a process that reads
-files from outside is not to be trusted with more::
+It exchanges lines of JSON with :class:`~nlvid_cli.recognize.pipeline.worker.DecodeWorker`: a process that reads files
+from outside is not trusted with more::
 
     it reads                                    it writes
     {"sampling", "rules", "memory_bytes",
      "timeout_seconds"}                         {"ready": true}
-    {"path", "start_seconds", "end_seconds"}    {"shape", "dtype", "facts", "seconds"}
+    {"path", "start_seconds", "end_seconds"}    {"shape", "dtype", "clips", "seconds"}
     {"into": path of shared memory, or null}    {"written": true}
 
-Instead of the last two it may answer ``{"error": {"type", "message"}}``.
-The frames themselves cross in shared memory. It imports neither torch nor anything that knows the model.
+Each of the last two replies may be ``{"error": {"type", "message"}}`` instead. The frames themselves cross in shared
+memory. The process imports neither torch nor anything that knows the model.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.remote import video_path
 
 ALARM_GRACE_SECONDS = 30
-"""After the time limit and this, the process ends by itself: then nobody is left who would end it."""
+"""Time beyond the limit after which the process ends itself: whoever should have killed it is gone."""
 
 NICENESS = 10
 
 HEADROOM = 1.5
-"""Memory beyond the limit at which allocations fail, as a factor; the limit itself is kept by the other side."""
+"""Factor of the memory limit at which allocations fail; the limit itself is enforced by the other side."""
 
 
 def main() -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until stdin closes."""
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)  # what libraries print must not get among the replies
+    os.dup2(2, 1)  # libraries may print, and must not disturb the replies
     start = json.loads(sys.stdin.readline())
     sampling, rules = Sampling(**start["sampling"]), Preprocess(**_tuples(start["rules"]))
     _limit_memory(start["memory_bytes"])
@@ -56,15 +56,15 @@ def main() -> None:
         began = time.perf_counter()
         try:
             asked = json.loads(line)
-            stretch = Segment(video_path(asked["path"]), asked["start_seconds"], asked["end_seconds"])
-            frames, facts = decode_clips(stretch, sampling, rules, threads=1)
+            segment = Segment(video_path(asked["path"]), asked["start_seconds"], asked["end_seconds"])
+            frames, clips = decode_clips(segment, sampling, rules, threads=1)
         except Exception as error:
             _set_alarm(0)
             _reply(replies, _failed(error))
             continue
         _set_alarm(0)
         seconds = time.perf_counter() - began
-        _reply(replies, {"shape": frames.shape, "dtype": frames.dtype.name, "facts": asdict(facts), "seconds": seconds})
+        _reply(replies, {"shape": frames.shape, "dtype": frames.dtype.name, "clips": asdict(clips), "seconds": seconds})
         _hand_over(frames, replies)
         del frames
 
@@ -87,7 +87,7 @@ def _failed(error: Exception) -> dict[str, Any]:
     if os.environ.get("NLVID_DEBUG") == "1":
         traceback.print_exception(error, file=sys.stderr)
     if isinstance(error, MemoryError):
-        return {"error": {"type": "MemoryExceeded", "message": str(error) or "no memory"}}
+        return {"error": {"type": "MemoryExceeded", "message": str(error) or "out of memory"}}
     return {"error": asdict(Failure.of("", error).error)}
 
 
@@ -97,12 +97,12 @@ def _reply(replies: TextIO, message: dict[str, Any]) -> None:
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON knows no tuples."""
+    """Turn lists into tuples, which JSON does not have."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _limit_memory(limit_bytes: int | None) -> None:
-    """Let allocations far beyond the limit fail, and this process be the first that the kernel ends."""
+    """Make allocations far beyond the limit fail, and this process the first that the kernel kills."""
     if sys.platform != "linux":
         return
     import resource
@@ -117,14 +117,14 @@ def _limit_memory(limit_bytes: int | None) -> None:
 
 
 def _let_the_network_go_first() -> None:
-    """Where both compute on the same processors, threads of a network that wait for each other waste time."""
+    """Lower the priority: threads of a network wait for each other, and one that a decoder delays delays them all."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
 
 
 def _set_alarm(seconds: float) -> None:
     if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, also in the middle of a C function
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, also inside a C function
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 

@@ -1,14 +1,16 @@
-"""Videos in, outputs of the network out, with everything in between going on at the same time.
+"""Run videos through decoding, batching and the network, all of them working at the same time.
 
 ::
 
-    stretches ─> decode threads ─> ready ─> batch thread ─> batches ─> network threads ─> done ─> whoever iterates
-                 one process each,          float views,               one per device
-                 uint8 frames in            of several
-                 shared memory              videos
+    segments ─> feeder ─> decode threads ─> ready ─> batch thread ─> batches ─> network threads ─> done ─> caller
+                          one process each,          views of                   one per backend
+                          frames in shared           several videos
+                          memory
 
-Nothing can pile up: a video enters only when there is room for it, which it gives back when its outcome is taken; its
-frames wait for their bytes of the budget; and only one batch per device is made ahead.
+Nothing piles up: a video enters only when there is room for it, and leaves room when the caller takes its result; its
+frames wait for their bytes of the budget; only one batch per backend is made ahead.
+
+With ``Limits.workers`` at 0 the same stages take turns in the caller's thread.
 """
 
 from __future__ import annotations
@@ -17,45 +19,45 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Generic, TypeVar
 
-import numpy as np
-
-from nlvid_cli.card.card import Preprocess, Sampling
-from nlvid_cli.errors import InputShapeError, NumericalError
-from nlvid_cli.recognize.pipeline.batches import Array, Batch, BatchMaker, DecodedVideo
-from nlvid_cli.recognize.pipeline.settled import FIRST_CLIPS, spread_out
-from nlvid_cli.recognize.pipeline.shared import MemoryBudget
-from nlvid_cli.recognize.pipeline.stages import Stages
-from nlvid_cli.recognize.pipeline.worker import DecodeWorker, WorkerLimits
+from nlvid_cli.backends import Backend
+from nlvid_cli.card.card import Card
+from nlvid_cli.recognize.pipeline.batches import Array, Batch, BatchMaker, VideoOutputs
+from nlvid_cli.recognize.pipeline.shared import MemoryBudget, Stages
+from nlvid_cli.recognize.pipeline.tracker import Outcome, Tracker
+from nlvid_cli.recognize.pipeline.worker import Decoded, DecodeWorker, WorkerLimits
 from nlvid_cli.recognize.prediction import Failure, FailureReason
 from nlvid_cli.system.processors import usable_processors
-from nlvid_cli.video.clips import ClipTable, Segment
+from nlvid_cli.video.clips import ClipTable, Segment, decode_clips
+from nlvid_cli.video.info import Pixels
+
+T = TypeVar("T")
 
 ENFORCE_SECONDS = 0.1
-"""From one look at the limits of the processes to the next."""
+"""Time between two checks of the workers' limits."""
 
+MAX_AHEAD = 1000
+"""Videos that may be begun while an earlier one is not done, where results are returned in order."""
 
-class Network(Protocol):
-    """A model on a device, as far as it matters here."""
+ENDING_SECONDS = 10.0
+"""Time for all threads together to end. Decoders are killed at once; only a batch in the network takes its time."""
 
-    @property
-    def views_at_once(self) -> int:
-        """How many views are best handed over at once; may change."""
-
-    def look(self, views: Array) -> Array:
-        """Normalised views (views, 3, T, H, W) to what is wanted of each, (views, classes)."""
+FEEDER_SECONDS = 0.1
+"""Time for the feeder to end after that: where the caller's iterator blocks, it cannot."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run may take.
+    """Resources that a run may use.
 
     Attributes:
-        worker: limits of each process that decodes.
-        workers: number of these processes; None: as many as there are processors.
-        memory_bytes: of decoded frames that wait for the network, all videos together.
+        worker: Limits of each decoding process.
+        workers: Number of these processes; None: one per processor; 0: decode in this process, without limits.
+        memory_bytes: Size of the decoded frames that wait for the network, all videos together.
     """
 
     worker: WorkerLimits = field(default_factory=WorkerLimits)
@@ -64,256 +66,208 @@ class Limits:
 
     @property
     def worker_count(self) -> int:
-        """Number of processes that decode."""
-        return self.workers or usable_processors()
+        """Number of decoding processes."""
+        return usable_processors() if self.workers is None else self.workers
 
 
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """What the network says of a video.
-
-    Attributes:
-        facts: of the video.
-        outputs: (different clips, crops, classes).
-        looked_at: numbers of the different clips that were looked at, ascending; the outputs of others mean nothing.
-    """
-
-    facts: ClipTable
-    outputs: Array
-    looked_at: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """The end of a video's way.
-
-    Attributes:
-        number: of the video, from 0 in the order in which they came.
-        stretch: of which video.
-        result: what came of it.
-    """
-
-    number: int
-    stretch: Segment
-    result: Seen | Failure
-
-
-class Pipeline:
-    """A run over many videos. To be iterated once.
+class Pipeline(Generic[T]):
+    """A run over many videos; it can be iterated once.
 
     Args:
-        networks: the same model, once per device.
-        sampling: the card's.
-        rules: the card's.
-        limits: what may be taken.
-        settled: of the outputs of some clips, (clips, crops, classes): whether more clips would change nothing; None:
-            all clips are looked at.
-        stages: where busy times are counted.
+        backends: The same model, once per device.
+        card: Its card.
+        limits: Resources to use.
+        finish: Makes the result of a video of its outputs. NumericalError is a failure of this video.
+        settled: Whether outputs of some clips, (clips, crops, classes), need no more clips; None looks at all clips.
+        stages: Clock to count busy times with.
+        decode: Decodes a video in this process, where there are no workers; None: from its file.
     """
 
     def __init__(
         self,
-        networks: Sequence[Network],
-        sampling: Sampling,
-        rules: Preprocess,
+        backends: Sequence[Backend],
+        card: Card,
         limits: Limits,
+        finish: Callable[[VideoOutputs], T],
         settled: Callable[[Array], bool] | None = None,
         stages: Stages | None = None,
+        decode: Callable[[Segment], tuple[Pixels, ClipTable]] | None = None,
     ) -> None:
-        self._networks = networks
-        self._rules = rules
-        self._settled = settled
-        self.stages = stages or Stages()
-        self._workers = [DecodeWorker(sampling, rules, limits.worker) for _ in range(limits.worker_count)]
-        self._budget = MemoryBudget(limits.memory_bytes)
-        at_once = max(network.views_at_once for network in networks) * len(networks)
-        self._room = threading.Semaphore(len(self._workers) + 2 + 2 * -(-at_once // (sampling.clips * rules.crops)))
-        self._ready: SimpleQueue[DecodedVideo | None] = SimpleQueue()
-        self._ahead = threading.Semaphore(len(networks))
+        rules = (card.sampling, card.preprocess)
+        at_once = max(backend.views_per_batch for backend in backends) * len(backends)
+        self._backends = backends
+        self._crops = card.preprocess.crops
+        self._decode_here = decode or partial(decode_clips, sampling=card.sampling, rules=card.preprocess)
+        self._stages = stages or Stages()
+        self._workers = [DecodeWorker(*rules, limits.worker) for _ in range(limits.worker_count)]
+        self._budget = MemoryBudget(limits.memory_bytes) if self._workers else None
+        self._tracker = Tracker(card, finish, settled, self._stages, self._budget)
+        self._maker = BatchMaker(card.preprocess, self._tracker.ready, self._clips_at_once, self._stages)
+        videos_at_once = -(-at_once // (card.sampling.clips * self._crops))
+        self._room = threading.Semaphore(len(self._workers) + 2 + 2 * videos_at_once)
+        self._idle = threading.Semaphore(0)  # decode threads that wait for a video
+        self._jobs: SimpleQueue[tuple[int, Segment] | None] = SimpleQueue()
+        self._ahead = threading.Semaphore(len(backends))
         self._batches: SimpleQueue[Batch | None] = SimpleQueue()
-        self._done: SimpleQueue[Outcome | BaseException | None] = SimpleQueue()
-        self._state = threading.Lock()
-        self._next = threading.Lock()
-        self._asking = 0
-        self._on_their_way = 0
-        self._exhausted = False
-        self._over = False
         self._stopping = False
-        self._aborted = False
+        self._aborted = threading.Event()
 
-    def stop(self) -> None:
-        """Begin no more videos; those on their way come to their end."""
-        self._stopping = True
+    def run(self, segments: Iterable[Segment]) -> Iterator[Outcome[T]]:
+        """Yield the outcome of each video as it is done, in any order.
 
-    def run(self, stretches: Iterable[Segment]) -> Iterator[Outcome]:
-        """Send videos through; their outcomes come as they are done, in any order.
+        Closing the iterator ends the run and its processes, also while ``segments`` blocks.
 
         Raises:
-            NlvidError: what concerns all videos, such as a device that fails.
+            NlvidError: Something is wrong that concerns all videos, such as a device that fails.
         """
-        jobs = enumerate(stretches)
-        threads = [threading.Thread(target=self._guard, args=(self._decode_all, w, jobs)) for w in self._workers]
-        threads += [threading.Thread(target=self._guard, args=(self._look_at_all, n)) for n in self._networks]
-        threads += [threading.Thread(target=self._guard, args=(self._make_batches,))]
-        threads += [threading.Thread(target=self._enforce_limits)]
-        for thread in threads:
-            thread.daemon = True  # an iterator of jobs that blocks must not keep the process alive
-            thread.start()
+        with_threads = self._in_threads if self._workers else self._in_turns
         try:
-            while (outcome := self._done.get()) is not None:
-                if isinstance(outcome, BaseException):
-                    raise outcome
+            yield from with_threads(iter(segments))
+        finally:
+            self._maker.close()
+
+    def run_in_order(self, segments: Iterable[Segment]) -> Iterator[Outcome[T]]:
+        """Yield the outcomes in the order of the videos; at most :data:`MAX_AHEAD` videos overtake a slow one."""
+        free = threading.Semaphore(MAX_AHEAD)
+
+        def held_back() -> Iterator[Segment]:
+            for segment in segments:
+                free.acquire()
+                yield segment
+
+        early: dict[int, Outcome[T]] = {}
+        wanted = 0
+        try:
+            for outcome in self.run(held_back()):
+                early[outcome.number] = outcome
+                while wanted in early:
+                    yield early.pop(wanted)
+                    free.release()
+                    wanted += 1
+        finally:
+            free.release(MAX_AHEAD)  # or the feeder would wait for ever
+
+    def stop(self) -> None:
+        """Begin no more videos; those that are begun are finished."""
+        self._stopping = True
+        self._tracker.no_more()
+
+    # one video: the stages take turns
+
+    def _in_turns(self, segments: Iterator[Segment]) -> Iterator[Outcome[T]]:
+        for number, segment in enumerate(segments):
+            if not self._tracker.begin():
+                return
+            self._tracker.admit(number, segment, self._decode_in_process(segment))
+            while self._tracker.done.empty() and (batch := self._maker.next()) is not None:
+                self._tracker.look(self._backends[0], batch)
+            if (outcome := self._take()) is not None:
+                yield outcome
+
+    def _decode_in_process(self, segment: Segment) -> Decoded | Failure:
+        began = time.perf_counter()
+        try:
+            frames, clips = self._decode_here(segment)
+        except Exception as error:  # whatever a file does to a decoder concerns this file only
+            return self._tracker.failure(segment, error)
+        return Decoded(frames, clips, time.perf_counter() - began)
+
+    # many videos: a thread for each stage
+
+    def _in_threads(self, segments: Iterator[Segment]) -> Iterator[Outcome[T]]:
+        threads = [self._thread(self._decode_all, worker) for worker in self._workers]
+        threads += [self._thread(self._look_at_all, backend) for backend in self._backends]
+        threads += [self._thread(self._make_batches), self._thread(self._enforce_limits)]
+        feeder = self._thread(self._feed, segments)
+        try:
+            while (outcome := self._take()) is not None:
                 self._room.release()
                 yield outcome
         finally:
             self._abort()
+            deadline = time.monotonic() + ENDING_SECONDS
             for thread in threads:
-                thread.join(timeout=10)
+                thread.join(max(0.0, deadline - time.monotonic()))
+            feeder.join(FEEDER_SECONDS)
             for worker in self._workers:
                 worker.close()
 
-    def _guard(self, work: Callable[..., None], *arguments: object) -> None:
-        """What goes wrong in a thread concerns the whole run."""
-        try:
-            work(*arguments)
-        except BaseException as error:
-            self._done.put(error)
+    def _thread(self, work: Callable[..., None], *arguments: object) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work(*arguments)
+            except BaseException as error:  # it concerns the whole run, and is raised to the caller
+                self._tracker.done.put(error)
+
+        thread = threading.Thread(target=guarded, daemon=True)  # a blocking iterator must not keep the process alive
+        thread.start()
+        return thread
 
     def _abort(self) -> None:
-        self._stopping = self._aborted = True
-        self._budget.close()
+        """Kill the decoders and wake every thread, so that all of them end."""
+        self._stopping = True
+        self._aborted.set()
         for worker in self._workers:
             worker.stop()
-        for _ in self._workers:
-            self._room.release()
-        self._ready.put(None)
+            self._jobs.put(None)
+        if self._budget is not None:
+            self._budget.close()
+        self._room.release()
+        self._idle.release()
+        self._tracker.ready.put(None)
         self._ahead.release()
-        for _ in self._networks:
+        for _ in self._backends:
             self._batches.put(None)
 
     def _enforce_limits(self) -> None:
-        while not self._aborted:
+        while not self._aborted.wait(ENFORCE_SECONDS):
             for worker in self._workers:
                 worker.enforce()
-            with self._state:  # whoever waits for the next job would not notice that there are to be no more
-                self._end_if_over()
-            time.sleep(ENFORCE_SECONDS)
 
-    # decode threads
-
-    def _decode_all(self, worker: DecodeWorker, jobs: Iterator[tuple[int, Segment]]) -> None:
-        while True:
+    def _feed(self, segments: Iterator[Segment]) -> None:
+        """Hand out videos, each when a decoder waits for one; ``segments`` may block."""
+        for number in count():
             self._room.acquire()
-            job = self._next_job(jobs)
-            if job is None:
-                self._room.release()
+            self._idle.acquire()
+            segment = None if self._stopping else next(segments, None)
+            if segment is None or not self._tracker.begin():
+                break
+            self._jobs.put((number, segment))
+        self._tracker.no_more()
+
+    def _decode_all(self, worker: DecodeWorker) -> None:
+        while True:
+            self._idle.release()
+            if (job := self._jobs.get()) is None:
                 return
-            self._decode(worker, *job)
-
-    def _next_job(self, jobs: Iterator[tuple[int, Segment]]) -> tuple[int, Segment] | None:
-        """The next one, for which an iterator may let us wait: videos on their way are not held up by that."""
-        with self._state:
-            self._asking += 1
-        job = None
-        with self._next:
-            if not self._stopping and not self._exhausted:
-                job = next(jobs, None)
-        with self._state:
-            self._asking -= 1
-            if job is not None and not self._over:
-                self._on_their_way += 1
-                return job
-            self._exhausted = True
-            self._end_if_over()
-            return None
-
-    def _decode(self, worker: DecodeWorker, number: int, stretch: Segment) -> None:
-        began = time.perf_counter()
-        decoded = worker.decode(stretch, self._budget)
-        if self._aborted:
-            return
-        if isinstance(decoded, FailureReason):
-            self.stages.add("decode", time.perf_counter() - began)
-            self._finish(number, stretch, Failure(str(stretch.path), decoded))
-            return
-        self.stages.add("decode", decoded.seconds)
-        clips = spread_out(len(decoded.frames))
-        first = clips if self._settled is None else clips[:FIRST_CLIPS]
-        video = DecodedVideo(number, stretch, decoded.frames, decoded.facts, first, clips[len(first) :])
-        self._ready.put(video)
-
-    # the batch thread
+            number, segment = job
+            began = time.perf_counter()
+            decoded = worker.decode(segment, self._budget)
+            if self._aborted.is_set():
+                return
+            if isinstance(decoded, FailureReason):
+                self._stages.add("decode", time.perf_counter() - began)
+                self._tracker.admit(number, segment, Failure(str(segment.path), decoded))
+            else:
+                self._tracker.admit(number, segment, decoded)
 
     def _make_batches(self) -> None:
-        maker = BatchMaker(self._rules, self._ready, self._clips_at_once, self._note, self.stages)
-        try:
-            while True:
-                self._ahead.acquire()
-                batch = None if self._aborted else maker.next()
-                if batch is None:
-                    return
-                self._batches.put(batch)
-        finally:
-            maker.close()
+        while True:
+            self._ahead.acquire()
+            if self._aborted.is_set() or (batch := self._maker.next()) is None:
+                return
+            self._batches.put(batch)
 
-    def _clips_at_once(self) -> int:
-        return max(1, min(network.views_at_once for network in self._networks) // self._rules.crops)
-
-    # network threads
-
-    def _look_at_all(self, network: Network) -> None:
+    def _look_at_all(self, backend: Backend) -> None:
         while (batch := self._batches.get()) is not None:
             self._ahead.release()
-            try:
-                with self.stages.timed("network"):
-                    outputs = network.look(batch.views)
-            except (InputShapeError, NumericalError) as error:
-                for video, clip in batch.clips:
-                    self._note(video, clip, error)
-                continue
-            by_clip = outputs.reshape(len(batch.clips), self._rules.crops, -1)  # (N*K, classes) -> (N, K, classes)
-            for (video, clip), output in zip(batch.clips, by_clip, strict=True):
-                self._note(video, clip, output)
+            self._tracker.look(backend, batch)
 
-    def _note(self, video: DecodedVideo, clip: int, output: Array | Exception) -> None:
-        """Something is known about a clip: maybe the video is done, maybe it goes round again."""
-        with self._state:
-            if isinstance(output, Exception):
-                video.fault = output
-            else:
-                video.outputs[clip] = output
-            video.awaited -= 1
-            if video.awaited:
-                return
-        known = [place for place, found in enumerate(video.outputs) if found is not None]
-        if video.fault is not None:
-            self._leave(video, Failure.of(str(video.stretch.path), video.fault))
-            return
-        outputs = np.stack([found for found in video.outputs if found is not None])
-        if video.later_clips and self._settled is not None and not self._settled(outputs):
-            video.next_clips, video.awaited = [video.later_clips.pop(0)], 1
-            self._ready.put(video)
-            return
-        whole = np.zeros((len(video.outputs), *outputs.shape[1:]), np.float32)
-        whole[known] = outputs
-        self._leave(video, Seen(video.facts, whole, tuple(known)))
+    def _clips_at_once(self) -> int:
+        return max(1, min(backend.views_per_batch for backend in self._backends) // self._crops)
 
-    def _leave(self, video: DecodedVideo, result: Seen | Failure) -> None:
-        self._budget.give_back(video.frames.nbytes)
-        video.frames = np.empty(0, np.uint8)
-        self._finish(video.number, video.stretch, result)
-
-    def _finish(self, number: int, stretch: Segment, result: Seen | Failure) -> None:
-        self._done.put(Outcome(number, stretch, result))
-        with self._state:
-            self._on_their_way -= 1
-            self._end_if_over()
-
-    def _end_if_over(self) -> None:
-        """End if nothing is on its way, and nothing comes any more. To be called with ``_state`` held."""
-        if self._over or self._on_their_way:
-            return
-        if self._stopping or (self._exhausted and not self._asking):
-            self._over = True
-            self._ready.put(None)
-            self._done.put(None)
+    def _take(self) -> Outcome[T] | None:
+        outcome = self._tracker.done.get()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome

@@ -1,7 +1,7 @@
-"""When more clips of a video would change nothing: ``--views auto``.
+"""When more clips of a video would not change its answer: ``--views auto``.
 
-The clips are looked at in an order in which each lies far from those before it. After a few, the answer is settled if
-all of them have the same label on top, and it leads clearly.
+Clips are looked at in an order in which each one is far from those before it. After a few of them, the answer is
+settled if all agree on the best label, and it leads clearly.
 """
 
 from __future__ import annotations
@@ -14,34 +14,27 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 FIRST_CLIPS = 3
-"""Clips that are looked at before an answer can be taken for settled."""
+"""Clips to look at before an answer may count as settled."""
 
 MIN_LEAD = 0.25
-"""How far the best label has to lead, in scores of the video, before it is taken for settled."""
+"""Lead of the best label over the second, in scores of the video, at which an answer may count as settled."""
 
 
-def is_settled(combined: Callable[[Array], Array]) -> Callable[[Array], bool]:
-    """The rule, for a model.
+def is_settled(outputs: Array, combined: Callable[[Array], Array]) -> bool:
+    """Whether each clip has the video's best label on top, and the second is at least :data:`MIN_LEAD` behind.
 
     Args:
-        combined: outputs of clips, (clips, crops, classes), to the scores of the video, (classes,).
-
-    Returns:
-        Of the outputs of the clips so far, whether every single clip has the video's best label on top, and the
-        second one is at least :data:`MIN_LEAD` behind.
+        outputs: Outputs of the clips so far, (clips, crops, classes).
+        combined: Function from outputs of clips to the scores of the video, (classes,).
     """
-
-    def settled(outputs: Array) -> bool:
-        scores = combined(outputs)
-        second, best = np.sort(scores)[-2:] if len(scores) > 1 else (0.0, scores[0])
-        agree = all(int(combined(clip).argmax()) == int(scores.argmax()) for clip in outputs)
-        return agree and bool(best - second >= MIN_LEAD)
-
-    return settled
+    scores = combined(outputs)
+    second, best = np.sort(scores)[-2:] if len(scores) > 1 else (0.0, scores[0])
+    agree = all(int(combined(clip).argmax()) == int(scores.argmax()) for clip in outputs)
+    return agree and bool(best - second >= MIN_LEAD)
 
 
 def spread_out(clips: int) -> list[int]:
-    """Numbers of clips, each as far as can be from those before it: the middle, the ends, and what lies between.
+    """Order in which each clip is as far as possible from those before it: the middle, the ends, then between.
 
     ::
 

@@ -1,4 +1,4 @@
-"""Memory that two processes share, and the budget that bounds how much of it there is."""
+"""Shared by the stages of a run: memory for frames, its budget, and the clock of the stages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import mmap
 import os
 import tempfile
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 
 import numpy as np
@@ -16,12 +19,12 @@ from nlvid_cli.video.info import Pixels
 class SharedBlock:
     """Memory for the frames of one video: another process writes it, this one reads it.
 
-    On Linux it is an anonymous file that other processes of the same user open under ``/proc``: whatever happens to
-    the processes, nothing of it stays behind, and the size of ``/dev/shm`` is of no concern. Elsewhere it is a
-    temporary file, removed once it is mapped.
+    On Linux it is an anonymous file that other processes of the same user open under ``/proc``. Nothing of it is left
+    behind, whatever happens to the processes, and the size of ``/dev/shm`` does not matter. Elsewhere it is a temporary
+    file that is removed once it is mapped.
 
     Attributes:
-        path: by which another process opens it, until :meth:`frames` was called.
+        path: Path by which another process opens it, until :meth:`frames` is called.
     """
 
     def __init__(self, size_bytes: int) -> None:
@@ -35,13 +38,13 @@ class SharedBlock:
         os.ftruncate(self._file, size_bytes)
 
     def frames(self, shape: tuple[int, ...], dtype: str) -> Pixels:
-        """What was written, as an array; the memory is freed with the last reference to it."""
+        """Return the written frames as an array; the memory is freed with the last reference to it."""
         mapped = mmap.mmap(self._file, self._size_bytes)
         self.close()
         return np.frombuffer(mapped, dtype).reshape(shape)
 
     def close(self) -> None:
-        """Let go of the file; may be called again."""
+        """Close the file; may be called again."""
         if self._file >= 0:
             os.close(self._file)
             if self._named:
@@ -50,12 +53,12 @@ class SharedBlock:
 
 
 def size_of_frames(shape: tuple[int, ...], dtype: str) -> int:
-    """Bytes of an array of frames."""
+    """Size in bytes of an array of frames."""
     return prod(shape) * np.dtype(dtype).itemsize
 
 
 class MemoryBudget:
-    """Bytes that may be in use at the same time; who wants more waits until others have given theirs back."""
+    """Limit on the bytes in use at the same time; threads wait until others have given theirs back."""
 
     def __init__(self, total_bytes: int) -> None:
         self.total_bytes = total_bytes
@@ -64,7 +67,7 @@ class MemoryBudget:
         self._changed = threading.Condition()
 
     def take(self, size_bytes: int) -> bool:
-        """Wait for so many bytes; returns False if they can never be had, or the budget was closed."""
+        """Wait for so many bytes; return False if there can never be so many, or the budget was closed."""
         if size_bytes > self.total_bytes:
             return False
         with self._changed:
@@ -73,13 +76,35 @@ class MemoryBudget:
             return self._open
 
     def give_back(self, size_bytes: int) -> None:
-        """Return what was taken."""
+        """Return bytes that were taken."""
         with self._changed:
             self._used -= size_bytes
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nobody wait any more."""
+        """Wake all waiting threads, and grant no more bytes."""
         with self._changed:
             self._open = False
             self._changed.notify_all()
+
+
+class Stages:
+    """Seconds that each stage of a run was busy, summed over its threads and processes."""
+
+    def __init__(self) -> None:
+        self.seconds = {"decode": 0.0, "prepare": 0.0, "network": 0.0, "write": 0.0}
+        self._lock = threading.Lock()
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count busy time of a stage."""
+        with self._lock:
+            self.seconds[stage] += seconds
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the time spent in the block."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, time.perf_counter() - began)

@@ -1,9 +1,9 @@
-"""A process that decodes one video at a time, seen from the side that asks it.
+"""A process that decodes one video at a time, seen from the process that asks it.
 
-Why not a pool of a library: each worker has a pipe of its own, so that whatever a file does to the process (hang,
-crash, take all memory) is known to be that file's doing and breaks nothing that others share; between decoding and the
-hand-over of the frames there is a wait for memory, during which no time limit runs; and as the process is started
-anew instead of forked or spawned, it knows nothing of torch and does not run the user's script again.
+Why not a pool of a library: each worker has a pipe of its own, so whatever a file does to the process (hang, crash,
+take all memory) is known to be the fault of that file, and breaks nothing that others share. Between decoding and the
+hand-over of the frames the worker waits for memory, and no time limit runs meanwhile. And as the process is neither
+forked nor spawned, it does not load torch and does not run the user's script again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -29,28 +30,28 @@ from nlvid_cli.video.clips import ClipTable, Segment
 from nlvid_cli.video.info import Pixels
 
 MODULE = "nlvid_cli.recognize.pipeline.decode_process"
-"""What a worker process runs."""
+"""Module that a worker process runs."""
 
 START_SECONDS = 120.0
-"""Time for a process to start; it takes less than a second, unless the disk is slow or far away."""
+"""Time for a process to start. It takes less than a second, unless the disk is slow or far away."""
 
 PAUSES_SECONDS = (1.0, 5.0, 20.0)
-"""Before a process that takes the place of another is tried again: the system may be out of memory for a moment."""
+"""Pauses before new attempts to replace a process: the system may be out of memory for a moment."""
 
 ENDING_SECONDS = 2.0
-"""For a process that has closed its pipe to end, so that its status says why."""
+"""Time for a process that has closed its pipe to end, so that its exit status can tell why."""
 
 VIDEOS_PER_PROCESS = 2000
-"""After so many a process is replaced by a new one, so that leaks of decoders cannot add up."""
+"""Videos after which a process is replaced, so that leaks of decoders cannot add up."""
 
 
 @dataclass(frozen=True)
 class WorkerLimits:
-    """What the decoding of one video may take.
+    """Resources that decoding one video may use.
 
     Attributes:
-        timeout_seconds: time.
-        memory_bytes: resident memory of its process; None: as much as there is.
+        timeout_seconds: Time limit.
+        memory_bytes: Resident memory of its process; None: no limit.
     """
 
     timeout_seconds: float = 300.0
@@ -62,24 +63,24 @@ class Decoded:
     """A decoded video.
 
     Attributes:
-        frames: as from :func:`nlvid_cli.video.clips.decode_clips`, in shared memory.
-        facts: the same.
-        seconds: that decoding took.
+        frames: Frames of its different clips, as :func:`nlvid_cli.video.clips.decode_clips` returns them.
+        clips: Where its clips are.
+        seconds: Time that decoding took.
     """
 
     frames: Pixels
-    facts: ClipTable
+    clips: ClipTable
     seconds: float
 
 
 class _Ended(Exception):
-    """The process is no more."""
+    """The process has ended."""
 
 
 class DecodeWorker:
-    """Decodes videos, one after the other, in a process that is started when it is needed and anew when it ended.
+    """Decodes videos, one after another, in a process that is started when needed, and again after it ended.
 
-    :meth:`decode` is called by one thread, :meth:`enforce` by another, several times a second.
+    One thread calls :meth:`decode`; another one calls :meth:`enforce` several times a second.
     """
 
     def __init__(self, sampling: Sampling, rules: Preprocess, limits: WorkerLimits) -> None:
@@ -89,21 +90,21 @@ class DecodeWorker:
         self._videos = 0
         self._deadline: float | None = None
         self._killed_for: str | None = None
-        self._closed = False
+        self._closed = threading.Event()
         self._has_worked = False
 
-    def decode(self, stretch: Segment, budget: MemoryBudget | None = None) -> Decoded | FailureReason:
-        """Decode a video; whatever happens to the process is a reason for this video.
+    def decode(self, segment: Segment, budget: MemoryBudget | None = None) -> Decoded | FailureReason:
+        """Decode a video. Whatever happens to the process is a reason for this video to fail.
 
         Args:
-            stretch: of which video.
-            budget: of which the bytes of the frames are taken before they cross, which may wait. They stay taken
-                if the frames are returned, and only then.
+            segment: Video to decode.
+            budget: Where the memory of the frames is taken before they cross, which may wait. It stays taken if the
+                frames are returned, and only then.
 
         Raises:
-            WorkerError: no process can be started.
+            WorkerError: No process can be started.
         """
-        request = asdict(stretch) | {"path": str(stretch.path)}
+        request = asdict(segment) | {"path": str(segment.path)}
         self._ensure_started()
         try:
             reply = self._ask(request, self.limits.timeout_seconds)
@@ -115,7 +116,7 @@ class DecodeWorker:
                 self._tell({"into": None})
                 return FailureReason(
                     "MemoryExceeded",
-                    f"its clips take {size_bytes / 1e6:.0f} MB, more than there may be in memory (--memory)",
+                    f"its clips take {size_bytes / 1e6:.0f} MB, more than --memory allows",
                 )
             frames = None
             try:
@@ -127,10 +128,10 @@ class DecodeWorker:
             return self._why_ended()
         if isinstance(frames, FailureReason):
             return frames
-        return Decoded(frames, ClipTable.from_json(reply["facts"]), float(reply["seconds"]))
+        return Decoded(frames, ClipTable.from_json(reply["clips"]), float(reply["seconds"]))
 
     def enforce(self) -> None:
-        """End the process if it is beyond its limits."""
+        """Kill the process if it exceeds its limits."""
         process, deadline = self._process, self._deadline
         if process is None or deadline is None or self._killed_for:
             return
@@ -140,15 +141,15 @@ class DecodeWorker:
             self._kill(process, "memory")
 
     def stop(self) -> None:
-        """End the process, whatever it does; may be called from any thread, and no video comes after it."""
-        self._closed = True
+        """Kill the process, whatever it does. Any thread may call it, and no video may be decoded afterwards."""
+        self._closed.set()
         process = self._process
         if process is not None:
             self._kill(process, "stop")
 
     def close(self) -> None:
-        """End the process and forget it, when nobody is in :meth:`decode` any more."""
-        self._closed = True
+        """Kill the process and clean up, once no thread is in :meth:`decode`."""
+        self._closed.set()
         if self._process is not None:
             self._clear()
 
@@ -158,25 +159,26 @@ class DecodeWorker:
 
     def _ensure_started(self) -> None:
         if self._process is not None and (self._process.poll() is not None or self._videos >= VIDEOS_PER_PROCESS):
-            self._clear()  # it ended while idle, which is no video's fault
+            self._clear()  # if it ended while idle, no video is to blame
         if self._process is not None:
             self._videos += 1
             return
         pauses = list(PAUSES_SECONDS) if self._has_worked else []  # what has worked will work again
         while (said := self._try_to_start()) is not None:
-            if not pauses or self._closed:
-                raise WorkerError(f"a process for decoding does not start: {said}")
-            time.sleep(pauses.pop(0))
+            if not pauses or self._closed.wait(pauses.pop(0)):
+                raise WorkerError(f"a decoding process does not start: {said}")
         self._has_worked = True
 
     def _try_to_start(self) -> str | None:
-        """Returns what the process, or the system, said if there is none now."""
+        """Start a process. If that fails, return what the process or the system said."""
         with tempfile.TemporaryFile("w+", errors="replace") as said:
             try:
                 self._process = _popen(None if os.environ.get("NLVID_DEBUG") == "1" else said.fileno())
             except OSError as error:
                 return error.strerror or str(error)
             self._videos, self._killed_for = 1, None
+            if self._closed.is_set():  # stop() came before there was a process to kill
+                self._kill(self._process, "stop")
             try:
                 self._tell(json.loads(self._start))
                 self._hear(START_SECONDS)
@@ -200,13 +202,13 @@ class DecodeWorker:
             raise _Ended from None
 
     def _hear(self, seconds: float) -> dict[str, Any]:
-        """The next reply; after so many seconds :meth:`enforce` ends the process."""
+        """Return the next reply; after so many seconds :meth:`enforce` kills the process."""
         assert self._process is not None
         assert self._process.stdout is not None
         self._deadline = time.monotonic() + seconds
         line = self._process.stdout.readline()
         self._deadline = None
-        if not line.endswith("\n") or self._closed:
+        if not line.endswith("\n") or self._closed.is_set():
             raise _Ended
         try:
             message: dict[str, Any] = json.loads(line)
@@ -234,23 +236,23 @@ class DecodeWorker:
         if why == "time":
             return FailureReason(
                 "DecodeTimeout",
-                f"decoding it took more than {self.limits.timeout_seconds:g} s and was ended (--timeout allows more)",
+                f"decoding took more than {self.limits.timeout_seconds:g} s and was stopped (--timeout allows more)",
             )
         if why == "memory":
             return self._too_much_memory()
         if why == "nonsense":
-            return FailureReason("DecoderCrashed", "the process that decoded it answered with what makes no sense")
+            return FailureReason("DecoderCrashed", "the process that decoded it sent an answer that is not JSON")
         return FailureReason("DecoderCrashed", f"the process that decoded it ended unexpectedly, {ending}")
 
     def _too_much_memory(self) -> FailureReason:
         limit = f"{(self.limits.memory_bytes or 0) / 2**30:.3g} GiB"
         return FailureReason(
             "MemoryExceeded",
-            f"decoding it took more than {limit} of memory and was ended (--worker-memory allows more)",
+            f"decoding took more than {limit} of memory and was stopped (--worker-memory allows more)",
         )
 
     def _clear(self, patience_seconds: float = 0.0) -> str:
-        """Forget the process, which has so long to end by itself; returns how it ended."""
+        """Kill the process after giving it time to end by itself; return how it ended."""
         assert self._process is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(patience_seconds)
@@ -258,7 +260,7 @@ class DecodeWorker:
         status = self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            with contextlib.suppress(OSError):  # what was not yet written has nobody to read it
+            with contextlib.suppress(OSError):  # unwritten data has no reader any more
                 pipe.close()
         self._process = None
         return _ending(status)
@@ -266,13 +268,13 @@ class DecodeWorker:
 
 def _popen(stderr: int | None) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-m", MODULE],  # -P: or modules that lie in the current folder would be run
+        [sys.executable, "-P", "-m", MODULE],  # -P: do not import from the current folder
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
         encoding="ascii",
         env=os.environ | {"PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)},
-        process_group=None if os.name == "nt" else 0,  # Ctrl-C on the terminal is not for it
+        process_group=None if os.name == "nt" else 0,  # Ctrl-C on the terminal must not reach it
     )
 
 
@@ -285,7 +287,7 @@ def _ending(status: int) -> str:
 
 
 def _resident_bytes(pid: int) -> int:
-    """Memory of its own that a process occupies; 0 where the system does not tell."""
+    """Resident memory of a process that it shares with no other; 0 where the system does not tell."""
     try:
         with open(f"/proc/{pid}/statm", "rb") as file:
             _, resident, shared, *_ = map(int, file.read().split())

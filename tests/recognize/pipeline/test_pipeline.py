@@ -3,18 +3,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 import pytest
 
+from nlvid_cli.backends import Outputs
 from nlvid_cli.card.card import Card
-from nlvid_cli.errors import DeviceError
-from nlvid_cli.recognize.pipeline.in_order import in_order
-from nlvid_cli.recognize.pipeline.pipeline import Limits, Network, Outcome, Pipeline, Seen
+from nlvid_cli.errors import DeviceError, NumericalError
+from nlvid_cli.recognize.pipeline.batches import VideoOutputs
+from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline
 from nlvid_cli.recognize.pipeline.settled import spread_out
 from nlvid_cli.recognize.pipeline.shared import MemoryBudget
+from nlvid_cli.recognize.pipeline.tracker import Outcome
 from nlvid_cli.recognize.pipeline.worker import WorkerLimits
 from nlvid_cli.recognize.prediction import Failure
 from nlvid_cli.video.clips import Segment, decode_clips
@@ -23,17 +27,28 @@ from tests.clips import make_clip
 
 
 class Means:
-    """A network whose output is the mean of each colour: wrong views, or views of another video, would show."""
+    """A backend whose scores are the mean of each colour: wrong views, or views of another video, would show."""
 
-    def __init__(self, views_at_once: int = 1, seconds: float = 0.0) -> None:
-        self.views_at_once = views_at_once
+    name, device, precision = "means", "cpu", "fp32"
+
+    def __init__(self, views_per_batch: int = 1, seconds: float = 0.0) -> None:
+        self.views_per_batch = views_per_batch
         self.seconds = seconds
         self.batches: list[int] = []
 
-    def look(self, views: np.ndarray) -> np.ndarray:
+    def outputs(self, clips: np.ndarray) -> Outputs:
         time.sleep(self.seconds)
-        self.batches.append(len(views))
-        return views.mean(axis=(2, 3, 4), dtype=np.float64).astype(np.float32)
+        self.batches.append(len(clips))
+        means = clips.mean(axis=(2, 3, 4), dtype=np.float64).astype(np.float32)
+        return Outputs(means, means)
+
+
+def _seen(video: VideoOutputs) -> VideoOutputs:
+    return video
+
+
+def _pipeline(card: Card, limits: Limits, *backends: Means, **more: Any) -> Pipeline[VideoOutputs]:
+    return Pipeline(backends or [Means()], card, limits, _seen, **more)
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +58,16 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def _expected(path: Path, card: Card) -> np.ndarray:
-    frames, _ = decode_clips(Segment(path), card.sampling, card.preprocess)
-    return preprocess(frames, card.preprocess).mean(axis=(2, 3, 4), dtype=np.float64)[:, None]
+    """Means of each clip, (clips, 1 crop, 3); the clips of a short video are all the same."""
+    frames, table = decode_clips(Segment(path), card.sampling, card.preprocess)
+    means = preprocess(frames, card.preprocess).mean(axis=(2, 3, 4), dtype=np.float64)
+    return means[list(table.places), None]
 
 
-def _run(card: Card, networks: list[Network], limits: Limits, paths: list[Path], **more: object) -> list[Outcome]:
-    pipeline = Pipeline(networks, card.sampling, card.preprocess, limits, **more)  # type: ignore[arg-type]
+def _run(
+    card: Card, backends: list[Means], limits: Limits, paths: list[Path], **more: Any
+) -> list[Outcome[VideoOutputs]]:
+    pipeline = _pipeline(card, limits, *backends, **more)
     return sorted(pipeline.run(map(Segment, paths)), key=lambda outcome: outcome.number)
 
 
@@ -56,10 +75,10 @@ def _run(card: Card, networks: list[Network], limits: Limits, paths: list[Path],
 def test_every_video_gets_its_own_outputs(card: Card, clips: list[Path], views_at_once: int, networks: int) -> None:
     means = [Means(views_at_once, seconds=0.05) for _ in range(networks)]
     outcomes = _run(card, list(means), Limits(workers=2), clips * 2)
-    assert [Path(outcome.stretch.path) for outcome in outcomes] == clips * 2
-    for outcome in outcomes:
-        assert isinstance(outcome.result, Seen)
-        np.testing.assert_allclose(outcome.result.outputs, _expected(Path(outcome.stretch.path), card), rtol=1e-5)
+    for outcome, path in zip(outcomes, clips * 2, strict=True):
+        assert isinstance(outcome.result, VideoOutputs)
+        assert outcome.result.segment.path == path
+        np.testing.assert_allclose(outcome.result.outputs, _expected(path, card), rtol=1e-5)
     assert max(size for one in means for size in one.batches) <= views_at_once
     if views_at_once == 4:  # three views a video, so that full batches are of several
         assert 4 in means[0].batches
@@ -85,7 +104,7 @@ def test_videos_wait_for_whoever_takes_the_outcomes(card: Card, clips: list[Path
             taken += 1
             yield Segment(path)
 
-    pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
+    pipeline = _pipeline(card, Limits(workers=2))
     outcomes = pipeline.run(jobs())
     next(outcomes)
     time.sleep(1)
@@ -106,7 +125,7 @@ def test_frames_stay_within_the_budget(card: Card, clips: list[Path], monkeypatc
 
     monkeypatch.setattr(MemoryBudget, "take", watched)
     outcomes = _run(card, [Means(seconds=0.01)], Limits(workers=2, memory_bytes=2 * one_video), clips * 3)
-    assert all(isinstance(outcome.result, Seen) for outcome in outcomes)
+    assert all(isinstance(outcome.result, VideoOutputs) for outcome in outcomes)
     assert one_video <= most <= 2 * one_video
     (outcome,) = _run(card, [Means()], Limits(workers=1, memory_bytes=one_video - 1), clips[-1:])
     assert isinstance(outcome.result, Failure)
@@ -114,7 +133,7 @@ def test_frames_stay_within_the_budget(card: Card, clips: list[Path], monkeypatc
 
 
 def test_stop_ends_what_is_begun_and_no_more(card: Card, clips: list[Path]) -> None:
-    pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
+    pipeline = _pipeline(card, Limits(workers=2))
     outcomes = []
     for outcome in pipeline.run(map(Segment, clips * 50)):
         outcomes.append(outcome)
@@ -126,7 +145,7 @@ def test_stop_ends_what_is_begun_and_no_more(card: Card, clips: list[Path]) -> N
 
 def test_what_is_wrong_with_the_device_ends_the_run(card: Card, clips: list[Path]) -> None:
     class Broken(Means):
-        def look(self, views: np.ndarray) -> np.ndarray:
+        def outputs(self, clips: np.ndarray) -> Outputs:
             raise DeviceError("it smokes")
 
     before = threading.active_count()
@@ -140,25 +159,25 @@ def test_a_job_that_cannot_be_made_ends_the_run(card: Card) -> None:
         raise ZeroDivisionError("made by the test")
         yield
 
-    pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
+    pipeline = _pipeline(card, Limits(workers=2))
     with pytest.raises(ZeroDivisionError, match="made by the test"):
         list(pipeline.run(jobs()))
 
 
 def test_outcomes_in_order(card: Card, clips: list[Path]) -> None:
-    pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
-    assert [one.number for one in in_order(pipeline, map(Segment, clips * 2))] == list(range(16))
-    assert list(in_order(Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2)), [])) == []
+    pipeline = _pipeline(card, Limits(workers=2))
+    assert [one.number for one in pipeline.run_in_order(map(Segment, clips * 2))] == list(range(16))
+    assert list(_pipeline(card, Limits(workers=2)).run_in_order([])) == []
 
 
 @pytest.mark.timeout(60)
 def test_a_slow_video_is_waited_for(
     card: Card, clips: list[Path], tmp_path: Path, odd_decoders: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nlvid_cli.recognize.pipeline.in_order.MAX_AHEAD", 3)
+    monkeypatch.setattr("nlvid_cli.recognize.pipeline.pipeline.MAX_AHEAD", 3)
     (tmp_path / "hang.mp4").write_bytes(clips[0].read_bytes())
-    pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(WorkerLimits(timeout_seconds=5), workers=2))
-    outcomes = list(in_order(pipeline, map(Segment, [tmp_path / "hang.mp4", *clips])))
+    pipeline = _pipeline(card, Limits(WorkerLimits(timeout_seconds=5), workers=2))
+    outcomes = list(pipeline.run_in_order(map(Segment, [tmp_path / "hang.mp4", *clips])))
     assert [outcome.number for outcome in outcomes] == list(range(len(clips) + 1))
     assert isinstance(outcomes[0].result, Failure)
 
@@ -168,7 +187,7 @@ def test_outcomes_come_while_the_next_video_is_not_known(card: Card, clips: list
     more: SimpleQueue[Path | None] = SimpleQueue()
     more.put(clips[0])
     numbers = []
-    pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
+    pipeline = _pipeline(card, Limits(workers=2))
     for outcome in pipeline.run(map(Segment, iter(more.get, None))):
         numbers.append(outcome.number)
         more.put(clips[1] if len(numbers) < 4 else None)
@@ -179,18 +198,39 @@ def test_outcomes_come_while_the_next_video_is_not_known(card: Card, clips: list
 def test_stop_while_the_next_video_is_not_known(card: Card, clips: list[Path]) -> None:
     more: SimpleQueue[Path | None] = SimpleQueue()
     more.put(clips[0])
-    pipeline = Pipeline([Means()], card.sampling, card.preprocess, Limits(workers=2))
+    pipeline = _pipeline(card, Limits(workers=2))
     numbers = []
     for outcome in pipeline.run(map(Segment, iter(more.get, None))):
         numbers.append(outcome.number)
         pipeline.stop()
+        stopped = time.monotonic()
     assert numbers == [0]
+    assert time.monotonic() - stopped < 1
+    more.put(None)
+
+
+@pytest.mark.timeout(60)
+def test_a_run_that_is_left_ends_within_a_second(
+    card: Card, clips: list[Path], tmp_path: Path, odd_decoders: None
+) -> None:
+    """One decoder hangs, and the caller's iterator blocks; no process is left."""
+    (tmp_path / "hang.mp4").write_bytes(clips[0].read_bytes())
+    more: SimpleQueue[Path | None] = SimpleQueue()
+    for path in (tmp_path / "hang.mp4", clips[0]):
+        more.put(path)
+    pipeline = _pipeline(card, Limits(workers=3))
+    outcomes = pipeline.run(map(Segment, iter(more.get, None)))
+    assert next(outcomes).number == 1
+    processes = [worker._process for worker in pipeline._workers if worker._process is not None]
+    assert len(processes) == 2
+    left = time.monotonic()
+    outcomes.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - left < 1
+    assert all(process.poll() is not None for process in processes)
     more.put(None)
 
 
 def test_no_more_clips_when_it_is_settled(card: Card, clips: list[Path]) -> None:
-    from dataclasses import replace
-
     card = replace(card, sampling=replace(card.sampling, clips=7))
     seen: list[int] = []
 
@@ -200,10 +240,33 @@ def test_no_more_clips_when_it_is_settled(card: Card, clips: list[Path]) -> None
 
     (outcome,) = _run(card, [Means()], Limits(workers=1), clips[-1:], settled=settled)
     assert seen == [3, 4]
-    assert isinstance(outcome.result, Seen)
-    assert outcome.result.looked_at == tuple(sorted(spread_out(7)[:4]))
-    expected = _expected(clips[-1], card)[list(outcome.result.looked_at)]
-    np.testing.assert_allclose(outcome.result.outputs[list(outcome.result.looked_at)], expected, rtol=1e-5)
+    assert isinstance(outcome.result, VideoOutputs)
+    looked_at = sorted(spread_out(7)[:4])
+    _, table = decode_clips(Segment(clips[-1]), card.sampling, card.preprocess)
+    assert outcome.result.start_seconds == tuple(table.start_seconds[clip] for clip in looked_at)
+    np.testing.assert_allclose(outcome.result.outputs, _expected(clips[-1], card)[looked_at], rtol=1e-5)
+
+
+def test_an_answer_that_cannot_be_judged_costs_one_video(card: Card, clips: list[Path]) -> None:
+    card = replace(card, sampling=replace(card.sampling, clips=7))
+
+    def settled(outputs: np.ndarray) -> bool:
+        raise NumericalError("made by the test")
+
+    (outcome,) = _run(card, [Means()], Limits(workers=0), clips[-1:], settled=settled)
+    assert isinstance(outcome.result, Failure)
+    assert outcome.result.error.type == "NumericalError"
+
+
+def test_without_workers_videos_take_turns(card: Card, clips: list[Path], tmp_path: Path) -> None:
+    means = Means(views_per_batch=2)
+    outcomes = _run(card, [means], Limits(workers=0), [clips[0], tmp_path / "none.mp4", clips[-1]])
+    assert [isinstance(outcome.result, Failure) for outcome in outcomes] == [False, True, False]
+    np.testing.assert_allclose(outcomes[2].result.outputs, _expected(clips[-1], card), rtol=1e-5)  # type: ignore[union-attr]
+    assert means.batches == [1, 2, 1]
+    pipeline = _pipeline(card, Limits(workers=0))
+    pipeline.stop()
+    assert list(pipeline.run([Segment(clips[0])])) == []
 
 
 def test_clips_lie_far_from_those_before() -> None:
