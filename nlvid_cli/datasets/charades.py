@@ -11,8 +11,8 @@ from nlvid_cli.card.manifest import weights_folder
 from nlvid_cli.datasets.entries import Entries, Entry
 from nlvid_cli.datasets.locate import Locator
 from nlvid_cli.datasets.look import Folder, Place, Wanted
+from nlvid_cli.datasets.table import SPLITS, Table, TableRow, read_table
 from nlvid_cli.errors import DataSetError
-from nlvid_cli.inputs.table import SPLITS, Row, Table, read_table
 from nlvid_cli.inputs.text import read_lines
 
 CHARADES_FILES = {"train": "Charades_v1_train.csv", "test": "Charades_v1_test.csv"}
@@ -61,7 +61,7 @@ def _read_table(table: Table, split: str | None, wanted: Wanted) -> list[Entry]:
     return entries
 
 
-def _read_actions(table: Table, row: Row) -> tuple[tuple[str, ...], tuple[tuple[float, float], ...]]:
+def _read_actions(table: Table, row: TableRow) -> tuple[tuple[str, ...], tuple[tuple[float, float], ...]]:
     """Codes and times; a code that comes several times, at different times, stands there several times."""
     labels, times = [], []
     for action in filter(None, (part.strip() for part in _actions(table, row).split(";"))):
@@ -78,12 +78,12 @@ def _read_actions(table: Table, row: Row) -> tuple[tuple[str, ...], tuple[tuple[
     return tuple(labels), tuple(times)
 
 
-def _is_timed(table: Table, row: Row) -> bool:
+def _is_timed(table: Table, row: TableRow) -> bool:
     words = _actions(table, row).split(";")[0].split()
     return len(words) == 3 and words[0][:1] == "c" and words[0][1:].isdecimal()
 
 
-def _actions(table: Table, row: Row) -> str:
+def _actions(table: Table, row: TableRow) -> str:
     column = table.column(("actions",))
     assert column is not None
     return str(row.cells[column])

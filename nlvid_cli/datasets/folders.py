@@ -15,8 +15,8 @@ from pathlib import Path
 from nlvid_cli.datasets.entries import Entries, Entry
 from nlvid_cli.datasets.locate import told
 from nlvid_cli.datasets.look import Folder, Place, Wanted
+from nlvid_cli.datasets.table import SPLITS
 from nlvid_cli.errors import DataSetError
-from nlvid_cli.inputs.table import SPLITS
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from nlvid_cli.datasets.entries import Entries, Entry
 from nlvid_cli.datasets.locate import Locator
 from nlvid_cli.datasets.look import Place, Wanted
+from nlvid_cli.datasets.table import LABEL_COLUMNS, SPLIT_COLUMNS, SPLITS, Table, TableRow
 from nlvid_cli.errors import DataSetError, VideoError
-from nlvid_cli.inputs.table import LABEL_COLUMNS, SPLIT_COLUMNS, SPLITS, Row, Table
 from nlvid_cli.video.probe import probe
 
 PROBED = 5
@@ -51,7 +51,7 @@ def read_kinetics(place: Place, wanted: Wanted) -> Entries:
     return Entries(tuple(entries), "Kinetics CSV")
 
 
-def _read_row(table: Table, row: Row, label: int, locator: Locator) -> Entry | None:
+def _read_row(table: Table, row: TableRow, label: int, locator: Locator) -> Entry | None:
     name, start, end = (
         _text(table, row, "youtube_id"),
         _seconds(table, row, "time_start"),
@@ -83,13 +83,13 @@ def _are_cut(entries: Sequence[Entry]) -> bool:
     return bool(fits) and all(fits)
 
 
-def _text(table: Table, row: Row, name: str) -> str:
+def _text(table: Table, row: TableRow, name: str) -> str:
     column = table.column((name,))
     assert column is not None
     return str(row.cells[column])
 
 
-def _seconds(table: Table, row: Row, name: str) -> float:
+def _seconds(table: Table, row: TableRow, name: str) -> float:
     text = _text(table, row, name)
     try:
         seconds = float(text)

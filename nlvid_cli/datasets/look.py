@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from nlvid_cli.datasets.table import Table, read_table
 from nlvid_cli.errors import DataSetError
-from nlvid_cli.inputs.table import Table, read_table
 from nlvid_cli.video.suffixes import is_video_name
 
 log = logging.getLogger(__name__)

@@ -13,18 +13,18 @@ from nlvid_cli.datasets.entries import Entries, Entry
 from nlvid_cli.datasets.labelled import Kind
 from nlvid_cli.datasets.locate import Locator
 from nlvid_cli.datasets.look import Folder, Place, Wanted
-from nlvid_cli.errors import DataSetError
-from nlvid_cli.inputs.table import (
+from nlvid_cli.datasets.table import (
     LABEL_COLUMNS,
     LABELS_COLUMNS,
-    PATH_COLUMNS,
     SPLIT_COLUMNS,
     SPLITS,
     Cell,
-    Row,
     Table,
+    TableRow,
     read_table,
 )
+from nlvid_cli.errors import DataSetError
+from nlvid_cli.inputs.separated import PATH_COLUMNS
 from nlvid_cli.video.suffixes import is_video_name
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".txt")
@@ -206,7 +206,7 @@ def _read_rows(table: Table, columns: _Columns, split: str | None, by_folder: bo
     return entries
 
 
-def _path_cell(table: Table, row: Row, column: int) -> str:
+def _path_cell(table: Table, row: TableRow, column: int) -> str:
     cell = row.cells[column]
     if not isinstance(cell, str) or not cell:
         raise DataSetError(f"{table.where(row)}: the path is empty, or no text")
@@ -215,14 +215,14 @@ def _path_cell(table: Table, row: Row, column: int) -> str:
     return cell
 
 
-def _split_of(table: Table, row: Row, column: int | None) -> str | None:
+def _split_of(table: Table, row: TableRow, column: int | None) -> str | None:
     cell = "" if column is None else str(row.cells[column]).casefold()
     if cell and cell not in SPLITS:
         raise DataSetError(f"{table.where(row)}: the split {cell!r} is none of {', '.join(SPLITS)}")
     return SPLITS.get(cell)
 
 
-def _labels_of(table: Table, row: Row, columns: _Columns) -> tuple[str, ...]:
+def _labels_of(table: Table, row: TableRow, columns: _Columns) -> tuple[str, ...]:
     cell = row.cells[columns.label]
     labels = _split_cell(cell) if columns.several or not isinstance(cell, str) else (cell,)
     if not labels and not _has_several(table, columns):

@@ -1,4 +1,4 @@
-"""Lines of a text file that people wrote with all kinds of programs."""
+"""Text files as all kinds of programs write them: UTF-8 or UTF-16, with or without a byte order mark."""
 
 from __future__ import annotations
 
@@ -9,58 +9,83 @@ from typing import Any
 
 from nlvid_cli.errors import DataSetError
 
-MAX_TABLE_BYTES = 1 << 30
-"""Larger than any table of videos: Kinetics-700 has 30 MB."""
-
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
-def read_lines(path: Path) -> list[str]:
-    """Lines without their ends; the first one is line 1 of the file.
+def read_text(path: Path, keep_bytes: bool = False, max_bytes: int | None = None) -> str:
+    """Read a text file.
 
-    UTF-8, or UTF-16 with a byte order mark (as spreadsheets save "Unicode text"); lines end in LF, CRLF or CR.
+    Args:
+        path: Path to the file.
+        keep_bytes: Whether to keep bytes that are not UTF-8, as lone surrogates. Paths may hold such bytes.
+        max_bytes: Size of the largest file to read; None for any size.
 
     Raises:
-        DataSetError: the file cannot be read, or is no text.
+        DataSetError: The file cannot be read, is too large, or is not text.
     """
-    text = _decode(path, _read_bytes(path)).replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        with path.open("rb") as file:
+            content = file.read(-1 if max_bytes is None else max_bytes + 1)
+    except OSError as error:
+        raise DataSetError(f"{path}: cannot be read ({error.strerror})") from None
+    if max_bytes is not None and len(content) > max_bytes:
+        raise DataSetError(f"{path}: too large for a table of videos (more than {max_bytes / 2**30:g} GiB)")
+    text = decode_text(content, str(path), keep_bytes)
+    if "\0" in text:
+        raise DataSetError(f"{path}: not a text file, such as CSV or TSV")
+    return text
+
+
+def decode_text(content: bytes, where: str, keep_bytes: bool = False) -> str:
+    """Decode UTF-8, or UTF-16 with a byte order mark, which is removed.
+
+    Args:
+        content: Bytes of the text.
+        where: Name of the file, for errors.
+        keep_bytes: Whether to keep bytes that are not UTF-8, as lone surrogates.
+
+    Raises:
+        DataSetError: The bytes are not text in these encodings; the error names the line.
+    """
+    mark = next((mark for mark in _BYTE_ORDER_MARKS if content.startswith(mark)), b"")
+    encoding = _BYTE_ORDER_MARKS.get(mark, "utf-8")
+    content = content.removeprefix(mark)
+    try:
+        text = content.decode(encoding, "surrogateescape" if keep_bytes and encoding == "utf-8" else "strict")
+    except UnicodeDecodeError as error:
+        if encoding == "utf-8" and b"\0" in content:
+            raise DataSetError(f"{where}: not a text file, such as CSV or TSV") from None
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataSetError(
+            f"{where}, line {line}: not {encoding} text (byte 0x{content[error.start]:02x}); save the file as UTF-8"
+        ) from None
+    return text.removeprefix("\ufeff")  # some programs write the mark twice
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a text file, without their ends; the first one is line 1 of the file.
+
+    Lines end in LF, CRLF or CR.
+
+    Raises:
+        DataSetError: The file cannot be read, or is not text.
+    """
+    return split_lines(read_text(path))
+
+
+def split_lines(text: str) -> list[str]:
+    """Split a text at LF, CRLF and CR, and at no other character that Unicode calls a line end."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.removesuffix("\n").split("\n") if text.strip() else []
 
 
 def parse_json(text: str, where: str) -> Any:
-    """What a JSON text says.
+    """Parse a JSON text.
 
     Raises:
-        DataSetError: it is not JSON.
+        DataSetError: The text is not JSON.
     """
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataSetError(f"{where}: this is not JSON ({error})") from None
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_TABLE_BYTES + 1)
-    except OSError as error:
-        raise DataSetError(f"{path}: cannot be read ({error.strerror})") from None
-    if len(content) > MAX_TABLE_BYTES:
-        raise DataSetError(f"{path}: too large for a table of labelled videos (more than 1 GiB)")
-    return content
-
-
-def _decode(path: Path, content: bytes) -> str:
-    mark, encoding = next(
-        ((mark, name) for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), (b"", "utf-8")
-    )
-    if not mark and b"\0" in content:
-        raise DataSetError(f"{path}: not a text file (name a folder of classes, or a CSV, TSV or JSONL file)")
-    content = content[len(mark) :]
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataSetError(
-            f"{path}, line {line}: not UTF-8 text (byte 0x{content[error.start]:02x}); save the file as UTF-8"
-        ) from None
+        raise DataSetError(f"{where}: not JSON ({error})") from None

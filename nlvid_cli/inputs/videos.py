@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from nlvid_cli.errors import UsageError
+from nlvid_cli.inputs.text import decode_text, split_lines
 from nlvid_cli.video.remote import RemotePath, VideoPath, expand_remote, video_path
 from nlvid_cli.video.suffixes import is_video_name
 
@@ -65,7 +66,7 @@ def _plain(path: VideoPath) -> VideoPath:
 def _expand(name: str) -> Iterator[VideoPath]:
     path = video_path(name)
     if name == "-":
-        yield from map(video_path, _lines(sys.stdin.buffer.read()))
+        yield from map(video_path, _lines(sys.stdin.buffer.read(), "stdin"))
     elif isinstance(path, RemotePath):
         yield from expand_remote(path)
     elif name.startswith("@") and not os.path.exists(name):
@@ -82,7 +83,7 @@ def _expand(name: str) -> Iterator[VideoPath]:
 def _file(name: str) -> Iterator[VideoPath]:
     """A file itself, or those that it names if it is a table."""
     if _is_table(name):
-        from nlvid_cli.inputs.path_column import read_paths
+        from nlvid_cli.inputs.path_list import read_paths
 
         yield from _near(Path(name), read_paths(Path(name)))
     else:
@@ -105,7 +106,7 @@ def _listed(file: Path) -> Iterator[VideoPath]:
         content = file.read_bytes()
     except OSError as error:
         raise UsageError(f"@{file}: cannot read the list ({error.strerror})") from None
-    yield from _near(file, _lines(content))
+    yield from _near(file, _lines(content, f"@{file}"))
 
 
 def _near(file: Path, paths: Iterable[str]) -> Iterator[VideoPath]:
@@ -117,9 +118,8 @@ def _near(file: Path, paths: Iterable[str]) -> Iterator[VideoPath]:
             yield beside if os.path.exists(beside) else path
 
 
-def _lines(content: bytes) -> list[str]:
-    content = content.removeprefix(b"\xef\xbb\xbf")  # a byte order mark, as Windows editors write it
-    return [os.fsdecode(line) for line in content.splitlines() if line.strip()]
+def _lines(content: bytes, where: str) -> list[str]:
+    return [line for line in split_lines(decode_text(content, where, keep_bytes=True)) if line.strip()]
 
 
 def _in_folder(folder: str) -> Iterator[str]:

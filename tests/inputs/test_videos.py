@@ -167,3 +167,8 @@ def test_a_folder_of_a_hundred_thousand(folder: Path) -> None:
     began = time.process_time()
     assert len(find_videos(["v"])) == 100_000
     assert time.process_time() - began < 20
+
+
+def test_a_list_in_utf16() -> None:
+    Path("list.txt").write_bytes("a.mp4\r\nb.mp4\r\n".encode("utf-16"))
+    assert find_videos(["@list.txt"]) == ["a.mp4", "b.mp4"]

