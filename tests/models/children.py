@@ -18,7 +18,7 @@ class Notes(logging.Handler):
 
 
 class Bytes:
-    """A download's progress, step by step."""
+    """Records the progress of a download."""
 
     def __init__(self):
         self.seen = []
@@ -39,7 +39,7 @@ def _use_manifest(cards):
 
 
 def command_line(cards, arguments):
-    """Run nlvid with these cards as the manifest; gives the exit status."""
+    """Run nlvid with these cards as the manifest, and return its exit status."""
     from nlvid_cli.app import main
 
     _use_manifest(cards)
@@ -52,7 +52,7 @@ def command_line(cards, arguments):
 
 
 def fetch_cards(cards):
-    """Find the file of each card; gives what came of each."""
+    """Find the file of each card, and return the result of each."""
     logging.getLogger("nlvid_cli").addHandler(Notes())
     logging.getLogger("nlvid_cli").setLevel(logging.INFO)
     return [_fetch(card_from_json(text, "test")) for text in cards]
@@ -72,7 +72,7 @@ def _fetch(card):
 
 
 def ask_hosts(cards):
-    """What ``nlvid doctor`` says of the hosts of these cards."""
+    """Return what ``nlvid doctor`` reports about the hosts of these cards."""
     from nlvid_cli.models.store.sources import reachable_hosts
 
     _use_manifest(cards)

@@ -36,12 +36,12 @@ STALL_SECONDS = 30.0
 
 @dataclass
 class Page:
-    """What the server answers at one path.
+    """The server's answer at one path.
 
-    ``faults`` are used up one per GET: a number is a status instead of the answer, ("cut", n) closes the connection
-    after n bytes and ("reset", n) breaks it, ("stall", n) says nothing more after n bytes, ("drip", n) sends n bytes at
-    a time with a pause after each, "whole" ignores the Range header, "shifted" answers it from the wrong byte, and a
-    function is called, to change the page.
+    Each GET request uses up one of ``faults``. A number is a status instead of the answer. ("cut", n) closes the
+    connection after n bytes, ("reset", n) breaks it, ("stall", n) sends nothing more after n bytes, and ("drip", n)
+    sends n bytes at a time with a pause after each. "whole" ignores the Range header, "shifted" answers it from the
+    wrong byte, and a function is called to change the page.
     """
 
     body: bytes = b""
@@ -52,11 +52,11 @@ class Page:
 
 class _QuietServer(ThreadingHTTPServer):
     def handle_error(self, *_):
-        """Clients that go away early are what the tests are about."""
+        """Ignore clients that close the connection early; the tests provoke them."""
 
 
 class LocalServer:
-    """Gives ``pages`` and keeps ``requests``; what is sent to it goes to ``take``, which makes the answer."""
+    """Serves ``pages`` and records ``requests``. ``take`` answers what is sent to it by POST and PUT."""
 
     def __init__(self):
         self.pages: dict[str, Page] = {}
@@ -77,7 +77,7 @@ class LocalServer:
         self._thread.join()
 
     def ranges(self, path):
-        """The Range headers of the GET requests for a path, in order; None where there was none."""
+        """Return the Range header, or None, of each GET request for a path, in order."""
         return [headers.get("range") for method, asked, headers in self.requests if (method, asked) == ("GET", path)]
 
 
@@ -174,7 +174,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def surroundings(tmp_path, monkeypatch):
-    """An empty cache, no proxy, no index but those that a test names, and no waiting between attempts."""
+    """An empty cache, no proxy, no index except those of the test, and no pause between attempts."""
     for name in list(os.environ):
         if name.startswith(("PIP_", "UV_", "HF_", "HUGGINGFACE_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -186,7 +186,7 @@ def surroundings(tmp_path, monkeypatch):
 
 @pytest.fixture
 def notes():
-    """What the models room tells the user, in order."""
+    """The notes of ``nlvid_cli.models`` to the user, in order."""
     logger, told = logging.getLogger("nlvid_cli.models"), []
 
     class Handler(logging.Handler):
@@ -203,7 +203,7 @@ def notes():
 
 @pytest.fixture
 def real_environment(monkeypatch):
-    """The index, the proxies and the certificates of the user, for tests that use the real network."""
+    """The user's own index, proxies and certificates, for tests with the real network."""
     for name, value in USERS_ENVIRONMENT.items():
         if name not in ("HF_HOME", "NLVID_CACHE"):
             monkeypatch.setenv(name, value)
@@ -217,7 +217,7 @@ def cache(tmp_path):
 
 @pytest.fixture
 def make_card():
-    """Build a card from sources; other fields as given, else those of a small network, and the real I3D's."""
+    """Build a card from sources. Other fields are those given, those of a small network, or those of the real I3D."""
     real = json.loads(card_to_json(manifest.find_card("i3d")))
     real |= {"architecture": json.loads(SMALL_NETWORK), "labels": {"kind": "single", "count": 3, "names": list("abc")}}
 
@@ -230,7 +230,7 @@ def make_card():
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    """Replace nlvid's weights folder by an empty one; call it to write a manifest with some cards."""
+    """Replace nlvid's weights folder by an empty one. Call it to set the cards of the manifest."""
     folder = tmp_path / "weights"
     (folder / "labels").mkdir(parents=True)
 
@@ -276,7 +276,7 @@ SMALL_NETWORK = """{
 
 @pytest.fixture(scope="session")
 def small_tensors():
-    """Weights of the network that the cards of ``make_card`` have."""
+    """Weights of the small network of ``make_card``."""
     from nlvid_cli.card.architecture import Head, Kernel3d, ResNetArchitecture
     from nlvid_cli.network.resnet3d import ResNet3d
 
@@ -294,7 +294,7 @@ def foreign_file(small_tensors):
 
 @pytest.fixture
 def publish(server, make_card, foreign_file):
-    """Put a release on the server's index and give the card for it; the index is chosen by PIP_INDEX_URL."""
+    """Put a release on the server's index, and return its card. PIP_INDEX_URL selects the index."""
 
     def put(data=None, member="pkg-1.0/weights.ckpt", name="pkg-1.0.tar.gz", sha256=None, **fields):
         data = tar_of({"filler": FILLER, member: foreign_file}) if data is None else data
@@ -315,7 +315,7 @@ def publish(server, make_card, foreign_file):
 
 
 FILLER = np.random.default_rng(1).bytes(200_000)
-"""Makes an archive large enough to be broken off in the middle."""
+"""Makes an archive large enough to be interrupted in the middle."""
 
 
 def sha256_hex(data):
@@ -323,7 +323,7 @@ def sha256_hex(data):
 
 
 def tar_of(members):
-    """A tar.gz in memory; a value is the contents, or a TarInfo without any."""
+    """Make a tar.gz in memory. A value is the contents of a file, or a TarInfo of something else."""
     output = io.BytesIO()
     with tarfile.open(fileobj=output, mode="w:gz", compresslevel=1) as tar:
         for name, data in members.items():
@@ -362,12 +362,12 @@ def tools(forks):
 
         @classmethod
         def fetch_in_child(cls, *cards, **environment):
-            """Fetch cards in a process of its own; gives what came of each."""
+            """Fetch cards in a process of its own, and return the result of each."""
             return cls.start_fetch(*cards, **environment).result()[0]
 
         @staticmethod
         def fetch_in_fresh_process(*cards, **environment):
-            """The same in a process that has imported nothing before."""
+            """Fetch cards in a process that has imported nothing before."""
             done = subprocess.run(
                 [sys.executable, "-W", "error", "-m", "tests.models.children"],
                 input=json.dumps([card_to_json(card) for card in cards]),

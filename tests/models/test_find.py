@@ -1,4 +1,4 @@
-"""Models that are named by a file, by a file on the Hub or by an address."""
+"""Models that are named by a local file or by an address."""
 
 import datetime
 import json
@@ -31,7 +31,7 @@ PATH = "/models/mine.pkl"
 
 @pytest.fixture
 def entry(weights, make_card):
-    """A manifest of one model, whose network the files of these tests have."""
+    """A manifest of one model. The files of these tests have its network."""
     figure = {"data_set": "test", "metric": "top-1", "value": 50.0, "protocol": "none", "measured_by": "nobody"}
     source = {"kind": "url", "url": "https://127.0.0.1:9/published.pkl", "sha256_prefix": "0" * 8}
     card = make_card(source, name="entry.test", aliases=["entry"], accuracy=[figure], redistribution=False)
@@ -41,7 +41,7 @@ def entry(weights, make_card):
 
 @pytest.fixture
 def foreign(tmp_path, foreign_file):
-    """A checkpoint without a card on this machine."""
+    """A local checkpoint without a card."""
     path = tmp_path / "mine.pkl"
     path.write_bytes(foreign_file)
     return path
@@ -49,7 +49,7 @@ def foreign(tmp_path, foreign_file):
 
 @pytest.fixture
 def own_file(tmp_path, make_card, small_tensors):
-    """A file that nlvid wrote."""
+    """A file written by nlvid."""
     path = tmp_path / "own.safetensors"
     write_checkpoint(path, make_card(name="own.test"), small_tensors)
     return path
@@ -57,7 +57,7 @@ def own_file(tmp_path, make_card, small_tensors):
 
 @pytest.fixture
 def conversions(monkeypatch):
-    """Files that were converted, in order."""
+    """The converted files, in order."""
     seen = []
     real_convert = convert.convert
 
@@ -73,17 +73,17 @@ def files_of(cache):
     return sorted(path.name for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock")
 
 
-def test_a_file_of_nlvid_brings_its_card_and_is_used_where_it_lies(entry, own_file, cache):
+def test_an_nlvid_file_has_its_own_card_and_is_used_in_place(entry, own_file, cache):
     card, path = find_model(own_file)
     assert (card.name, path) == ("own.test", own_file)
     assert find_model(str(own_file)) == (card, path)
     assert find_model_card(own_file) == card
     assert not cache.exists()
-    with pytest.raises(UsageError, match=r"own\.safetensors: .*card of its own \(own\.test\)"):
+    with pytest.raises(UsageError, match=r"own\.test"):
         find_model(own_file, "entry")
 
 
-def test_a_file_of_nlvid_is_known_by_its_contents(entry, own_file):
+def test_an_nlvid_file_is_recognised_by_its_contents(entry, own_file):
     other = own_file.with_name("checkpoint.bin")
     own_file.rename(other)
     assert find_model(other)[0].name == "own.test"
@@ -112,14 +112,14 @@ def test_a_changed_file_is_converted_again(entry, foreign, conversions, small_te
     np.testing.assert_array_equal(open_checkpoint(second)[1]["head.classifier.bias"], changed["head.classifier.bias"])
 
 
-def test_a_changed_entry_is_not_taken_from_the_cache(entry, foreign, weights, make_card):
+def test_a_changed_card_causes_a_new_conversion(entry, foreign, weights, make_card):
     _, first = find_model(foreign, "entry")
     weights(make_card(name="entry.test", aliases=["entry"], licence="another one"))
     card, second = find_model(foreign, "entry")
     assert (card.licence, first == second) == ("another one", False)
 
 
-def test_nobody_claims_the_accuracy_of_the_entry_for_other_weights(entry, foreign):
+def test_other_weights_do_not_inherit_the_accuracy(entry, foreign):
     card, _ = find_model(foreign, "entry")
     assert card.name == "mine"
     assert (card.aliases, card.sources, card.accuracy) == ((), (), ())
@@ -128,7 +128,7 @@ def test_nobody_claims_the_accuracy_of_the_entry_for_other_weights(entry, foreig
 
 
 @pytest.mark.parametrize("kind", ["sha256", "sha256_prefix", "sha1"])
-def test_the_published_file_is_the_entry_itself(weights, make_card, foreign, tools, foreign_file, kind):
+def test_the_published_file_gets_the_card_of_the_manifest(weights, make_card, foreign, tools, foreign_file, kind):
     import hashlib
 
     sums = {"sha256": tools.sha256(foreign_file), "sha1": hashlib.sha1(foreign_file).hexdigest()}
@@ -146,31 +146,31 @@ def test_without_as_the_error_says_what_the_file_is_and_what_to_do(entry, foreig
     assert error.value.exit_status == 2
     named = make_card({"kind": "url", "url": "https://127.0.0.1:9/a/mine.pkl"}, name="named.test")
     weights(entry, named)
-    with pytest.raises(UsageError, match=r"fit named\.test and 1 more;"):
+    with pytest.raises(UsageError, match=r"named\.test and 1 more"):
         find_model(foreign)
 
 
-def test_safetensors_of_others_need_as_too(entry, tmp_path, small_tensors):
+def test_safetensors_files_of_other_programs_need_as_too(entry, tmp_path, small_tensors):
     path = tmp_path / "plain.safetensors"
     path.write_bytes(save(small_tensors))
-    with pytest.raises(UsageError, match="without a model card"):
+    with pytest.raises(UsageError, match="--as"):
         find_model(path)
     assert find_model(path, "entry")[0].name == "plain"
 
 
-def test_as_must_be_a_model(entry, foreign):
-    with pytest.raises(UnknownName, match="'entri'; did you mean 'entry'"):
+def test_as_must_name_a_model(entry, foreign):
+    with pytest.raises(UnknownName, match="'entry'"):
         find_model(foreign, "entri")
-    with pytest.raises(UnknownName, match="'entri'; did you mean 'entry'"):
+    with pytest.raises(UnknownName, match="'entry'"):
         find_model("entri")
 
 
-def test_a_model_with_a_name_needs_no_as(entry):
-    with pytest.raises(UsageError, match=r"entry\.test is a model with a card of its own; --as is for files"):
+def test_as_is_refused_for_a_named_model(entry):
+    with pytest.raises(UsageError, match="--as"):
         find_model("entry", "entry")
 
 
-def test_a_card_of_the_manifest_is_not_fetched_for(entry, cache):
+def test_the_card_of_a_named_model_needs_no_download(entry, cache):
     assert find_model_card("entry") == entry
     assert not cache.exists()
 
@@ -198,7 +198,7 @@ def test_a_hostile_file_is_refused_and_leaves_nothing(entry, foreign, cache, at_
     assert files_of(cache) == []
 
 
-def test_files_that_are_none(entry, tmp_path):
+def test_what_is_not_a_model_file_is_refused(entry, tmp_path):
     for text, words in (
         ("none.pkl", "none.pkl: no such model file"),
         (str(tmp_path), "a folder, not a model file"),
@@ -216,12 +216,12 @@ def test_files_that_are_none(entry, tmp_path):
         find_model(empty, "entry")
 
 
-def test_a_file_that_cannot_be_read_is_not_the_caches_fault(entry, foreign, monkeypatch):
+def test_an_unreadable_file_is_not_reported_as_a_cache_error(entry, foreign, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(ModelFileError, match=r"mine\.pkl: the model file cannot be read \(Permission denied\)"):
+    with pytest.raises(ModelFileError, match=r"mine\.pkl: .*Permission denied"):
         find_model(foreign, "entry")
 
 
@@ -236,9 +236,7 @@ def at_address(server, tools):
     return put
 
 
-def test_an_address_is_fetched_converted_and_used_from_the_cache(
-    entry, at_address, foreign_file, server, cache, tools, notes
-):
+def test_an_address_is_fetched_once_and_converted(entry, at_address, foreign_file, server, cache, tools, notes):
     url = at_address(foreign_file)
     notes.clear()
     card, path = find_model(url, "entry")
@@ -252,7 +250,7 @@ def test_an_address_is_fetched_converted_and_used_from_the_cache(
     assert files_of(cache) == [path.name]
 
 
-def test_an_address_of_a_file_of_nlvid_needs_nothing_else(entry, at_address, own_file, server, cache):
+def test_an_nlvid_file_at_an_address_needs_no_as(entry, at_address, own_file, server, cache):
     url = at_address(own_file.read_bytes(), "/own.safetensors")
     card, path = find_model(url)
     assert (card.name, path.read_bytes()) == ("own.test", own_file.read_bytes())
@@ -261,7 +259,7 @@ def test_an_address_of_a_file_of_nlvid_needs_nothing_else(entry, at_address, own
     assert files_of(cache) == [path.name]
 
 
-def test_what_came_without_as_is_not_downloaded_again(entry, at_address, foreign_file, server, cache):
+def test_a_download_without_as_is_kept_for_the_next_call(entry, at_address, foreign_file, server, cache):
     url = at_address(foreign_file)
     with pytest.raises(UsageError, match=rf"{url}: .* --as .* entry\.test"):
         find_model(url)
@@ -270,9 +268,9 @@ def test_what_came_without_as_is_not_downloaded_again(entry, at_address, foreign
     assert files_of(cache) == [path.name]
 
 
-def test_a_file_of_nlvid_that_came_with_as_is_not_downloaded_again(entry, at_address, own_file, server):
+def test_a_download_with_a_superfluous_as_is_kept_for_the_next_call(entry, at_address, own_file, server):
     url = at_address(own_file.read_bytes(), "/own.safetensors")
-    with pytest.raises(UsageError, match="leave --as out"):
+    with pytest.raises(UsageError, match="--as"):
         find_model(url, "entry")
     assert find_model(url)[0].name == "own.test"
     assert len(server.requests) == 1
@@ -284,7 +282,7 @@ def dated(path):
 
 @pytest.mark.parametrize("etag", [None, '"1"', 'W/"1"'])
 @pytest.mark.parametrize("as_name", [None, "entry"])
-def test_an_address_is_asked_again_only_for_the_newest(
+def test_an_address_is_asked_again_only_for_the_newest_file(
     entry, make_card, own_file, at_address, foreign_file, small_tensors, server, cache, etag, as_name, notes
 ):
     place = "/mine.pkl" if as_name else "/mine.safetensors"
@@ -327,7 +325,7 @@ def test_an_address_is_asked_again_only_for_the_newest(
     assert files_of(cache) == [path.name, *([f"{path.name}.etag"] if etag else [])]
 
 
-def test_an_onnx_file_at_an_address_is_pulled_anew(run, entry, at_address, server, tmp_path, cache):
+def test_pull_replaces_an_onnx_file_by_a_newer_one(run, entry, at_address, server, tmp_path, cache):
     models = [
         write_model(tmp_path / "mine.onnx", make_model(classes=3, last=last)).read_bytes() for last in (None, "Softmax")
     ]
@@ -346,7 +344,7 @@ def test_an_onnx_file_at_an_address_is_pulled_anew(run, entry, at_address, serve
     assert len(files_of(cache)) == 1
 
 
-def test_a_copy_stays_where_the_server_cannot_be_asked(entry, at_address, foreign_file, server, monkeypatch, notes):
+def test_the_copy_is_used_if_the_server_cannot_be_asked(entry, at_address, foreign_file, server, monkeypatch, notes):
     url = at_address(foreign_file)
     server.pages[PATH].headers = {"ETag": '"1"'}
     found = find_model(url, "entry")
@@ -359,7 +357,7 @@ def test_a_copy_stays_where_the_server_cannot_be_asked(entry, at_address, foreig
     assert "cret@" not in notes[0]
 
 
-def test_a_newer_file_that_is_damaged_leaves_the_copy(entry, at_address, foreign_file, cache):
+def test_a_damaged_newer_file_does_not_replace_the_copy(entry, at_address, foreign_file, cache):
     url = at_address(foreign_file)
     _, path = find_model(url, "entry")
     before = path.read_bytes()
@@ -370,7 +368,7 @@ def test_a_newer_file_that_is_damaged_leaves_the_copy(entry, at_address, foreign
     assert path.read_bytes() == before
 
 
-def test_a_damaged_file_is_not_kept(entry, at_address, foreign_file, cache):
+def test_a_damaged_download_is_not_kept(entry, at_address, foreign_file, cache):
     url = at_address(foreign_file[:-100])
     with pytest.raises(ModelFileError):
         find_model(url, "entry")
@@ -379,7 +377,7 @@ def test_a_damaged_file_is_not_kept(entry, at_address, foreign_file, cache):
     assert find_model(url, "entry")[0].name == "mine"
 
 
-def test_secrets_of_an_address_are_not_told(entry, at_address, server):
+def test_errors_do_not_show_the_secrets_of_an_address(entry, at_address, server):
     url = at_address(b"x").replace("http://", "http://me:hunter2@") + "?token=hunter2"
     server.pages[PATH].status = 404
     with pytest.raises(ModelUnavailable) as error:
@@ -388,8 +386,8 @@ def test_secrets_of_an_address_are_not_told(entry, at_address, server):
     assert "authorization" in server.requests[0][2]
 
 
-def test_plain_http_is_refused_elsewhere(entry):
-    with pytest.raises(ModelUnavailable, match=r"http://example\.org/x\.pkl: example\.org: plain http is not used"):
+def test_plain_http_is_refused_for_other_machines(entry):
+    with pytest.raises(ModelUnavailable, match=r"http://example\.org/x\.pkl: .*plain http"):
         find_model("http://example.org/x.pkl")
 
 
@@ -403,7 +401,7 @@ def test_no_name_leads_out_of_the_cache(name, cache):
         assert len(path.name.encode()) < 250
 
 
-def test_a_name_that_climbs_stays_in_the_cache(entry, at_address, foreign_file, cache, tmp_path):
+def test_a_file_name_with_parent_folders_stays_in_the_cache(entry, at_address, foreign_file, cache, tmp_path):
     before = {path for path in tmp_path.rglob("*") if cache not in path.parents and path != cache}
     url = at_address(foreign_file, "/a/x%2F..%2F..%2Fescaped.pkl")
     _, path = find_model(url, "entry")
@@ -411,7 +409,7 @@ def test_a_name_that_climbs_stays_in_the_cache(entry, at_address, foreign_file, 
     assert {path for path in tmp_path.rglob("*") if cache not in path.parents and path != cache} == before
 
 
-def test_two_at_once_make_one_download_and_one_conversion(entry, at_address, foreign_file, server, conversions):
+def test_three_threads_make_one_download_and_one_conversion(entry, at_address, foreign_file, server, conversions):
     url = at_address(foreign_file)
     server.pages[PATH].faults = [("drip", 5000)]
     found = []
@@ -427,11 +425,11 @@ def test_two_at_once_make_one_download_and_one_conversion(entry, at_address, for
 def test_a_cache_that_cannot_be_written_is_named(entry, foreign, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("NLVID_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(ModelUnavailable, match=r"mine: the cache .*file/cache cannot be used .*NLVID_CACHE"):
+    with pytest.raises(ModelUnavailable, match=r"file/cache .*NLVID_CACHE"):
         find_model(foreign, "entry")
 
 
-def test_a_foreign_file_wherever_a_model_is_named(run, entry, foreign, tmp_path):
+def test_a_foreign_file_works_in_every_command(run, entry, foreign, tmp_path):
     pulled = run("models", "pull", foreign, "--as", "entry")
     assert pulled.status == 0
     assert open_checkpoint(pulled.out.rstrip("\n"))[0].name == "mine"
@@ -448,7 +446,7 @@ def test_a_foreign_file_wherever_a_model_is_named(run, entry, foreign, tmp_path)
     ]
 
 
-def test_what_is_wrong_is_told_on_stderr(run, entry, foreign):
+def test_errors_are_reported_on_stderr(run, entry, foreign):
     for arguments, status, words in (
         (("classify", "x.mp4", "--model", foreign), 2, "with --as NAME"),
         (("classify", "x.mp4", "--as", "entry"), 2, "--as entry says what network a file has; name the file"),

@@ -1,4 +1,4 @@
-"""Files that want more than to be read, on each way that they can come: refused, nothing executed, nothing kept."""
+"""Hostile files are refused by every command that reads them: nothing is executed, nothing is kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import Run
 
 
 class Runs:
-    """Whoever unpickles it calls a function."""
+    """Calls a function when it is unpickled."""
 
     def __init__(self, function: Callable[..., object], *arguments: object) -> None:
         self._call = (function, arguments)
@@ -56,7 +56,7 @@ ATTACKS: dict[str, Callable[[Path], bytes]] = {
 
 @pytest.mark.parametrize("way", ["pull", "convert", "classify"])
 @pytest.mark.parametrize("name", ATTACKS)
-def test_every_way_in_is_shut(
+def test_a_hostile_file_is_refused_by_every_command(
     name: str, way: str, run: Run, server, tools, make_card, weights, cache: Path, tmp_path: Path
 ) -> None:
     canary, hostile = tmp_path / "canary", tmp_path / name

@@ -19,7 +19,7 @@ TOKEN = "hf_" + "x" * 30
 
 
 class FakeHub:
-    """Repositories with branches of files; a push must carry :data:`TOKEN`."""
+    """Repositories with branches of files. A push must have :data:`TOKEN`."""
 
     def __init__(self, server, tools):
         self.server, self.tools = server, tools
@@ -117,7 +117,7 @@ def card(make_card):
 
 @pytest.fixture
 def model(card, small_tensors):
-    """The model, as an older version of nlvid left it in the cache: with other words in its card."""
+    """The model in the cache, with the card of an older version of nlvid."""
     with hold(slot_of(card)):
         write_checkpoint(slot_of(card).ready, type(card)(**(vars(card) | {"summary": "old words"})), small_tensors)
     return slot_of(card).ready
@@ -134,7 +134,7 @@ def nlvid(server, card, tools):
     return run
 
 
-def test_a_model_is_pushed_in_one_commit_and_comes_back(hub, nlvid, model, card, server, small_tensors, tmp_path):
+def test_a_model_is_pushed_in_one_commit_and_pulled_again(hub, nlvid, model, card, server, small_tensors, tmp_path):
     pushed = nlvid("models", "push", "model", "--to", "me/repo")
     assert (pushed.status, pushed.out) == (0, f"{server.url}/me/repo\n"), pushed.err
     assert "note: uploading model.safetensors, README.md (0 MB) to" in pushed.err
@@ -152,7 +152,7 @@ def test_a_model_is_pushed_in_one_commit_and_comes_back(hub, nlvid, model, card,
     assert shown.out.split() == ["a", "b", "c"]
 
 
-def test_what_was_pushed_classifies_a_video(hub, nlvid, model, tmp_path):
+def test_a_pushed_model_classifies_a_video(hub, nlvid, model, tmp_path):
     from tests.clips import make_clip
 
     assert nlvid("models", "push", "model", "--to", "me/repo").status == 0
@@ -165,7 +165,7 @@ def test_what_was_pushed_classifies_a_video(hub, nlvid, model, tmp_path):
     assert sum(prediction["score"] for prediction in result["predictions"]) == pytest.approx(1, abs=0.02)
 
 
-def test_a_second_push_is_seen_by_those_who_have_the_first(hub, nlvid, model, small_tensors, tmp_path):
+def test_a_second_push_replaces_the_cached_first(hub, nlvid, model, small_tensors, tmp_path):
     reference = "hf://me/repo/model.safetensors"
     other = tmp_path / "other.safetensors"
     for number in (1, 2):
@@ -198,7 +198,7 @@ def test_a_local_file_with_its_onnx_file_to_a_branch_of_a_private_repository(hub
     assert nlvid("models", "labels", "hf://me/repo@v2/model.safetensors").status == 0
 
 
-def test_private_weights_do_not_go_to_a_public_repository(hub, nlvid, model):
+def test_private_is_refused_for_a_public_repository(hub, nlvid, model):
     hub.add("me/repo", private=False)
     outcome = nlvid("models", "push", "model", "--to", "me/repo", "--private")
     assert (outcome.status, outcome.out) == (3, "")
@@ -207,7 +207,9 @@ def test_private_weights_do_not_go_to_a_public_repository(hub, nlvid, model):
     assert nlvid("models", "push", "model", "--to", "me/repo").status == 0
 
 
-def test_what_must_not_be_passed_on_is_refused_before_any_request(hub, nlvid, card, small_tensors, server, tmp_path):
+def test_a_model_without_redistribution_is_refused_before_any_request(
+    hub, nlvid, card, small_tensors, server, tmp_path
+):
     bound = type(card)(**(vars(card) | {"redistribution": False, "licence": "none stated"}))
     path = tmp_path / "bound.safetensors"
     write_checkpoint(path, bound, small_tensors)
@@ -224,7 +226,7 @@ def test_what_must_not_be_passed_on_is_refused_before_any_request(hub, nlvid, ca
         ({"HF_HUB_OFFLINE": "1"}, "error: HF_HUB_OFFLINE is set; unset it to push a model"),
     ],
 )
-def test_what_is_missing_is_told_before_any_request(hub, nlvid, server, cache, variables, words):
+def test_missing_settings_are_reported_before_any_request(hub, nlvid, server, cache, variables, words):
     outcome = nlvid("models", "push", "model", "--to", "me/repo", **variables)
     assert (outcome.status, outcome.out) == (3, "")
     assert outcome.err.startswith(words)
@@ -243,7 +245,7 @@ def test_what_is_missing_is_told_before_any_request(hub, nlvid, server, cache, v
         ("/commit/", 412, "me/repo: the server refuses (HTTP 412)"),
     ],
 )
-def test_a_refusal_is_told_in_words(hub, nlvid, model, server, part, status, words):
+def test_a_refusal_of_the_hub_is_explained(hub, nlvid, model, server, part, status, words):
     hub.refuse[part] = status
     outcome = nlvid("models", "push", "model", "--to", "me/repo")
     assert (outcome.status, outcome.out) == (3, "")
@@ -253,19 +255,19 @@ def test_a_refusal_is_told_in_words(hub, nlvid, model, server, part, status, wor
     assert hub.commits == []
 
 
-def test_a_token_that_is_not_accepted(hub, nlvid, model):
+def test_a_rejected_token_is_reported(hub, nlvid, model):
     outcome = nlvid("models", "push", "model", "--to", "me/repo", HF_TOKEN="hf_wrong")
     assert outcome.status == 3
     assert "HF_TOKEN is not accepted (HTTP 401)" in outcome.err
 
 
-def test_nothing_listens(hub, nlvid, model):
+def test_an_endpoint_without_a_server_is_reported(hub, nlvid, model):
     outcome = nlvid("models", "push", "model", "--to", "me/repo", HF_ENDPOINT="http://127.0.0.1:9")
     assert (outcome.status, outcome.out) == (3, "")
     assert "error: me/repo was not pushed: 127.0.0.1:9: connection refused\n" in outcome.err
 
 
-def test_what_the_hub_says_of_the_readme_is_a_note(hub, nlvid, model):
+def test_the_hubs_remarks_on_the_readme_are_notes(hub, nlvid, model):
     hub.warnings = ["empty or missing yaml metadata in repo card"]
     outcome = nlvid("models", "push", "model", "--to", "me/repo")
     assert outcome.status == 0, outcome.err
@@ -273,14 +275,14 @@ def test_what_the_hub_says_of_the_readme_is_a_note(hub, nlvid, model):
 
 
 @pytest.mark.parametrize("repo", ["me", "me/", "/me", "a/b/c", "me/re po", "https://host/me/repo", "../x"])
-def test_targets_that_are_none(repo):
+def test_invalid_targets_are_refused(repo):
     with pytest.raises(UsageError, match="is not a repository"):
         Target(repo)
     with pytest.raises(UsageError, match="branch"):
         Target("me/repo", revision="a b")
 
 
-def test_the_metadata_are_those_of_the_hub(card):
+def test_the_metadata_has_the_form_of_the_hub(card):
     assert metadata(card).to_dict() == {
         "license": "cc-by-nc-4.0",
         "library_name": "nlvid",
@@ -305,7 +307,7 @@ def test_the_metadata_are_those_of_the_hub(card):
     }
 
 
-def test_a_licence_that_the_hub_does_not_know(make_card):
+def test_an_unknown_licence_is_other(make_card):
     data = metadata(make_card(name="x.test", licence="none stated for the weights", accuracy=[])).to_dict()
     assert (data["license"], data["license_name"], data["license_link"]) == ("other", "see-readme", "README.md")
     assert "datasets" not in data
@@ -314,7 +316,7 @@ def test_a_licence_that_the_hub_does_not_know(make_card):
         assert metadata(make_card(licence=text)).to_dict()["license"] == name
 
 
-def test_the_readme_tells_protocol_accuracy_and_licence(card):
+def test_the_readme_states_protocol_accuracy_and_licence(card):
     text = model_readme(card, "hf://me/repo/model.safetensors", has_onnx=False)
     for words in (
         "# model.test",

@@ -1,4 +1,4 @@
-"""What the manifest says of other people's files, against the sheet of facts that was read from their projects."""
+"""The manifest's facts about published files, compared with a sheet of facts from the projects' own pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nlvid_cli.card.card import Card, UrlSource
 from nlvid_cli.card.manifest import load_manifest
 
 REACH = 160
-"""Characters behind a name in the sheet within which its figures stand."""
+"""Number of characters after a name in the sheet that contain its figures."""
 
 CARDS = [card for card in load_manifest().models if any(source.kind == "url" for source in card.sources)]
 
@@ -28,7 +28,7 @@ def _source(card: Card) -> UrlSource:
 
 
 def _key(card: Card) -> str:
-    """By what the sheet names the file: its sum where one is published, else its name or number."""
+    """Return what identifies the file in the sheet: its published checksum, else its name or number."""
     source = _source(card)
     if card.name.endswith("pytorch-resnet3d-k400"):
         return "(pytorch_resnet3d_nl)."  # the weights are FAIR's, the figures are not
@@ -43,7 +43,7 @@ def test_most_models_come_from_addresses() -> None:
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
-def test_figures_are_those_of_the_file(card: Card, sheet: str) -> None:
+def test_the_figures_are_those_of_the_published_file(card: Card, sheet: str) -> None:
     behind = [sheet[found.end() :][:REACH] for found in re.finditer(re.escape(_key(card)), sheet)]
     numbers = [{float(number) for number in re.findall(r"\d+\.\d+", text)} for text in behind]
     wanted = {figure.value for figure in card.accuracy}
@@ -51,7 +51,7 @@ def test_figures_are_those_of_the_file(card: Card, sheet: str) -> None:
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
-def test_the_address_is_that_of_the_file(card: Card, sheet: str) -> None:
+def test_the_address_is_that_of_the_published_file(card: Card, sheet: str) -> None:
     source = _source(card)
     assert f"https://{urlsplit(source.url).hostname}/" in sheet
     if source.sha256_prefix:  # NAME | sum in a table, NAME_... sum in a sentence
@@ -71,8 +71,8 @@ def test_the_address_is_that_of_the_file(card: Card, sheet: str) -> None:
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
-def test_the_name_is_that_of_the_file(card: Card) -> None:
-    """What the file's own name says of the network, in the words of its family."""
+def test_the_name_describes_the_published_file(card: Card) -> None:
+    """The name agrees with what the file's own name says about the network, in the words of its family."""
     network, file = card.name.partition(".")[0], _source(card).url.casefold()
     parts = network.split("-")
     assert ("c2d" in parts) == ("/c2d_" in file)

@@ -1,4 +1,4 @@
-"""Archives that are damaged, locked or larger than they look."""
+"""Archives that are damaged, encrypted, or larger than they seem."""
 
 import io
 import stat
@@ -37,16 +37,16 @@ def zip_of(members, method=zipfile.ZIP_DEFLATED):
 
 
 @pytest.mark.parametrize("name", ["a.tar.gz", "a.whl"])
-def test_bombs_end_at_the_limit(save, target, tools, monkeypatch, name):
+def test_an_archive_bomb_ends_at_the_limit(save, target, tools, monkeypatch, name):
     bomb = {"w": b"\0" * 3_000_000}
     path = save(name, tools.tar(bomb) if name.endswith("gz") else zip_of(bomb))
     monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", 2_000_000)
-    with pytest.raises(ModelFileError, match="w: unpacks to more"):
+    with pytest.raises(ModelFileError, match="unpacks"):
         read_member(path, "w", target, None)
     assert list(target.parent.iterdir()) == []
 
 
-def test_a_zip_that_lies_about_its_size_ends_at_the_limit_too(save, target, monkeypatch):
+def test_a_zip_with_a_false_size_ends_at_the_limit(save, target, monkeypatch):
     data = bytearray(zip_of({"w": b"\0" * 3_000_000}))
     entry = data.rindex(b"PK\x01\x02")
     data[entry + 24 : entry + 28] = struct.pack("<I", 1000)  # the unpacked size in the directory
@@ -56,12 +56,12 @@ def test_a_zip_that_lies_about_its_size_ends_at_the_limit_too(save, target, monk
     assert list(target.parent.iterdir()) == []
 
 
-def test_what_comes_before_the_member_is_bounded(save, target, tools, monkeypatch):
+def test_members_before_the_wanted_one_count_towards_the_limit(save, target, tools, monkeypatch):
     path = save("a.tar.gz", tools.tar({"bomb": b"\0" * 3_000_000, "w": b"x"}))
     read_member(path, "w", target, None)
     assert target.read_bytes() == b"x"
     monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", 2_000_000)
-    with pytest.raises(ModelFileError, match="the archive: unpacks to more"):
+    with pytest.raises(ModelFileError, match="unpacks"):
         read_member(path, "w", target, None)
 
 
@@ -80,9 +80,9 @@ def test_every_truncation_and_damage_is_an_error(save, target, tools, name):
 def test_a_link_in_a_zip_is_refused(save, target):
     entry = zipfile.ZipInfo("w")
     entry.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with pytest.raises(ModelFileError, match="is a link or a folder"):
+    with pytest.raises(ModelFileError, match="link"):
         read_member(save("a.whl", zip_of({entry: "/etc/passwd"})), "w", target, None)
-    with pytest.raises(ModelFileError, match="is a link or a folder"):
+    with pytest.raises(ModelFileError, match="link"):
         read_member(save("a.whl", zip_of({"d/": ""})), "d/", target, None)
 
 

@@ -1,4 +1,4 @@
-"""Every host that the manifest downloads from, played by a local server, as a user of ``nlvid models pull`` sees it."""
+"""``nlvid models pull`` from every host of the manifest, each of them imitated by a local server."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -26,19 +26,21 @@ HOSTS = {
     "hub": "sha256",
     "index": "sha256",
 }
-"""The kind of sum that is published of the files of each host."""
+"""The kind of checksum that is published for the files of each host."""
 WITH_SUMS = [host for host, kind in HOSTS.items() if kind]
 CUT = 20_000
-"""Bytes that arrive before something goes wrong; of the plain downloads, whole chunks of 16384 are kept."""
+"""Bytes that arrive before a fault. Plain downloads keep whole chunks of 16384."""
 
 
 @dataclass
 class Played:
-    """A host, and a model that is fetched from it.
+    """A model on an imitated host.
 
     Attributes:
-        card: of the model.
-        page: of its file on the server; ``path`` is its place there, ``file`` its name.
+        card: The model's card.
+        page: The page of its file on the server.
+        path: The path of that page.
+        file: The name of the file.
     """
 
     card: Card
@@ -47,7 +49,7 @@ class Played:
     file: str
 
 
-def test_every_host_of_the_manifest_is_played():
+def test_every_host_of_the_manifest_is_tested():
     sources = [source for card in load_manifest().models for source in card.sources]
     by_kind = {source.kind for source in sources}
     assert {urlsplit(source.url).netloc for source in sources if source.kind == "url"} | by_kind - {
@@ -62,7 +64,7 @@ def test_every_host_of_the_manifest_is_played():
 
 @pytest.fixture
 def play(server, tools, make_card, weights, foreign_file, small_tensors, tmp_path, monkeypatch):
-    """Put a model on a host; ``real`` is the file that the published sum belongs to."""
+    """Put a model on a host. ``real`` is the file with the published checksum, if it is another one."""
 
     def put(host, real=None):
         data = foreign_file if host != "hub" else ready_file(make_card, small_tensors, tmp_path)
@@ -94,7 +96,7 @@ def play(server, tools, make_card, weights, foreign_file, small_tensors, tmp_pat
 
 
 def published_address(host):
-    """The address of the first file of the manifest on a host."""
+    """Return the address of the first file of the manifest on a host."""
     urls = [source.url for card in load_manifest().models for source in card.sources if source.kind == "url"]
     return next(url for url in urls if urlsplit(url).netloc == host)
 
@@ -107,7 +109,7 @@ def ready_file(make_card, tensors, tmp_path):
 
 @pytest.fixture
 def pull(run, server, tools, monkeypatch):
-    """``nlvid models pull``; in a process of its own for the Hub, whose library reads its variables when imported."""
+    """Run ``nlvid models pull``. The Hub's library reads its variables when imported, so it gets its own process."""
     monkeypatch.setattr(download, "TIMEOUT_SECONDS", (5.0, 0.5))
 
     def pull_one(played):
@@ -120,7 +122,7 @@ def pull(run, server, tools, monkeypatch):
 
 
 def leftovers(cache, tmp_path):
-    """Models and parts of them, in both caches."""
+    """Return the models and parts of them in both caches."""
     hub = [path for path in (tmp_path / "huggingface").rglob("*") if path.is_file() and path.stat().st_size > 1000]
     return hub + [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
@@ -135,7 +137,7 @@ def require_ready(outcome, played, small_tensors):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_the_right_file(host, play, pull, server, small_tensors, tools):
+def test_the_published_file_is_fetched_once(host, play, pull, server, small_tensors, tools):
     played = play(host)
     outcome = pull(played)
     require_ready(outcome, played, small_tensors)
@@ -149,7 +151,7 @@ def test_the_right_file(host, play, pull, server, small_tensors, tools):
 
 
 @pytest.mark.parametrize("host", WITH_SUMS)
-def test_another_file_than_the_published_one(host, play, pull, server, cache, tmp_path):
+def test_a_wrong_file_is_refused(host, play, pull, server, cache, tmp_path):
     played = play(host, real=b"the published file")
     outcome = pull(played)
     words = "a sha256 that begins with" if HOSTS[host] == "sha256_prefix" else HOSTS[host]
@@ -164,7 +166,7 @@ def test_another_file_than_the_published_one(host, play, pull, server, cache, tm
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_connection_that_ends_early_is_taken_up_again(host, play, pull, server, small_tensors):
+def test_an_interrupted_download_is_resumed(host, play, pull, server, small_tensors):
     played = play(host)
     played.page.faults = [("cut", CUT)]
     require_ready(pull(played), played, small_tensors)
@@ -172,7 +174,9 @@ def test_a_connection_that_ends_early_is_taken_up_again(host, play, pull, server
 
 
 @pytest.mark.parametrize("host", [host for host in HOSTS if host != "hub"])
-def test_connections_that_all_end_early(host, play, pull, server, cache, small_tensors):
+def test_a_download_that_is_always_interrupted_is_continued_by_the_next_run(
+    host, play, pull, server, cache, small_tensors
+):
     played = play(host)
     played.page.faults = [("cut", CUT), ("cut", 0), ("cut", 0), ("cut", 0)]
     outcome = pull(played)
@@ -193,7 +197,7 @@ def test_a_slow_server_is_waited_for(host, play, pull, server, small_tensors):
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_server_that_falls_silent_is_asked_again(host, play, pull, server, small_tensors):
+def test_a_silent_server_is_asked_again(host, play, pull, server, small_tensors):
     played = play(host)
     played.page.faults = [("stall", CUT)]
     require_ready(pull(played), played, small_tensors)
@@ -201,7 +205,7 @@ def test_a_server_that_falls_silent_is_asked_again(host, play, pull, server, sma
 
 
 @pytest.mark.parametrize("host", [host for host in HOSTS if host != "hub"])
-def test_a_server_that_stays_silent_is_given_up(host, play, pull, server, cache, monkeypatch):
+def test_a_server_that_stays_silent_is_reported(host, play, pull, server, cache, monkeypatch):
     monkeypatch.setattr(download, "TIMEOUT_SECONDS", (5.0, 0.1))
     played = play(host)
     played.page.faults = [("stall", 100)] * 3
@@ -212,7 +216,7 @@ def test_a_server_that_stays_silent_is_given_up(host, play, pull, server, cache,
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_file_that_is_not_there(host, play, pull, server, tools, cache, tmp_path):
+def test_a_missing_file_is_reported(host, play, pull, server, tools, cache, tmp_path):
     played = play(host)
     server.pages[played.path] = tools.Page(b"", 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
     outcome = pull(played)
@@ -225,7 +229,7 @@ def test_a_file_that_is_not_there(host, play, pull, server, tools, cache, tmp_pa
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_server_that_recovers(host, play, pull, server, small_tensors):
+def test_a_server_that_recovers_is_asked_again(host, play, pull, server, small_tensors):
     played = play(host)
     played.page.faults = [503, 500]
     require_ready(pull(played), played, small_tensors)
@@ -233,7 +237,7 @@ def test_a_server_that_recovers(host, play, pull, server, small_tensors):
 
 
 @pytest.mark.parametrize("host", [host for host in HOSTS if host != "hub"])
-def test_a_server_that_does_not_recover(host, play, pull, server, cache, tmp_path):
+def test_a_server_that_does_not_recover_is_reported(host, play, pull, server, cache, tmp_path):
     played = play(host)
     played.page.faults = [502] * 10
     outcome = pull(played)
@@ -242,7 +246,7 @@ def test_a_server_that_does_not_recover(host, play, pull, server, cache, tmp_pat
     assert leftovers(cache, tmp_path) == []
 
 
-def test_a_licence_that_forbids_commercial_use_is_said(play, pull, weights):
+def test_pull_warns_of_a_licence_without_commercial_use(play, pull, weights):
     played = play("dl.fbaipublicfiles.com")
     assert "commercial" not in pull(played).err
     weights(replace(played.card, commercial_use=False, licence="CC-BY-NC-4.0"))

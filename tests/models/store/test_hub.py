@@ -1,6 +1,6 @@
 """The real ``huggingface_hub`` client against a local server that speaks the Hub's protocol.
 
-The library reads its variables when it is imported, so every fetch happens in a process of its own.
+The library reads its variables when it is imported, so each fetch has a process of its own.
 """
 
 import time
@@ -17,7 +17,7 @@ TOKEN = "hf_" + "x" * 30
 
 @pytest.fixture
 def hub(server, tools, make_card, tmp_path, flax_tree):
-    """Publish a file on the Hub and give the card for it."""
+    """Publish a file on the Hub, and return its card."""
 
     def put(data=None, revision=COMMIT, sha256=None, repo="org/model", **fields):
         if data is None:
@@ -56,7 +56,7 @@ def partial_files(tmp_path):
 
 
 @pytest.mark.parametrize("revision", [COMMIT, "v1.0"])
-def test_download_hit_and_offline(hub, fetch, server, tools, tmp_path, cache, revision):
+def test_a_download_is_used_again_and_offline(hub, fetch, server, tools, tmp_path, cache, revision):
     card = hub(revision=revision)
     (first,) = fetch(card)
     assert first["path"].startswith(str(tmp_path / "huggingface"))  # used in place, no copy
@@ -78,7 +78,7 @@ def test_download_hit_and_offline(hub, fetch, server, tools, tmp_path, cache, re
     assert len(server.requests) == asked
 
 
-def test_offline_and_not_cached(hub, fetch, server):
+def test_an_uncached_file_is_unavailable_offline(hub, fetch, server):
     (result,) = fetch(hub(), HF_HUB_OFFLINE="1")
     assert (result["error"], result["status"]) == ("ModelUnavailable", 3)
     assert f"{server.host}: weights.bin of org/model" in result["message"]
@@ -105,7 +105,7 @@ def test_a_wrong_file_is_removed_from_the_hubs_cache(hub, fetch, tools, tmp_path
     assert not [path for path in (tmp_path / "huggingface").rglob("blobs/*") if path.stat().st_size > 1000]
 
 
-def test_a_file_that_went_bad_in_the_hubs_cache_is_fetched_again(hub, fetch, cache, server):
+def test_a_damaged_file_in_the_hubs_cache_is_fetched_again(hub, fetch, cache, server):
     card = hub()
     (first,) = fetch(card)
     with open(first["path"], "r+b") as file:
@@ -116,7 +116,7 @@ def test_a_file_that_went_bad_in_the_hubs_cache_is_fetched_again(hub, fetch, cac
     assert len(server.ranges(hub.path)) == 2
 
 
-def test_what_is_not_there_and_what_is_not_allowed(hub, fetch, server, tools):
+def test_missing_and_forbidden_files_are_explained(hub, fetch, server, tools):
     answers = {
         "org/repo": (404, {"X-Error-Code": "RepoNotFound"}, "there is no repository org/repo"),
         "org/file": (404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}, "has no file weights.bin"),
@@ -143,7 +143,7 @@ def test_what_is_not_there_and_what_is_not_allowed(hub, fetch, server, tools):
     assert {headers.get("authorization") for headers in asked} == {f"Bearer {TOKEN}"}
 
 
-def test_a_connection_that_ends_in_the_middle_is_resumed(hub, fetch, tmp_path):
+def test_an_interrupted_download_is_resumed(hub, fetch, tmp_path):
     card = hub()
     hub.page.faults = [("cut", 150_000)]
     (result,) = fetch(card)
@@ -151,7 +151,7 @@ def test_a_connection_that_ends_in_the_middle_is_resumed(hub, fetch, tmp_path):
     assert partial_files(tmp_path) == []
 
 
-def test_the_library_asks_for_the_rest_only(hub, fetch, server, tools):
+def test_a_resumed_download_asks_for_the_rest_only(hub, fetch, server, tools):
     card = hub(b"x" * 25_000_000, sha256=None)
     hub.page.faults = [("cut", 12_000_000)]
     (result,) = fetch(card)
@@ -159,7 +159,7 @@ def test_the_library_asks_for_the_rest_only(hub, fetch, server, tools):
     assert server.ranges(hub.path) == [None, f"bytes={10 * 2**20}-"]
 
 
-def test_a_connection_that_is_reset_is_tried_again_and_then_given_up(hub, fetch, server, tmp_path):
+def test_a_reset_connection_is_retried_a_few_times(hub, fetch, server, tmp_path):
     card = hub()
     hub.page.faults = [("reset", 150_000)]
     (result,) = fetch(card)
@@ -174,7 +174,7 @@ def test_a_connection_that_is_reset_is_tried_again_and_then_given_up(hub, fetch,
     assert not list((tmp_path / "huggingface").rglob(f"snapshots/{'f' * 40}/*"))
 
 
-def test_of_the_two_bars_of_a_xet_download_one_is_shown():
+def test_only_one_of_the_two_bars_of_a_xet_download_is_shown():
     from nlvid_cli.models.store.sources.hub import _bar_for
 
     seen = []
@@ -202,7 +202,7 @@ def test_of_the_two_bars_of_a_xet_download_one_is_shown():
     assert written.n == 9
 
 
-def test_nothing_listens(hub, fetch, server):
+def test_an_endpoint_without_a_server_is_reported_soon(hub, fetch, server):
     card = hub()
     start_seconds = time.monotonic()
     (result,) = fetch(card, HF_ENDPOINT="http://127.0.0.1:9")

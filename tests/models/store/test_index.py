@@ -1,4 +1,4 @@
-"""Releases on a package index: a local one, with the real clients."""
+"""Releases on a local package index, fetched by the real clients."""
 
 import tarfile
 from dataclasses import replace
@@ -15,9 +15,9 @@ FILE = "/files/pkg-1.0.tar.gz"
 CUT = 50_000
 """Bytes that arrive before a connection breaks."""
 KEPT = 3 * 2**14
-"""How many of them are kept: whole chunks."""
+"""Number of them that are kept: whole chunks."""
 RANGES = tuple(f"bytes={chunks * 2**14}-" for chunks in (1, 2, 3))
-"""After a reset, the system may throw away what had arrived."""
+"""After a reset, the system may discard what had arrived."""
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def index(server, monkeypatch):
 
 @pytest.fixture
 def ready_file(make_card, small_tensors, tmp_path):
-    """A file that nlvid wrote."""
+    """A file written by nlvid."""
     path = tmp_path / "ready.safetensors"
     write_checkpoint(path, make_card(), small_tensors)
     return path.read_bytes()
@@ -61,7 +61,7 @@ def test_a_wheel_works_like_an_sdist(publish, server, foreign_file, tmp_path):
     assert find_file(card).is_file()
 
 
-def test_the_sum_of_the_archive_is_the_cards_not_the_indexs(publish, server, tools, cache):
+def test_the_archive_must_have_the_checksum_of_the_card(publish, server, tools, cache):
     card = publish(sha256="0" * 64)
     page = server.pages["/simple/pkg/"]
     right = tools.sha256(server.pages[FILE].body)
@@ -73,31 +73,31 @@ def test_the_sum_of_the_archive_is_the_cards_not_the_indexs(publish, server, too
     assert leftovers(cache) == []
 
 
-def test_the_sum_of_the_member_is_checked(publish, cache):
+def test_the_member_must_have_the_checksum_of_the_card(publish, cache):
     card = publish(member_sha256="1" * 64)
     with pytest.raises(ChecksumMismatch, match=r"weights\.ckpt"):
         find_file(card)
     assert leftovers(cache) == []
 
 
-def test_a_larger_file_than_published_is_not_read_to_its_end(publish, cache):
+def test_a_file_larger_than_published_is_not_read_to_its_end(publish, cache):
     card = publish(size_bytes=1000)
-    with pytest.raises(ChecksumMismatch, match="larger than 1000 bytes"):
+    with pytest.raises(ChecksumMismatch, match="1000 bytes"):
         find_file(card)
     assert leftovers(cache) == []
 
 
 def test_a_missing_release_is_named(publish, server):
     card = publish(archive="pkg-2.0.tar.gz", version="2.0")
-    with pytest.raises(ModelUnavailable, match=r"has no file pkg-2\.0\.tar\.gz for pkg 2\.0"):
+    with pytest.raises(ModelUnavailable, match=r"pkg-2\.0\.tar\.gz"):
         find_file(card)
     del server.pages["/simple/pkg/"]
-    with pytest.raises(ModelUnavailable, match="no project pkg"):
+    with pytest.raises(ModelUnavailable, match="project pkg"):
         find_file(card)
 
 
 @pytest.mark.parametrize("fault", ["cut", "reset"])
-def test_a_broken_connection_is_resumed_within_the_run(publish, server, fault):
+def test_a_broken_connection_is_resumed_by_the_same_run(publish, server, fault):
     card = publish()
     server.pages[FILE].faults = [(fault, CUT)]
     find_file(card)
@@ -106,7 +106,7 @@ def test_a_broken_connection_is_resumed_within_the_run(publish, server, fault):
     assert second == f"bytes={KEPT}-" or (fault == "reset" and second in (None, *RANGES))
 
 
-def test_a_broken_off_download_is_resumed_by_the_next_run(publish, server, cache):
+def test_an_interrupted_download_is_resumed_by_the_next_run(publish, server, cache):
     card = publish()
     server.pages[FILE].faults = [("cut", CUT), ("cut", 0), ("cut", 0), ("cut", 0)]
     with pytest.raises(ModelUnavailable, match=f"{KEPT} bytes arrived"):
@@ -117,7 +117,7 @@ def test_a_broken_off_download_is_resumed_by_the_next_run(publish, server, cache
     assert server.ranges(FILE)[-1] == f"bytes={KEPT}-"
 
 
-def test_a_part_that_does_not_fit_is_fetched_once_more_from_the_start(publish, server, cache, notes):
+def test_a_part_that_does_not_fit_is_fetched_again(publish, server, cache, notes):
     card = publish()
     server.pages[FILE].faults = [("cut", CUT), ("cut", 0), ("cut", 0), ("cut", 0)]
     with pytest.raises(ModelUnavailable):
@@ -130,7 +130,7 @@ def test_a_part_that_does_not_fit_is_fetched_once_more_from_the_start(publish, s
     assert any("starting again" in note for note in notes)
 
 
-def test_a_part_as_long_as_the_file_is_not_taken_for_it(publish, server, cache):
+def test_a_wrong_part_of_full_length_is_fetched_again(publish, server, cache):
     card = publish()
     path = find_file(card)
     length = len(server.pages[FILE].body)
@@ -165,7 +165,7 @@ def test_a_server_that_recovers_is_asked_again(publish, server):
     assert find_file(card).is_file()
 
 
-def test_a_server_that_does_not_recover_is_left_after_a_few_attempts(publish, server):
+def test_a_server_that_does_not_recover_is_asked_a_few_times_only(publish, server):
     card = publish()
     server.pages[FILE].faults = [503] * 50
     with pytest.raises(ModelUnavailable, match="HTTP 503"):
@@ -193,7 +193,7 @@ def test_only_the_named_regular_member_is_read(publish, tools, cache, tmp_path, 
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE])
-def test_a_member_that_is_no_file_is_refused(publish, tools, cache, kind):
+def test_a_member_that_is_not_a_file_is_refused(publish, tools, cache, kind):
     entry = tarfile.TarInfo()
     entry.type, entry.linkname = kind, "/etc/hostname"
     with pytest.raises(ModelFileError, match="not a file"):
@@ -202,18 +202,18 @@ def test_a_member_that_is_no_file_is_refused(publish, tools, cache, kind):
 
 
 def test_a_missing_member_is_named(publish, tools, cache):
-    with pytest.raises(ModelFileError, match=r"has no file pkg-1\.0/weights\.ckpt"):
+    with pytest.raises(ModelFileError, match=r"pkg-1\.0/weights\.ckpt"):
         find_file(publish(tools.tar({"other": b"x"})))
     assert leftovers(cache) == []
 
 
-def test_an_archive_that_is_none_is_refused(publish, cache):
+def test_a_file_that_is_not_an_archive_is_refused(publish, cache):
     with pytest.raises(ModelFileError, match="damaged"):
         find_file(publish(b"this is no archive"))
     assert leftovers(cache) == []
 
 
-def test_indexes_are_asked_in_order_and_their_passwords_kept_secret(publish, server, monkeypatch):
+def test_indexes_are_asked_in_order_without_showing_passwords(publish, server, monkeypatch):
     card = publish()
     monkeypatch.setenv("PIP_INDEX_URL", f"http://me:hunter2@{server.host}/empty/")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", f"file:///nowhere/simple extra={server.url}/simple/")
@@ -226,7 +226,7 @@ def test_indexes_are_asked_in_order_and_their_passwords_kept_secret(publish, ser
     assert "authorization" in server.requests[0][2]
 
 
-def test_a_password_goes_to_its_index_and_nowhere_else(publish, server, monkeypatch):
+def test_a_password_is_sent_to_its_index_only(publish, server, monkeypatch):
     card = publish()
     port = server.host.rpartition(":")[2]
     monkeypatch.setenv("PIP_INDEX_URL", f"http://me:hunter2@{server.host}/simple")
@@ -243,14 +243,14 @@ def test_a_password_goes_to_its_index_and_nowhere_else(publish, server, monkeypa
 
 @pytest.mark.parametrize("name", ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"])
 @pytest.mark.parametrize("value", ["https://me:se[cret@idx", "https://me:sec/ret@idx", "me:secret@idx/simple"])
-def test_a_malformed_address_of_an_index_is_told_by_the_variable(publish, monkeypatch, name, value):
+def test_a_malformed_index_address_is_reported_by_its_variable(publish, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    with pytest.raises(ModelUnavailable, match=f"{name}: .*address of a package index .*%40 for @") as error:
+    with pytest.raises(ModelUnavailable, match=f"{name}: .*%40") as error:
         find_file(publish())
     assert "sec" not in str(error.value)
 
 
-def test_a_malformed_address_of_a_proxy_is_told_without_it(publish, server, monkeypatch):
+def test_a_malformed_proxy_address_is_not_shown(publish, server, monkeypatch):
     for value in ("http://me:se[cret@proxy", "http://me:sec/ret@proxy"):
         monkeypatch.setenv("NO_PROXY", "")
         monkeypatch.setenv("HTTP_PROXY", value)
@@ -259,7 +259,7 @@ def test_a_malformed_address_of_a_proxy_is_told_without_it(publish, server, monk
         assert "sec" not in str(error.value)
 
 
-def test_no_index_means_no_request(publish, server, monkeypatch):
+def test_pip_no_index_means_no_request(publish, server, monkeypatch):
     card = publish()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(ModelUnavailable, match="PIP_NO_INDEX"):

@@ -12,7 +12,7 @@ from nlvid_cli.models.store.lock import hold
 
 @pytest.fixture
 def pulled(server, tools, make_card, weights, foreign_file):
-    """A manifest of two models, both of which are in the cache."""
+    """A manifest of two models, both of them in the cache."""
     server.pages["/w.pkl"] = tools.Page(foreign_file)
     source = {"kind": "url", "url": f"{server.url}/w.pkl", "sha256": tools.sha256(foreign_file)}
     cards = [make_card(source, name=f"{name}.test", aliases=[name]) for name in ("one", "two")]
@@ -26,7 +26,7 @@ def files_of(cache):
     return sorted(path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock")
 
 
-def test_a_model_is_removed_and_the_other_stays(run, pulled, cache):
+def test_removing_one_model_leaves_the_other(run, pulled, cache):
     one, two = (slot_of(card).ready for card in pulled)
     size_bytes = one.stat().st_size
     outcome = run("models", "remove", "one")
@@ -37,7 +37,7 @@ def test_a_model_is_removed_and_the_other_stays(run, pulled, cache):
     assert (again.status, again.out) == (0, "one.test: 0 bytes freed\n")
 
 
-def test_unfinished_downloads_and_old_weights_go_along(run, pulled, cache):
+def test_unfinished_downloads_and_old_weights_are_removed_too(run, pulled, cache):
     one, two = map(slot_of, pulled)
     kept = [
         two.ready,
@@ -58,7 +58,7 @@ def test_unfinished_downloads_and_old_weights_go_along(run, pulled, cache):
     assert files_of(cache) == sorted(kept)
 
 
-def test_all_of_the_cache_and_nothing_else(run, pulled, cache, tmp_path):
+def test_all_removes_the_whole_cache_and_nothing_else(run, pulled, cache, tmp_path):
     outside = tmp_path / "mine.pkl"
     outside.write_bytes(b"mine")
     (cache / "models" / "link").symlink_to(outside)
@@ -74,7 +74,7 @@ def test_all_of_the_cache_and_nothing_else(run, pulled, cache, tmp_path):
     assert run("models", "remove", "--all").out == "0 bytes freed\n"
 
 
-def test_what_was_compiled_from_a_models_exported_file_goes_along(run, pulled, cache):
+def test_what_was_compiled_from_an_exported_file_is_removed_too(run, pulled, cache):
     for card in pulled:
         slot_of(card).onnx.write_bytes(card.name.encode())
         compiled_from(slot_of(card).onnx).mkdir(parents=True)
@@ -98,7 +98,7 @@ def test_a_converted_file_is_listed_and_removed_by_its_name(run, pulled, tmp_pat
     assert mine.read_bytes() == foreign_file
 
 
-def test_what_is_bundled_stays(run, weights, make_card, small_tensors, cache):
+def test_a_bundled_model_is_kept(run, weights, make_card, small_tensors, cache):
     card = make_card({"kind": "bundled", "path": "b.safetensors"}, name="bundled.test", format="safetensors")
     path = weights(card) / "b.safetensors"
     write_checkpoint(path, card, small_tensors)
@@ -109,7 +109,7 @@ def test_what_is_bundled_stays(run, weights, make_card, small_tensors, cache):
     assert not cache.exists()
 
 
-def test_a_file_in_the_hubs_cache_stays_and_the_command_for_it_is_told(run, weights, make_card, tmp_path):
+def test_a_file_in_the_hubs_cache_is_kept_and_the_command_for_it_named(run, weights, make_card, tmp_path):
     source = {"kind": "hub", "repo": "org/model", "path": "w.safetensors"}
     card = make_card(source, name="hub.test", format="safetensors")
     weights(card)
@@ -127,7 +127,7 @@ def test_a_file_in_the_hubs_cache_stays_and_the_command_for_it_is_told(run, weig
     assert cached_path(card) is None
 
 
-def test_names_that_are_none(run, pulled):
+def test_unknown_names_are_refused(run, pulled):
     outcome = run("models", "remove", "ono")
     assert (outcome.status, outcome.out) == (2, "")
     assert outcome.err.startswith("error: no model is called 'ono'; did you mean 'one'")
@@ -145,7 +145,7 @@ def test_no_name_leads_out_of_the_cache(run, pulled, name, cache):
     assert files_of(cache) == before
 
 
-def test_another_process_is_waited_for(pulled, tools, cache, server, notes):
+def test_removal_waits_for_another_process(pulled, tools, cache, server, notes):
     from threading import Thread
 
     from nlvid_cli.models.store.removal import remove
@@ -162,7 +162,7 @@ def test_another_process_is_waited_for(pulled, tools, cache, server, notes):
     assert removed[0].freed_bytes > 0
 
 
-def test_a_cache_that_cannot_be_written_is_named(run, pulled, monkeypatch):
+def test_an_unwritable_cache_is_named(run, pulled, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 

@@ -1,4 +1,4 @@
-"""What ``nlvid doctor`` says of the places that models come from."""
+"""Which hosts ``nlvid doctor`` reports as reachable."""
 
 import os
 
@@ -19,7 +19,7 @@ def reach(forks, server, make_card):
     return run
 
 
-def test_what_answers_and_what_does_not(reach, server, tools):
+def test_hosts_are_reported_with_their_answers(reach, server, tools):
     server.pages["/"] = tools.Page(b"hub")
     server.pages["/simple/pkg/"] = tools.Page(b"index")
     extra = "http://me:hunter2@127.0.0.1:9/simple"
@@ -32,7 +32,7 @@ def test_what_answers_and_what_does_not(reach, server, tools):
     assert [path for _, path, _ in server.requests] == ["/", "/simple/pkg/", "/first"]
 
 
-def test_what_is_switched_off_is_not_asked(reach, server):
+def test_hosts_that_are_switched_off_are_not_asked(reach, server):
     assert reach(HF_ENDPOINT=server.url, HF_HUB_OFFLINE="1", PIP_NO_INDEX="1") == [
         [server.host, False, "not asked, HF_HUB_OFFLINE is set"],
         ["the package index", False, "PIP_NO_INDEX forbids its use"],

@@ -14,7 +14,7 @@ PATH = "/models/weights%20one.ckpt"
 
 @pytest.fixture
 def at_url(server, tools, make_card, foreign_file):
-    """Publish a file at an address and give the card for it."""
+    """Publish a file at an address, and return its card."""
 
     def put(data=foreign_file, sums=None, path=PATH, **fields):
         server.pages[path] = tools.Page(data)
@@ -30,7 +30,7 @@ def test_a_foreign_file_is_converted(at_url, cache, small_tensors):
     assert list((cache / "downloads").iterdir()) == []
 
 
-def test_a_file_of_nlvid_is_kept_as_it_is(at_url, foreign_file, server):
+def test_an_nlvid_file_is_kept_unchanged(at_url, foreign_file, server):
     published = find_file(at_url()).read_bytes()
     card = at_url(published, format="safetensors", name="ready.test")
     path = find_file(card)
@@ -41,7 +41,7 @@ def test_a_file_of_nlvid_is_kept_as_it_is(at_url, foreign_file, server):
 def test_a_safetensors_file_without_a_card_is_refused(at_url, cache):
     from safetensors.numpy import save
 
-    with pytest.raises(ModelFileError, match="no model card"):
+    with pytest.raises(ModelFileError, match="card"):
         find_file(at_url(save({}), format="safetensors"))
     assert list(cache.rglob("*.safetensors*")) == []
 
@@ -58,7 +58,7 @@ KINDS = {
     "sha256_prefix": ("a sha256 that begins with", lambda data: hashlib.sha256(data).hexdigest()[:8]),
     "sha1": ("sha1", lambda data: hashlib.sha1(data).hexdigest()),
 }
-"""Each kind of published sum: the words for it, and how it is made."""
+"""Each kind of published checksum: its name in messages, and a function that computes it."""
 
 
 @pytest.fixture(params=KINDS)
@@ -66,7 +66,7 @@ def kind(request):
     return request.param
 
 
-def test_every_kind_of_published_sum_is_checked(at_url, server, foreign_file, cache, kind):
+def test_every_kind_of_checksum_is_verified(at_url, server, foreign_file, cache, kind):
     words, make_sum = KINDS[kind]
     right, wrong = make_sum(foreign_file), make_sum(b"another file")
     assert find_file(at_url(sums={kind: right})).is_file()
@@ -77,7 +77,7 @@ def test_every_kind_of_published_sum_is_checked(at_url, server, foreign_file, ca
     assert list((cache / "downloads").iterdir()) == []
 
 
-def test_all_sums_that_are_given_must_fit(at_url, foreign_file):
+def test_all_published_checksums_must_fit(at_url, foreign_file):
     sums = {name: make_sum(foreign_file) for name, (_, make_sum) in KINDS.items()}
     assert find_file(at_url(sums=sums)).is_file()
     for name in KINDS:
@@ -87,11 +87,11 @@ def test_all_sums_that_are_given_must_fit(at_url, foreign_file):
 
 @pytest.fixture
 def long_file(foreign_file):
-    """What follows the end of the pickle is not read."""
+    """A checkpoint with bytes after the end of the pickle, which are not read."""
     return foreign_file + bytes(100_000)
 
 
-def test_with_any_kind_of_sum_a_broken_off_download_goes_on(at_url, server, long_file, kind):
+def test_an_interrupted_download_with_any_checksum_is_resumed(at_url, server, long_file, kind):
     card = at_url(long_file, sums={kind: KINDS[kind][1](long_file)})
     server.pages[PATH].faults = [("cut", 50_000)] + [("cut", 0)] * 3
     with pytest.raises(ModelUnavailable, match="49152 bytes arrived"):
@@ -100,7 +100,7 @@ def test_with_any_kind_of_sum_a_broken_off_download_goes_on(at_url, server, long
     assert server.ranges(PATH)[-1] == "bytes=49152-"
 
 
-def test_with_any_kind_of_sum_a_wrong_part_is_fetched_again_once(at_url, server, long_file, cache, kind, notes):
+def test_a_wrong_part_with_any_checksum_is_fetched_again_once(at_url, server, long_file, cache, kind, notes):
     card = at_url(long_file, sums={kind: KINDS[kind][1](long_file)})
     part = slot_of(card).download("weights one.ckpt.part")
     part.parent.mkdir(parents=True)
@@ -118,14 +118,14 @@ def test_with_any_kind_of_sum_a_wrong_part_is_fetched_again_once(at_url, server,
     assert list((cache / "downloads").iterdir()) == []
 
 
-def test_models_whose_sums_differ_never_share_a_file(at_url):
+def test_models_with_different_checksums_never_share_a_file(at_url):
     sums = ({"sha256": "1" * 64}, {"sha256_prefix": "1" * 8}, {"sha1": "1" * 40}, {"sha1": "2" * 40}, {})
     assert len({slot_of(at_url(sums=one)).key for one in sums}) == len(sums)
     same = {"sha1": "1" * 40}
     assert slot_of(at_url(sums=same)) == slot_of(at_url(sums=same, path="/mirror"))
 
 
-def test_a_file_without_a_published_sum_is_used_and_its_sum_told_once(at_url, tools, foreign_file, notes):
+def test_a_file_without_a_checksum_is_used_and_its_sha256_reported_once(at_url, tools, foreign_file, notes):
     notes.clear()
     card = at_url(sums={})
     find_file(card)
@@ -134,7 +134,7 @@ def test_a_file_without_a_published_sum_is_used_and_its_sum_told_once(at_url, to
     assert tools.sha256(foreign_file) in notes[0]
 
 
-def test_without_a_sum_a_download_is_not_resumed_over_runs(at_url, server, foreign_file):
+def test_a_download_without_a_checksum_is_not_resumed_by_the_next_run(at_url, server, foreign_file):
     card = at_url(foreign_file * 10, sums={})
     server.pages[PATH].faults = [("cut", 50_000)] + [("cut", 0)] * 3
     with pytest.raises(ModelUnavailable):
@@ -148,7 +148,7 @@ def test_without_a_sum_a_download_is_not_resumed_over_runs(at_url, server, forei
     ("etags", "resumes"),
     [(('"1"', '"1"'), True), (('"1"', '"2"'), True), (('W/"1"', 'W/"1"'), False), ((None, None), False)],
 )
-def test_without_a_sum_two_versions_are_never_pieced_together(at_url, server, foreign_file, etags, resumes, notes):
+def test_two_versions_without_a_checksum_are_never_pieced_together(at_url, server, foreign_file, etags, resumes, notes):
     old, new = foreign_file + b"1" * 100_000, foreign_file + b"2" * 100_000
     card = at_url(old, sums={})
     page = server.pages[PATH]
@@ -166,8 +166,8 @@ def test_without_a_sum_two_versions_are_never_pieced_together(at_url, server, fo
 
 
 @pytest.mark.parametrize("url", ["http://example.org/weights", "http://127.0.0.1.example.org/weights"])
-def test_plain_http_is_refused_elsewhere(make_card, url):
-    with pytest.raises(ModelUnavailable, match="plain http is not used"):
+def test_plain_http_is_refused_for_other_machines(make_card, url):
+    with pytest.raises(ModelUnavailable, match="plain http"):
         find_file(make_card({"kind": "url", "url": url}))
 
 
@@ -180,40 +180,40 @@ def test_a_redirection_to_plain_http_is_not_followed(at_url, server, monkeypatch
     server.pages[PATH] = tools.Page(status=302, headers={"Location": f"http://{other}/elsewhere"})
     server.pages["/elsewhere"] = tools.Page(foreign_file, 302 if leads_back else 200, back)
     server.pages["/file"] = tools.Page(foreign_file)
-    with pytest.raises(ModelUnavailable, match=f"{other}: plain http is not used"):
+    with pytest.raises(ModelUnavailable, match=f"{other}: plain http"):
         find_file(card)
     assert [path for _, path, _ in server.requests] == [PATH]
     assert cached_path(card) is None
 
 
 @pytest.mark.parametrize(("status", "words"), [(404, "not found"), (403, "forbidden"), (500, "has a problem")])
-def test_a_refusal_is_told_in_words(at_url, server, status, words):
+def test_a_refusal_is_explained(at_url, server, status, words):
     card = at_url()
     server.pages[PATH].status = status
-    with pytest.raises(ModelUnavailable, match=rf"{server.host}: weights one\.ckpt: .*{words}.* \(HTTP {status}\)"):
+    with pytest.raises(ModelUnavailable, match=rf"{server.host}: .*{words}.*{status}"):
         find_file(card)
 
 
-def test_nobody_listens(make_card):
+def test_a_host_without_a_server_is_reported(make_card):
     with pytest.raises(ModelUnavailable, match=r"127\.0\.0\.1:9: connection refused"):
         find_file(make_card({"kind": "url", "url": "http://127.0.0.1:9/x"}))
 
 
-def test_a_name_that_does_not_exist(make_card):
+def test_an_unknown_host_is_reported(make_card):
     with pytest.raises(ModelUnavailable, match=r"nowhere\.invalid: the (name cannot be resolved|proxy)"):
         find_file(make_card({"kind": "url", "url": "https://nowhere.invalid/x"}))
 
 
-def test_a_ca_file_that_is_not_there(make_card, server, monkeypatch):
+def test_a_missing_ca_file_is_reported(make_card, server, monkeypatch):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     monkeypatch.setenv("PIP_CERT", "/no/such/file")
-    with pytest.raises(ModelUnavailable, match=rf"{server.host}: .*/no/such/file \(see REQUESTS_CA_BUNDLE"):
+    with pytest.raises(ModelUnavailable, match=rf"{server.host}: .*/no/such/file .*REQUESTS_CA_BUNDLE"):
         find_file(make_card({"kind": "url", "url": f"https://{server.host}/x"}))
 
 
-def test_a_server_that_speaks_no_tls(make_card, server):
-    with pytest.raises(ModelUnavailable, match=rf"{server.host}: its certificate is not accepted"):
+def test_a_server_without_tls_is_reported(make_card, server):
+    with pytest.raises(ModelUnavailable, match=rf"{server.host}: .*certificate"):
         find_file(make_card({"kind": "url", "url": f"https://{server.host}/x"}))
 
 
