@@ -1,4 +1,4 @@
-"""From a checkpoint of any program to nlvid's own file: read, fit to the network of a card, check, write."""
+"""From a checkpoint of another program to nlvid's own file: read, fit to the network of a card, check, write."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from nlvid_cli.network.build import require_shapes
 
 
 def convert(path: Path, card: Card, out: Path, note: Callable[[str], None] | None = None) -> Path:
-    """Write the weights of a file as nlvid's own model file, whole or not at all.
+    """Write the weights in a file as nlvid's own model file, completely or not at all.
 
     Args:
-        path: a checkpoint of any program in ``models.formats.FORMATS``; it stays as it is.
-        card: of the model; goes into the new file.
-        out: the new file; one that is there is replaced.
-        note: told what was read, in a sentence.
+        path: Checkpoint of any program in ``models.formats.FORMATS``. It is not changed.
+        card: Card of the model, stored in the new file.
+        out: File to write; an existing one is replaced.
+        note: Receives a sentence about what was read.
 
     Returns:
         ``out``.
 
     Raises:
-        UnsafeFile: the file asks for something that nlvid does not execute.
-        ModelFileError: it is missing, damaged, of no known format, or holds a tensor that has no place.
-        CheckpointMismatch: its tensors and the network of the card do not fit; says which models' networks would.
+        UnsafeFile: The file asks for something that nlvid does not execute.
+        ModelFileError: The file is missing, damaged, of unknown format, or holds a tensor that has no place.
+        CheckpointMismatch: The tensors do not fit the card's network. The message names models that they would fit.
         OSError: ``out`` cannot be written.
     """
     require_file(path)
@@ -52,18 +52,18 @@ def convert(path: Path, card: Card, out: Path, note: Callable[[str], None] | Non
 
 
 def fit_norms(tensors: Mapping[str, np.ndarray], architecture: Architecture) -> Tensors:
-    """Fold the statistics of norms that the network does not have; what is not in the file is never made up.
+    """Fold norms of the file that the network does not have. Nothing that the file lacks is made up.
 
-    Where the network has a scale and shift per channel, and the file has batch norm, that becomes the scale
-    s / sqrt(var + eps) and the shift b - mean * s / sqrt(var + eps). Where the network's non-local blocks have no norm
-    and the file's have one, it goes into the convolution before it.
+    If the network has a scale and shift per channel and the file batch norm, the scale is s / sqrt(var + eps) and the
+    shift b - mean * s / sqrt(var + eps). If the network's non-local blocks have no norm and those of the file have one,
+    it is folded into the convolution before it.
 
     Args:
-        tensors: under nlvid's names.
-        architecture: of the network that they are for.
+        tensors: Tensors by nlvid's names.
+        architecture: Architecture of the network that they are for.
 
     Returns:
-        The tensors that the network takes, if they are of such a network at all.
+        The tensors that the network needs, if they are of such a network at all.
     """
     fitted = dict(tensors)
     blocks = architecture.nonlocal_blocks
@@ -104,25 +104,28 @@ def _fold_into_convolution(tensors: Tensors, layer: str) -> None:
 
 
 def _require_fit(tensors: Tensors, card: Card, family: str, given: Tensors, where: str) -> None:
-    """Raise CheckpointMismatch unless the network of the card has exactly these tensors."""
+    """Raise CheckpointMismatch, naming models that would fit, unless the card's network has exactly these tensors."""
     try:
         require_shapes(card, tensors, where)
     except CheckpointMismatch as error:
         names = fitting_models(given, family)
         if not names:
             raise
-        raise CheckpointMismatch(
-            f"{error}; with --as {names[0]} they do ({len(names)} models have such a network)"
-        ) from None
+        raise CheckpointMismatch(f"{error}; they fit --as {names[0]} ({len(names)} models have this network)") from None
 
 
 def fitting_models(given: Tensors, family: str) -> list[str]:
-    """Names of the models whose networks have the tensors of a file, those that are published in its form first."""
+    """Return the names of the models that the tensors of a file fit; models published in its format come first."""
     models = [card for card in load_manifest().models if _fits(given, card)]
     return [card.name for card in sorted(models, key=lambda card: card.format != family)]
 
 
 def _fits(given: Tensors, card: Card) -> bool:
+    bias = given.get("head.classifier.bias")
+    if bias is None or bias.shape != (
+        card.labels.count,
+    ):  # no need to build the network, which takes a tenth of a second
+        return False
     try:
         require_shapes(card, fit_norms(given, card.architecture), card.name)
     except CheckpointMismatch:

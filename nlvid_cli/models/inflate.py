@@ -1,7 +1,8 @@
-"""From a two-dimensional ResNet to a C2D or I3D one: the weights, spread out over time.
+"""Inflation: the weights of an image network, spread over time for a C2D or I3D ResNet.
 
-"Non-local Neural Networks", section 4: a k x k kernel becomes t x k x k, each of its t planes the k x k kernel divided
-by t. A video of t equal frames then gives what the two-dimensional network gives for one of them.
+"Non-local Neural Networks", section 4: a k x k kernel becomes t x k x k. Each of its t planes is the k x k kernel
+divided by t, so that a video of t equal frames gives what the image network gives for one of them. No command uses this
+yet: it is the basis for training from ImageNet weights.
 """
 
 from __future__ import annotations
@@ -15,21 +16,22 @@ from torch import Tensor, nn
 
 from nlvid_cli.errors import CheckpointMismatch, ModelFileError, ModelUnavailable
 from nlvid_cli.models.formats.names import TORCHVISION
+from nlvid_cli.models.formats.opening import open_file
 
 
 def inflate(image_tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Weights for ``network`` out of those of an image network of the same depth and width.
+    """Inflate the weights of a ResNet of the same depth and width.
 
     Args:
-        image_tensors: by torchvision's names, as its ResNets save them.
-        network: a :class:`nlvid_cli.network.resnet3d.ResNet3d`; it stays as it is. What the image network does not
-            have (non-local blocks, a classifier of other classes) keeps the values that the network has.
+        image_tensors: Weights by torchvision's names.
+        network: A :class:`nlvid_cli.network.resnet3d.ResNet3d`. It is not changed. What the image network lacks
+            (non-local blocks, a classifier of other classes) keeps the values that it has here.
 
     Returns:
-        All tensors of the network, by its names; ``load_weights`` takes them.
+        All tensors of ``network`` by its names, for ``load_weights``.
 
     Raises:
-        CheckpointMismatch: a tensor has no place in the network, or does not fit, or one of the backbone is missing.
+        CheckpointMismatch: A tensor has no place in the network or does not fit, or one of the backbone is missing.
     """
     tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     given = {TORCHVISION.translate(name) or name: tensor for name, tensor in image_tensors.items()}
@@ -49,7 +51,7 @@ def inflate(image_tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str
 
 
 def _inflated(name: str, tensor: Tensor, like: Tensor) -> Tensor:
-    """(O, I, k, k) -> (O, I, t, k, k) with t as in ``like``; other tensors only get the shape of ``like``."""
+    """(O, I, k, k) -> (O, I, t, k, k), with t as in ``like``. Other tensors only get the shape of ``like``."""
     if tensor.dim() == 4 and like.dim() == 5 and tensor.shape == (*like.shape[:2], *like.shape[3:]):
         t = like.shape[2]
         return tensor.unsqueeze(2).repeat(1, 1, t, 1, 1) / t
@@ -59,46 +61,32 @@ def _inflated(name: str, tensor: Tensor, like: Tensor) -> Tensor:
 
 
 def image_weights(name_or_path: str | Path) -> dict[str, Tensor]:
-    """ImageNet weights of a ResNet.
+    """Return the ImageNet weights of a ResNet, by torchvision's names.
 
     Args:
-        name_or_path: a network of torchvision (``resnet50``, ``resnet101``), whose default weights it downloads into
-            its own cache and checks; or a local ``.pth`` or ``.safetensors`` file with its names.
+        name_or_path: A torchvision network (``resnet50``, ``resnet101``), whose default weights torchvision downloads
+            into its own cache and verifies, or a local ``.pth`` or ``.safetensors`` file.
 
     Raises:
-        ModelUnavailable: the download failed.
-        ModelFileError: no such network or file, or a file that does not load as plain tensors.
+        ModelUnavailable: The download failed.
+        UnsafeFile: The file asks for something that nlvid does not execute.
+        ModelFileError: The network or file does not exist, or the file has no tensors.
     """
     path = Path(name_or_path)
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return dict(load_file(path))
-        except (SafetensorError, OSError) as error:
-            raise ModelFileError(f"{path}: not a readable safetensors file ({error})") from None
-    if path.suffix in (".pth", ".pt"):
-        return _torch_file(path)
+    if path.suffix in (".pth", ".pt", ".safetensors"):
+        tensors = {name: torch.from_numpy(array) for name, array in open_file(path).items()}
+        if not tensors:
+            raise ModelFileError(f"{path}: the file has no tensors")
+        return tensors
     from torchvision.models import get_model_weights
 
     try:
         weights = get_model_weights(str(name_or_path))["DEFAULT"]
     except (ValueError, KeyError):
-        raise ModelFileError(f"{name_or_path}: neither a network of torchvision nor a weight file") from None
+        raise ModelFileError(f"{name_or_path}: neither a torchvision network nor a weight file") from None
     try:
         return dict(weights.get_state_dict(check_hash=True, progress=False))
     except (URLError, OSError, RuntimeError) as error:
         raise ModelUnavailable(
-            f"{name_or_path}: torchvision cannot download its weights ({error}); give a local .pth file instead"
+            f"{name_or_path}: torchvision could not download its weights ({error}); give a local .pth file instead"
         ) from None
-
-
-def _torch_file(path: Path) -> dict[str, Tensor]:
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what torch raises for a bad file is of many kinds
-        raise ModelFileError(f"{path}: does not load as plain tensors ({error})") from None
-    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise ModelFileError(f"{path}: holds something else than tensors by name")
-    return tensors

@@ -10,7 +10,7 @@ import torchvision
 from torch import Tensor, nn
 
 from nlvid_cli.card.architecture import Head, NonLocal, ResNetArchitecture
-from nlvid_cli.errors import CheckpointMismatch, ModelFileError, ModelUnavailable
+from nlvid_cli.errors import CheckpointMismatch, ModelFileError, ModelUnavailable, UnsafeFile
 from nlvid_cli.models.inflate import image_weights, inflate
 from nlvid_cli.network.build import load_weights
 from nlvid_cli.network.resnet3d import ResNet3d
@@ -56,20 +56,20 @@ def features(network: nn.Module, x: Tensor, layers: list[str]) -> dict[str, Tens
         (18, replace(I3D, inflate=EVERY_18, inflate_kernel="3x3x3", **BASIC)),  # type: ignore[arg-type]
     ],
 )
-def test_a_static_video_gives_what_its_frame_gives(depth: int, architecture: ResNetArchitecture) -> None:
-    """At every stage, away from the ends, where zeros are padded in time."""
+def test_equal_frames_give_what_the_image_gives(depth: int, architecture: ResNetArchitecture) -> None:
+    """At every stage, in the middle of the video: at its ends, zeros are padded in time."""
     image = image_network(depth)
     video = ResNet3d(replace(architecture, head=Head("mean_of_softmax", (1, 2, 2))), 10).eval()
     load_weights(video, inflate(image.state_dict(), video), "test")
-    frame = torch.randn(1, 3, 64, 64)
-    still = frame.unsqueeze(2).repeat(1, 1, 160, 1, 1)
+    frame = torch.randn(1, 3, 48, 48)
+    still = frame.unsqueeze(2).repeat(1, 1, 152, 1, 1)
     two = features(image, frame, ["maxpool", "layer1", "layer2", "layer3", "layer4"])
     three = features(video, still, ["pool1", "res2", "res3", "res4", "res5"])
     for flat, deep in zip(two.values(), three.values(), strict=True):
         middle = deep[:, :, deep.shape[2] // 2]
         assert (middle - flat).abs().max() < 1e-5 * flat.abs().max()
     with torch.inference_mode():
-        logits = video(still)[:, :, 10, 0, 0]
+        logits = video(still)[:, :, 9, 0, 0]
         assert (logits - image(frame)).abs().max() < 1e-5 * logits.abs().max()
 
 
@@ -89,19 +89,17 @@ def test_networks_that_do_not_match() -> None:
     video = ResNet3d(replace(C2D, **BASIC), 10)  # type: ignore[arg-type]
     with pytest.raises(
         CheckpointMismatch,
-        match=r"res2\.0\.conv1\.conv\.weight is \(64, 64, 1, 1\), the network needs \(64, 64, 1, 3, 3\)",
+        match=r"res2\.0\.conv1\.conv\.weight is \(64, 64, 1, 1\).* \(64, 64, 1, 3, 3\)",
     ):
         inflate(image_network(50).state_dict(), video)
-    with pytest.raises(
-        CheckpointMismatch, match=r"has no res2\.0\.shortcut\.conv\.weight; are depth and block the same"
-    ):
+    with pytest.raises(CheckpointMismatch, match=r"res2\.0\.shortcut\.conv\.weight"):
         inflate({"layer1.0.downsample.0.weight": torch.zeros(1)}, video)
     tensors = image_network(18).state_dict()
     del tensors["layer2.1.bn2.bias"]
-    with pytest.raises(CheckpointMismatch, match=r"lack res3\.1\.conv2\.norm\.bias"):
+    with pytest.raises(CheckpointMismatch, match=r"res3\.1\.conv2\.norm\.bias"):
         inflate(tensors, video)
     tensors["layer2.1.bn2.bias"] = torch.zeros(5)
-    with pytest.raises(CheckpointMismatch, match=r"res3\.1\.conv2\.norm\.bias is \(5,\), the network needs \(128,\)"):
+    with pytest.raises(CheckpointMismatch, match=r"res3\.1\.conv2\.norm\.bias is \(5,\)"):
         inflate(tensors, video)
 
 
@@ -120,7 +118,7 @@ def test_weights_from_a_file(tmp_path: Path, suffix: str) -> None:
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
 
 
-def test_files_that_are_no_weights(tmp_path: Path) -> None:
+def test_files_without_weights(tmp_path: Path) -> None:
     class Code:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return open, (str(tmp_path / "canary"), "w")
@@ -128,17 +126,17 @@ def test_files_that_are_no_weights(tmp_path: Path) -> None:
     torch.save({"a": Code()}, tmp_path / "evil.pth")
     torch.save({"a": 1}, tmp_path / "other.pth")
     for name in ("evil.pth", "other.pth", "none.pth", "none.safetensors", "resnet51"):
-        with pytest.raises(ModelFileError):
+        with pytest.raises(UnsafeFile if name == "evil.pth" else ModelFileError):
             image_weights(tmp_path / name if "." in name else name)
     assert not (tmp_path / "canary").exists()
 
 
-def test_by_name_where_the_host_is_out_of_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_network_whose_weights_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     def fail(*_arguments: object, **_options: object) -> None:
         raise URLError("no route to host")
 
     monkeypatch.setattr("torch.hub.urlopen", fail)
-    with pytest.raises(ModelUnavailable, match=r"resnet50: torchvision cannot download .* no route to host"):
+    with pytest.raises(ModelUnavailable, match=r"resnet50: .*download.*no route to host"):
         image_weights("resnet50")

