@@ -1,1 +1,1 @@
-"""What a checkpoint fixes, as data: the ground that everything else stands on."""
+"""What a checkpoint fixes, as data: cards, architectures and the manifest. Everything else stands on it."""

@@ -1,8 +1,8 @@
-"""The model card: what a checkpoint fixes, written once.
+"""The model card: everything that a checkpoint fixes, in one place.
 
-A card is an entry of ``weights/manifest.toml`` and travels as JSON inside every file that nlvid writes
-(:data:`CARD_KEY` in the metadata), so that such a file needs nothing beside it. Unknown keys, missing keys
-and wrong types are errors that name the place. No torch here: the ONNX backend reads cards too.
+A card is an entry of ``weights/manifest.toml``. It also travels as JSON in the metadata of every file that nlvid writes
+(:data:`CARD_KEY`), so that such a file needs nothing beside it. Unknown keys, missing keys and wrong types are errors
+that name the place. This module does without torch, because the ONNX backend reads cards too.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from nlvid_cli.card.architecture import Architecture, PositiveInt, card_part
 from nlvid_cli.errors import ModelFileError
 
 CARD_KEY = "nlvid_card"
-"""Key of the card's JSON in the metadata of safetensors and ONNX files."""
+"""Metadata key of the card's JSON in safetensors and ONNX files."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Sha256Prefix = Annotated[str, Field(pattern=r"^[0-9a-f]{8,63}$")]
 Sha1 = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-"""Without control characters: cards come out of files from outside, and their texts go to terminals."""
+"""Text without control characters: cards come out of files from strangers, and their texts go to terminals."""
+
 MAX_VIEW_VALUES = 2**28
-"""Numbers in one view, or in one run of a file that fixes the number of views: ten times those of the largest published
-network."""
+"""Numbers in a view, or in all views of a file that fixes their number: ten times the largest published network's."""
 
 MAX_CLASSES = 2**20
 
 MAX_STEP = 2**20
-"""Frames from one frame of a clip to the next: ten hours."""
+"""Frames from one frame of a clip to the next: ten hours of video."""
 
 MAX_CLIPS = 1000
-"""Clips of a video by a card; the published protocols take 10 at most."""
+"""Clips of a video; published protocols use at most 10."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -45,7 +45,7 @@ FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 @card_part
 @dataclass(frozen=True)
 class BundledSource:
-    """A file in the ``weights/`` folder that comes with the package; ``path`` is its name there."""
+    """A file that comes with the package; ``path`` is its name in the folder ``weights/``."""
 
     kind: Literal["bundled"]
     path: FileName
@@ -56,7 +56,7 @@ class BundledSource:
 @card_part
 @dataclass(frozen=True)
 class HubSource:
-    """A file in a Hugging Face Hub repository, pinned to a revision (commit, tag or branch)."""
+    """A file in a Hugging Face Hub repository, at a revision (commit, tag or branch)."""
 
     kind: Literal["hub"]
     repo: str
@@ -69,10 +69,10 @@ class HubSource:
 @card_part
 @dataclass(frozen=True)
 class UrlSource:
-    """A file behind a plain https address.
+    """A file at a plain web address.
 
-    Of ``sha256``, its first digits (``sha256_prefix``, as OpenMMLab puts into file names) and ``sha1`` (as GluonCV
-    publishes), those that are given are checked.
+    Published hashes are verified: ``sha256``, its first digits (``sha256_prefix``, in OpenMMLab's file names) or
+    ``sha1`` (GluonCV).
     """
 
     kind: Literal["url"]
@@ -86,9 +86,9 @@ class UrlSource:
 @card_part
 @dataclass(frozen=True)
 class IndexSource:
-    """One member of an archive (wheel or sdist) of one release of a project on the Python package index.
+    """A file in an archive (wheel or sdist) on the Python package index.
 
-    ``sha256`` and ``size_bytes`` are those of the archive; ``member`` is the path inside it.
+    ``sha256`` and ``size_bytes`` belong to the archive. ``member`` is the path in it.
     """
 
     kind: Literal["index"]
@@ -107,15 +107,15 @@ Source = Annotated[BundledSource | HubSource | UrlSource | IndexSource, Field(di
 @card_part
 @dataclass(frozen=True)
 class Sampling:
-    """Which frames are looked at.
+    """Which frames of a video form its clips.
 
     Attributes:
-        frames: frames of a clip.
-        step: distance between them, in frames.
-        clips: clips of a video.
-        clip_starts: rule for where clips begin, a name of ``video.clip_rules.CLIP_STARTS``.
-        short_video: rule for frames beyond the end of the video, a name of ``video.sample.SHORT_VIDEO``.
-        frame_rate: frames per second that ``step`` counts in; None means the video's own frames.
+        frames: Frames in a clip.
+        step: Distance from one frame of a clip to the next, in frames.
+        clips: Clips in a video.
+        clip_starts: Rule for where clips begin; a key of ``video.clip_rules.CLIP_STARTS``.
+        short_video: Rule for frames beyond the end of the video; a key of ``video.sample.SHORT_VIDEO``.
+        frame_rate: Frames per second in which ``step`` counts. None counts the video's own frames.
     """
 
     frames: PositiveInt
@@ -131,17 +131,17 @@ class Sampling:
 @card_part
 @dataclass(frozen=True)
 class Preprocess:
-    """From upright uint8 RGB frames to network input.
+    """How upright uint8 RGB frames become the input of the network.
 
     Attributes:
-        short_side: pixels of the shorter side after resizing.
-        crop: pixels of the square crop.
+        short_side: Pixels of the shorter side after resizing.
+        crop: Pixels of a side of the square crop.
         crops: 1 (centre) or 3 (both ends and centre of the longer side).
-        resize: how pixels are interpolated, a name of ``video.picture.RESIZE``.
-        mean: subtracted from each of R, G, B, in units of [0, 255].
-        std: divided by, in the same units.
-        size: what the size after resizing is, a name of ``video.picture.SIZES``.
-        crop_positions: where crops begin, and in which order they come, a name of ``video.preprocess.CROPS``.
+        resize: How pixels are interpolated; a key of ``video.picture.RESIZE``.
+        mean: Subtracted from R, G and B, in units of [0, 255].
+        std: Divisor of R, G and B, in the same units.
+        size: Rule for the size after resizing; a key of ``video.picture.SIZES``.
+        crop_positions: Where crops begin, and their order; a key of ``video.preprocess.CROPS``.
     """
 
     short_side: PositiveInt
@@ -157,15 +157,15 @@ class Preprocess:
 @card_part
 @dataclass(frozen=True)
 class Labels:
-    """The classes: a file in ``weights/labels/`` or the names themselves, and what a score means.
+    """The classes, and what a score means.
 
     Attributes:
-        kind: whether a video has one label (its scores add up to 1) or any number of them.
-        count: of classes.
-        file: name of a file in ``weights/labels/``.
-        names: the class names themselves, where there is no such file.
-        combine: how views make the video's scores, a name of ``combine.COMBINE``; None: the mean of their scores
-            for a single label, the maximum for several.
+        kind: Whether a video has a single label (scores add up to 1) or any number of labels.
+        count: Number of classes.
+        file: Name of a file with the class names in ``weights/labels/``.
+        names: The class names themselves, if there is no such file.
+        combine: How the scores of views become those of the video; a key of ``combine.COMBINE``. None is the mean for a
+            single label and the maximum for several.
     """
 
     kind: Literal["single", "multi"]
@@ -176,14 +176,14 @@ class Labels:
 
     @property
     def combination(self) -> str:
-        """Name of the rule by which views make the video's scores."""
+        """Rule that makes the video's scores from those of its views; a key of ``combine.COMBINE``."""
         return self.combine or {"single": "mean", "multi": "maximum"}[self.kind]
 
 
 @card_part
 @dataclass(frozen=True)
 class Accuracy:
-    """A published or measured figure, in per cent, and how it was measured."""
+    """A published or measured figure in per cent, and how it was measured."""
 
     data_set: Text
     metric: Text
@@ -195,11 +195,25 @@ class Accuracy:
 @card_part
 @dataclass(frozen=True)
 class Card:
-    """Everything about one checkpoint; see the module's docstring.
+    """Everything about one checkpoint.
 
-    ``format`` is the form of the published file, a name of ``models.formats.FORMATS`` or ``safetensors``.
-    ``commercial_use`` and ``redistribution`` say what ``licence`` allows to do with the weights. ``temperature``
-    calibrates the scores, see :func:`nlvid_cli.recognize.combine.temper`; ``nlvid evaluate`` finds it.
+    Attributes:
+        name: ``<architecture>.<source>-<data set>``.
+        summary: The model in a few words.
+        paper: Paper that the model is from.
+        licence: Licence of the weights.
+        origin: Who published the weights, and where.
+        format: Format of the published file; a key of ``models.formats.FORMATS``, or ``safetensors``.
+        sources: Where the file is available, in order of preference.
+        architecture: The network.
+        sampling: Which frames of a video it sees.
+        preprocess: How frames become its input.
+        labels: Its classes.
+        aliases: Short names.
+        accuracy: Published or measured figures.
+        commercial_use: Whether the licence allows commercial use of the weights.
+        redistribution: Whether the licence allows passing the weights on.
+        temperature: Calibrates the scores, see ``recognize.combine.temper``. ``nlvid evaluate`` finds it.
     """
 
     name: FileName
@@ -220,7 +234,7 @@ class Card:
     temperature: PositiveFloat = 1.0
 
     def with_views(self, clips: int | None, crops: Literal[1, 3] | None, step: int | None) -> Card:
-        """The same card with other test views; None keeps what the card says."""
+        """Return the card with other test views; None keeps the card's own value."""
         sampling = replace(self.sampling, clips=clips or self.sampling.clips, step=step or self.sampling.step)
         return replace(
             self, sampling=sampling, preprocess=replace(self.preprocess, crops=crops or self.preprocess.crops)
@@ -233,25 +247,25 @@ def _adapter() -> TypeAdapter[Card]:
 
 
 def card_from_dict(data: dict[str, Any], where: str) -> Card:
-    """Check ``data`` and build the card from it.
+    """Validate a card.
 
     Args:
-        data: plain values, as from TOML or JSON.
-        where: file that the data came from, for messages.
+        data: Plain values, as from TOML or JSON.
+        where: File that the data came from, for messages.
 
     Raises:
-        ModelFileError: naming every field that is missing, unknown or wrong, or more than nlvid feeds to a network.
+        ModelFileError: A field is missing, unknown or wrong, or the views are larger than nlvid accepts. Names each.
     """
     return _checked(lambda: _adapter().validate_python(data), where)
 
 
 def card_from_json(text: str, where: str) -> Card:
-    """Like :func:`card_from_dict`, from the JSON of :func:`card_to_json`."""
+    """Validate a card in the JSON of :func:`card_to_json`; errors as for :func:`card_from_dict`."""
     return _checked(lambda: _adapter().validate_json(text), where)
 
 
 def card_to_json(card: Card) -> str:
-    """JSON of the card, the value of :data:`CARD_KEY`."""
+    """Return the card as JSON, the value of :data:`CARD_KEY`."""
     return _adapter().dump_json(card).decode()
 
 
@@ -259,16 +273,13 @@ def _checked(read: Callable[[], Card], where: str) -> Card:
     try:
         card = read()
     except ValidationError as error:
-        raise ModelFileError(f"{where}: the model card is not valid: {_faults(error)}") from None
-    frames, clips, side = (
-        card.sampling.frames,
-        card.sampling.clips,
-        max(card.preprocess.crop, card.preprocess.short_side),
-    )
+        raise ModelFileError(f"{where}: invalid model card: {_faults(error)}") from None
+    frames, clips = card.sampling.frames, card.sampling.clips
+    side = max(card.preprocess.crop, card.preprocess.short_side)
     if frames * side * side * 3 > MAX_VIEW_VALUES or clips > MAX_CLIPS:
         raise ModelFileError(
-            f"{where}: the model card is not valid: {clips} clips of {frames} frames of {side} x {side} pixels are "
-            "more than nlvid feeds to a network"
+            f"{where}: invalid model card: {clips} clips of {frames} frames of {side} x {side} pixels are more than "
+            "nlvid gives to a network"
         )
     return card
 
@@ -277,4 +288,4 @@ def _faults(error: ValidationError) -> str:
     faults = "; ".join(
         f"{'.'.join(map(str, fault['loc'])) or 'card'}: {fault['msg'].lower()}" for fault in error.errors()
     )
-    return "".join(character if character.isprintable() else "\ufffd" for character in faults)  # it repeats keys
+    return "".join(character if character.isprintable() else "\ufffd" for character in faults)  # pydantic repeats keys

@@ -1,4 +1,4 @@
-"""``weights/manifest.toml``: every model that nlvid knows, and the labels that belong to them."""
+"""The manifest ``weights/manifest.toml``: every known model, and its labels."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MANIFEST_FILE = "manifest.toml"
 
 @dataclass(frozen=True)
 class Manifest:
-    """The models that nlvid knows.
+    """The known models.
 
     Attributes:
-        models: their cards, in the order of the file.
-        default: names to try, in this order, where the user names no model.
+        models: Their cards, in the order of the file.
+        default: Names of the models to try, in order, when the user names none.
     """
 
     models: tuple[Card, ...]
@@ -29,57 +29,57 @@ class Manifest:
 
 
 def weights_folder() -> Path:
-    """The folder with the manifest, the labels and the bundled weights.
+    """Return the folder with the manifest, the labels and the bundled weights.
 
-    In a wheel it lies inside the package; in a checkout or an editable install, beside it.
+    It is inside the package in a wheel, and beside it in a checkout or an editable install.
 
     Raises:
-        ModelFileError: neither place has a manifest.
+        ModelFileError: Neither place has a manifest.
     """
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "weights", package.parent / "weights"):
         if (folder / MANIFEST_FILE).is_file():
             return folder
-    raise ModelFileError(f"{package}: the installation has no weights/{MANIFEST_FILE}; install nlvid-cli again")
+    raise ModelFileError(f"{package}: weights/{MANIFEST_FILE} is missing; reinstall nlvid-cli")
 
 
 def load_manifest() -> Manifest:
     """Read and check the manifest, once per process.
 
     Raises:
-        ModelFileError: it is damaged, a card in it is not valid, or a name is used twice or leads nowhere.
+        ModelFileError: It is damaged, has an invalid card, or uses a name twice or without a model.
     """
     return _read_manifest(weights_folder() / MANIFEST_FILE)
 
 
 def find_card(name: str) -> Card:
-    """The card of a model, by its name or one of its aliases.
+    """Find the card of a model by its name or an alias.
 
     Raises:
-        UnknownName: with the names that come closest.
+        UnknownName: No model has this name; suggests the closest ones.
     """
     names = _cards_by_name(load_manifest().models)
     if name in names:
         return names[name]
-    raise did_you_mean("model", name, names, "`nlvid models list` shows them all")
+    raise did_you_mean("model", name, names, "`nlvid models list` shows all models")
 
 
 def is_known(name: str) -> bool:
-    """Whether a model has this very name or alias."""
+    """Whether a model has exactly this name or alias."""
     return any(name in (card.name, *card.aliases) for card in load_manifest().models)
 
 
 def label_names(card: Card) -> tuple[str, ...]:
-    """The class names of a model, in the order of its scores.
+    """Return the class names of a model, in the order of its scores.
 
     Raises:
-        ModelFileError: the card has neither names nor a file of them, the file cannot be read, or their
-            number is not the one that the card states.
+        ModelFileError: The card has neither names nor a label file, the file cannot be read, or the number of names
+            differs from the card's.
     """
     names = card.labels.names if card.labels.names is not None else _labels_from_file(card)
     if len(names) != card.labels.count:
         raise ModelFileError(
-            f"{card.name}: the card states {card.labels.count} labels, but there are {len(names)}; "
+            f"{card.name}: the card states {card.labels.count} labels, but there are {len(names)} names; "
             "use the label file that belongs to the model"
         )
     return names
@@ -88,12 +88,12 @@ def label_names(card: Card) -> tuple[str, ...]:
 def _labels_from_file(card: Card) -> tuple[str, ...]:
     name = card.labels.file
     if name is None:
-        raise ModelFileError(f"{card.name}: the card has no label names and no label file in weights/labels")
+        raise ModelFileError(f"{card.name}: the card has neither label names nor a label file in weights/labels")
     path = weights_folder() / "labels" / name
     try:
         return tuple(path.read_text(encoding="utf-8").splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise ModelFileError(f"{path}: the labels of {card.name} cannot be read ({error})") from None
+        raise ModelFileError(f"{path}: cannot read the labels of {card.name} ({error})") from None
 
 
 @lru_cache(maxsize=4)
@@ -101,14 +101,14 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ModelFileError(f"{path}: the manifest cannot be read: {error}") from None
+        raise ModelFileError(f"{path}: cannot read the manifest: {error}") from None
     templates = data.pop("templates", {})
     _check_keys(data, path)
     models = tuple(_card(entry, templates, path) for entry in data["models"])
     names = _cards_by_name(models)
     for name in data["default"]:
         if name not in names:
-            raise ModelFileError(f"{path}: default names {name!r}, which is no model of the manifest")
+            raise ModelFileError(f"{path}: default names {name!r}, which is not a model in the manifest")
     return Manifest(models=models, default=tuple(names[name].name for name in data["default"]))
 
 
@@ -127,7 +127,7 @@ def _check_keys(data: dict[str, Any], path: Path) -> None:
 
 
 def _cards_by_name(models: tuple[Card, ...]) -> dict[str, Card]:
-    """Cards by name and alias; each of them may be used once only."""
+    """Return the cards by name and alias, each of which must be unique."""
     names: dict[str, Card] = {}
     for card in models:
         for name in (card.name, *card.aliases):

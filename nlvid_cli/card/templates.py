@@ -1,7 +1,7 @@
-"""What several entries of the manifest share: ``[templates]``, and the key ``like`` that names them.
+"""Templates of the manifest: what several entries share stands in ``[templates]``, and their key ``like`` names it.
 
-``like`` is the name of a template or a list of them. Later ones go over earlier ones, and the table that has the key
-goes over all of them: tables are merged key by key, anything else is replaced.
+``like`` is the name of a template or a list of names. Later templates override earlier ones, and the table with the key
+overrides them all. Tables are merged key by key; any other value is replaced.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ Table = Mapping[str, Any]
 
 
 def expand(table: Table, templates: Mapping[str, Table], where: str) -> dict[str, Any]:
-    """The table with all that it and its templates take over from others.
+    """Merge a table with its templates.
 
     Args:
-        table: an entry, with or without ``like``.
-        templates: by name; they may be ``like`` others.
-        where: file and entry, for messages.
+        table: An entry, with or without ``like``.
+        templates: Templates by name. They may be ``like`` others.
+        where: File and entry, for messages.
 
     Raises:
-        ModelFileError: there is no such template, or templates start from each other in a circle.
+        ModelFileError: A template does not exist, or templates form a circle.
     """
     return _expand(table, templates, where, ())
 
@@ -33,15 +33,15 @@ def _expand(table: Table, templates: Mapping[str, Table], where: str, above: tup
     result: dict[str, Any] = {}
     for name in [like] if isinstance(like, str) else like:
         if name in above:
-            raise ModelFileError(f"{where}: the template {name!r} starts from itself ({' > '.join(above)} > {name})")
+            raise ModelFileError(f"{where}: the template {name!r} is like itself ({' > '.join(above)} > {name})")
         if not isinstance(templates.get(name), Mapping):
-            raise ModelFileError(f"{where}: no template is called {name!r}; known are {', '.join(templates)}")
+            raise ModelFileError(f"{where}: unknown template {name!r}; known templates are {', '.join(templates)}")
         result = merge(result, _expand(templates[name], templates, where, (*above, name)))
     return merge(result, {key: value for key, value in table.items() if key != "like"})
 
 
 def merge(below: Table, above: Table) -> dict[str, Any]:
-    """``above`` over ``below``: tables key by key, anything else as a whole."""
+    """Override ``below`` by ``above``: tables key by key, any other value as a whole."""
     result = dict(below)
     for key, value in above.items():
         old = result.get(key)

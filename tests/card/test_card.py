@@ -1,4 +1,4 @@
-"""The card itself: to JSON and back, other views, and faults with their place."""
+"""Cards: to JSON and back, other views, and errors that name the place."""
 
 import json
 
@@ -26,7 +26,7 @@ def test_other_views_leave_the_rest_alone():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"colour": "red"}, r"a\.safetensors: the model card is not valid: colour: unexpected"),
+        ({"colour": "red"}, r"a\.safetensors: .* card.* colour: unexpected"),
         ({"name": 5}, "name: input should be a valid string"),
         ({"architecture": {"kind": "perceiver"}}, "architecture.*"),
         ({"sources": [{"kind": "url", "url": "file:///etc/passwd"}]}, r"sources\.0\.url\.url: string should match"),
@@ -56,7 +56,7 @@ def test_every_fault_names_its_place(change, message):
         ({"norm_eps": float("nan")}, "norm_eps"),
     ],
 )
-def test_networks_that_nobody_has_are_refused(change, place):
+def test_absurd_networks_are_refused(change, place):
     data = json.loads(card_to_json(find_card("nl-i3d")))
     data["architecture"] |= change
     with pytest.raises(ModelFileError, match=rf"a\.safetensors: .*architecture\.resnet\.{place}: "):
@@ -73,7 +73,7 @@ def test_networks_that_nobody_has_are_refused(change, place):
         ("preprocess", {"mean": (1.0, 0.0, float("inf"))}),
     ],
 )
-def test_numbers_that_make_no_picture_are_refused(part, change):
+def test_impossible_preprocessing_is_refused(part, change):
     data = json.loads(card_to_json(find_card("i3d")))
     data[part] |= change
     with pytest.raises(ModelFileError, match=rf"a\.safetensors: .*{part}\.{next(iter(change))}.*: input should be"):
@@ -89,28 +89,26 @@ def test_numbers_that_make_no_picture_are_refused(part, change):
         ("preprocess", {"short_side": 10**5}),
     ],
 )
-def test_sizes_that_no_memory_holds_are_refused(part, change):
+def test_views_too_large_for_any_memory_are_refused(part, change):
     data = json.loads(card_to_json(find_card("i3d")))
     data[part] |= change
-    with pytest.raises(
-        ModelFileError, match=r"a\.safetensors: the model card .* are more than nlvid feeds to a network"
-    ):
+    with pytest.raises(ModelFileError, match=r"a\.safetensors: .* frames of .* pixels"):
         card_from_json(json.dumps(data), "a.safetensors")
 
 
-def test_a_fault_shows_no_control_characters_of_a_key():
+def test_control_characters_in_a_key_are_replaced():
     with pytest.raises(ModelFileError, match="\ufffd\\[31mred: unexpected"):
         card_from_json(json.dumps({"\x1b[31mred": 1}), "a.safetensors")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"'])
-def test_what_is_no_card_at_all_is_an_error(text):
-    with pytest.raises(ModelFileError, match="the model card is not valid"):
+def test_what_is_not_a_card_is_an_error(text):
+    with pytest.raises(ModelFileError, match="card"):
         card_from_json(text, "a.safetensors")
 
 
 @pytest.mark.parametrize("field", ["name", "summary", "licence", "labels"])
-def test_texts_that_would_steer_a_terminal_are_refused(field):
+def test_texts_with_control_characters_are_refused(field):
     data = json.loads(card_to_json(find_card("i3d")))
     evil = "a\x1b]0;title\x07"
     data[field] = {"kind": "single", "count": 1, "names": [evil]} if field == "labels" else evil

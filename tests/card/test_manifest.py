@@ -1,4 +1,4 @@
-"""The manifest that ships, and what is wrong with others."""
+"""The manifest that ships, and errors in others."""
 
 import re
 import shutil
@@ -41,7 +41,7 @@ NAMES = {
     "gluoncv-k400": "i3d-r50-32x2 nl-i3d-r50-32x2 nl10-i3d-r50-32x2 i3d-r101-32x2 nl-i3d-r101-32x2 nl10-i3d-r101-32x2",
     "lfb-charades": "nl-i3d-r50-32x4 nl-i3d-r101-32x4",
 }
-"""Everything that is published and that nlvid has the network of."""
+"""Every published model whose network nlvid has."""
 
 
 def test_every_published_model_has_its_entry():
@@ -66,7 +66,7 @@ PUBLISHED_SUMS = {
     "mmaction2": ["sha256_prefix"],
     "gluoncv": ["sha1"],
 }
-"""The other families publish none."""
+"""Published hashes; the other families publish none."""
 
 
 @pytest.mark.parametrize("card", manifest.load_manifest().models, ids=lambda card: card.name)
@@ -99,7 +99,7 @@ RULES = {
     "softmax_of_mean_logits",
     "lfb": "centred_segments hold floor opencv_bilinear centre_up mean_of_sigmoid maximum",
 }
-"""How each family tests: clip starts, short videos, size, interpolation, crops, scores of a view, of the video."""
+"""Test protocols: clip starts, short videos, size, interpolation, crops, scores of a view, scores of the video."""
 
 
 GREY = ((114.75, 114.75, 114.75), (57.375, 57.375, 57.375))
@@ -159,8 +159,8 @@ def test_a_misspelt_name_gets_a_suggestion(name):
     assert error.value.exit_status == 2
 
 
-def test_a_name_that_is_like_none_gets_the_way_to_the_list():
-    with pytest.raises(UnknownName, match=r"'zzz' \(`nlvid models list` shows them all\)"):
+def test_an_unknown_name_without_suggestion_points_to_the_list():
+    with pytest.raises(UnknownName, match=r"'zzz' \(`nlvid models list`"):
         manifest.find_card("zzz")
 
 
@@ -169,7 +169,7 @@ def test_a_name_that_is_like_none_gets_the_way_to_the_list():
     [
         ("default =", "defaults =", "'defaults' is an unknown key|'default' is a missing key"),
         ('default = ["nl-', 'default = ["ml-', "default names 'ml-i3d"),
-        ("default = [", "default = [[[", "cannot be read"),
+        ("default = [", "default = [[[", "cannot read"),
         ("default = [", "default = [5, ", "'default' must be a list of names"),
         ("frames = 64", "frames = 64\nframe = 1", "i3d-inception.*: .*sampling.frame: unexpected"),
         ("frames = 64", "frames = 0", "sampling.frames: .*greater than 0"),
@@ -179,13 +179,13 @@ def test_a_name_that_is_like_none_gets_the_way_to_the_list():
         ('aliases = ["i3d"]', 'aliases = ["i3d", "i3d"]', "the name 'i3d' for"),
     ],
 )
-def test_a_fault_is_named_with_its_place(read, old, new, message):
+def test_errors_name_their_place(read, old, new, message):
     assert old in GOOD
     with pytest.raises(ModelFileError, match=message):
         read(GOOD.replace(old, new, 1))
 
 
-def test_labels_must_be_as_many_as_the_card_says(monkeypatch, tmp_path):
+def test_the_number_of_labels_must_be_that_of_the_card(monkeypatch, tmp_path):
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "two.txt").write_text("running\nswimming\n")
     monkeypatch.setattr(manifest, "weights_folder", lambda: tmp_path)
@@ -210,4 +210,4 @@ def test_the_weights_folder_is_found_inside_an_installed_package(tmp_path):
     assert Path(run.stdout.strip()) == tmp_path / "nlvid_cli" / "weights"
     shutil.rmtree(tmp_path / "nlvid_cli" / "weights")
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert "the installation has no weights/manifest.toml" in run.stderr
+    assert "weights/manifest.toml is missing" in run.stderr

@@ -1,4 +1,4 @@
-"""What the manifest's entries share, and how it is put together."""
+"""Templates of the manifest, and how they are merged."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def test_without_like_nothing_changes() -> None:
 @pytest.mark.parametrize(
     ("like", "message"),
     [
-        ("bass", "manifest.toml, a: no template is called 'bass'; known are base, longer"),
-        ("left", r"the template 'left' starts from itself \(left > right > left\)"),
+        ("bass", "manifest.toml, a: .*template 'bass'.*base, longer"),
+        ("left", r"template 'left' .*\(left > right > left\)"),
     ],
 )
-def test_templates_that_lead_nowhere(like: str, message: str) -> None:
+def test_unknown_and_circular_templates(like: str, message: str) -> None:
     with pytest.raises(ModelFileError, match=message):
         expand({"like": like}, TEMPLATES, "manifest.toml, a")
