@@ -9,5 +9,6 @@ ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):<code>~?(?:[\w.]+\.)?(\w+
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Show cross-references in docstrings as plain code."""
+    """Show cross-references in docstrings as plain code, and leave out the ``::`` before a block."""
+    html = html.replace("<p>::</p>", "")
     return ROLE.sub(r"<code>\1</code>", html)

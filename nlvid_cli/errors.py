@@ -3,35 +3,35 @@
 ::
 
     NlvidError                      exit status 1
-    ├── UsageError                  2   an option, a name or a list file that cannot be right
-    │   ├── UnknownName             2   no such model or label; says what was probably meant
-    │   └── DataSetError            2   a folder or table of labelled videos that is not as it should be
-    ├── VideoError                  1   one video cannot be used; the others go on
+    ├── UsageError                  2   the command is wrong: an option, a name, a list file
+    │   ├── UnknownName             2   no such model or label; suggests similar names
+    │   └── DataSetError            2   a folder or table of labelled videos is wrong
+    ├── VideoError                  1   one video failed; the others go on
     │   ├── VideoNotFound               no such file, or not a regular file
-    │   ├── UnreadableVideo             FFmpeg cannot open it, or no frame of it decodes
-    │   ├── NoVideoStream               the file opens, but holds no video
-    │   ├── ForbiddenFormat             a playlist, script or stream description that points elsewhere
-    │   ├── FrameTooLarge               more pixels in a frame than nlvid is willing to decode
-    │   ├── RemoteFailure               an address that cannot be read, or only as a whole
-    │   ├── DecodeTimeout               decoding took longer than it may
-    │   ├── DecoderCrashed              the process that decoded it ended unexpectedly
-    │   └── MemoryExceeded              decoding took more memory than it may
-    ├── ModelError                  3   a model cannot be had or cannot be used
-    │   ├── ModelUnavailable            no source of it could be reached
-    │   ├── ChecksumMismatch            a file arrived that is not the published one
-    │   ├── UnsafeFile                  a file asks for something that nlvid does not execute
-    │   ├── ModelFileError              a model file that is damaged, or of no known format
+    │   ├── UnreadableVideo             FFmpeg cannot open the file, or none of its frames decodes
+    │   ├── NoVideoStream               the file opens but has no video stream
+    │   ├── ForbiddenFormat             a playlist, script or stream description
+    │   ├── FrameTooLarge               a frame has more pixels than nlvid decodes
+    │   ├── RemoteFailure               an address cannot be read, or not in parts
+    │   ├── DecodeTimeout               decoding exceeded its time limit
+    │   ├── DecoderCrashed              the decoding process ended unexpectedly
+    │   └── MemoryExceeded              decoding exceeded its memory limit
+    ├── ModelError                  3   a model is not available or not usable
+    │   ├── ModelUnavailable            no source could be reached
+    │   ├── ChecksumMismatch            the downloaded file is not the published one
+    │   ├── UnsafeFile                  the file asks for something that nlvid does not execute
+    │   ├── ModelFileError              the file is damaged, or its format is unknown
     │   ├── CheckpointMismatch          weights and network do not fit each other
-    │   └── ReferenceMismatch           a model does not compute here what it should
-    ├── PublishError                3   a model could not be put on the Hub
-    ├── InputShapeError             1   a clip too short or too small for the network
-    ├── NumericalError              1   a network's outputs are no numbers
-    ├── DeviceError                 3   the device or the precision asked for is not there
-    ├── WorkerError                 3   processes that decode do not start, or a cluster cannot be reached
+    │   └── ReferenceMismatch           the model does not compute here what it should
+    ├── PublishError                3   a model could not be uploaded to the Hub
+    ├── InputShapeError             1   a clip is too short or too small for the network
+    ├── NumericalError              1   a network produced NaN or infinity
+    ├── DeviceError                 3   the requested device or precision is not available
+    ├── WorkerError                 3   decoding processes do not start, or a cluster cannot be reached
     └── OutputError                 1   results cannot be written
 
-A message is one sentence that says what is wrong, where, and what to do next; it never ends in a traceback
-for the user. ``NLVID_DEBUG=1`` shows the traceback all the same.
+A message is one sentence: what is wrong, where, and what to do next. Users never see a traceback, unless they set
+``NLVID_DEBUG=1``.
 """
 
 from __future__ import annotations
@@ -45,34 +45,34 @@ class NlvidError(Exception):
     """Base of all errors that nlvid raises on purpose.
 
     Attributes:
-        exit_status: what the process returns if this error ends it.
+        exit_status: Exit status of the process if this error ends it.
     """
 
     exit_status: int = 1
 
 
 class UsageError(NlvidError):
-    """The command cannot be carried out as it was written."""
+    """The command is wrong as it was written."""
 
     exit_status = 2
 
 
 class UnknownName(UsageError):
-    """A model or a label that nlvid does not know."""
+    """There is no such model or label."""
 
 
 class DataSetError(UsageError):
-    """Labelled videos cannot be used as they are written down; says in which file and line."""
+    """A folder or table of labelled videos is wrong. The message names file and line."""
 
 
 def did_you_mean(what: str, name: str, known: Iterable[str], hint: str) -> UnknownName:
-    """The error for a ``name`` that is not ``known``, with the nearest ones that are.
+    """Make the error for an unknown name, with similar names that are known.
 
     Args:
-        what: kind of thing, for example ``model``.
-        name: as the user gave it.
-        known: all names that would have been right.
-        hint: where the user finds them all.
+        what: Kind of thing, for example ``model``.
+        name: Name as the user gave it.
+        known: All valid names.
+        hint: Where the user finds them all.
     """
     by_folded = {candidate.casefold(): candidate for candidate in known}
     near = [by_folded[folded] for folded in difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.5)]
@@ -96,47 +96,47 @@ def shortened(items: Collection[object], most: int, separator: str = ", ") -> st
 
 
 class VideoError(NlvidError):
-    """One video cannot be used."""
+    """One video failed."""
 
 
 class VideoNotFound(VideoError):
-    """The path names nothing, or something that is not a regular file."""
+    """The path does not exist, or is not a regular file."""
 
 
 class UnreadableVideo(VideoError):
-    """FFmpeg cannot open the file, or not a single frame of it decodes."""
+    """FFmpeg cannot open the file, or none of its frames decodes."""
 
 
 class NoVideoStream(VideoError):
-    """The file is media, but without a video stream."""
+    """The file has no video stream."""
 
 
 class ForbiddenFormat(VideoError):
-    """The file is a list or a description of other files, which nlvid does not follow."""
+    """The file points to other files, which nlvid does not open."""
 
 
 class FrameTooLarge(VideoError):
-    """A frame has more pixels than the limit that guards against decompression bombs."""
+    """A frame has more pixels than the limit that protects against decompression bombs."""
 
 
 class RemoteFailure(VideoError):
-    """An address cannot be read: nothing there, no right to it, no answer, or no ranges of bytes."""
+    """An address cannot be read: not found, not permitted, no answer, or no range requests."""
 
 
 class DecodeTimeout(VideoError):
-    """Decoding took longer than its time limit, and was ended."""
+    """Decoding exceeded its time limit."""
 
 
 class DecoderCrashed(VideoError):
-    """The process that decoded the video ended unexpectedly, for example by a signal."""
+    """The decoding process ended unexpectedly, for example by a signal."""
 
 
 class MemoryExceeded(VideoError):
-    """Decoding took more memory than its limit, and was ended."""
+    """Decoding exceeded its memory limit."""
 
 
 class ModelError(NlvidError):
-    """A model cannot be had or cannot be used."""
+    """A model is not available or not usable."""
 
     exit_status = 3
 
@@ -146,7 +146,7 @@ class ModelUnavailable(ModelError):
 
 
 class ChecksumMismatch(ModelError):
-    """A file differs from the one that was published."""
+    """A downloaded file is not the published one."""
 
 
 class UnsafeFile(ModelError):
@@ -154,7 +154,7 @@ class UnsafeFile(ModelError):
 
 
 class ModelFileError(ModelError):
-    """A model file is damaged, or its format is not known."""
+    """A model file is damaged, or its format is unknown."""
 
 
 class CheckpointMismatch(ModelError):
@@ -162,34 +162,34 @@ class CheckpointMismatch(ModelError):
 
 
 class ReferenceMismatch(ModelError):
-    """What a model computes here is not what it computes elsewhere."""
+    """A model does not compute here what its reference says."""
 
 
 class PublishError(NlvidError):
-    """A model could not be put on the Hub."""
+    """A model could not be uploaded to the Hub."""
 
     exit_status = 3
 
 
 class InputShapeError(NlvidError):
-    """A clip is too short or too small for the strides of the network."""
+    """A clip is too short or too small for the network."""
 
 
 class NumericalError(NlvidError):
-    """The outputs of a network are not finite numbers."""
+    """A network produced NaN or infinity."""
 
 
 class DeviceError(NlvidError):
-    """The device or the precision that was asked for is not available here."""
+    """The requested device or precision is not available."""
 
     exit_status = 3
 
 
 class WorkerError(NlvidError):
-    """Processes that decode videos do not start here, or a cluster cannot be reached."""
+    """Decoding processes do not start, or a cluster cannot be reached."""
 
     exit_status = 3
 
 
 class OutputError(NlvidError):
-    """Results cannot be written where they were asked for."""
+    """Results cannot be written."""
