@@ -67,7 +67,7 @@ def test_cross_validation(run: Run, videos: Path, base: Path, tmp_path: Path) ->
     assert (tmp_path / "cross" / "folds.json").is_file()
 
 
-def test_check_only_looks(run: Run, videos: Path, tmp_path: Path) -> None:
+def test_check_does_not_train(run: Run, videos: Path, tmp_path: Path) -> None:
     outcome = run("train", videos, "--check", "-o", tmp_path / "mine")
     assert outcome.status == 0
     assert outcome.out == ""

@@ -1,7 +1,11 @@
-"""A run in a process of its own, or in several: ``python -m tests.training.child VIDEOS OUTPUT [HOW]``."""
+"""A run in a process of its own, or in several.
+
+``python -m tests.training.child VIDEOS OUTPUT [HOW]``, or :func:`run_rank` as the target of a process.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import torch
 from torch import Tensor
 
 from nlvid_cli.datasets.read import read_data_set
@@ -22,29 +27,52 @@ from tests.training.made import EVERYTHING, TINY, train
 FINE_TUNING = replace(
     EVERYTHING, learning_rate=0.05, fresh_factor=10.0, freeze_norm=True, schedule="cosine", precision="fp32"
 )
-"""As the preset ``finetune``: norms as they are, and a learning rate for weights that are trained already."""
+"""As the preset ``finetune``: frozen norms, and a learning rate for trained weights."""
 
 
 def main(
     videos: Path,
     output: Path,
+    how: str = "",
+    *,
     resume: bool = False,
-    double: bool = False,
-    finetune: bool = False,
-    workers: bool = False,
+    epochs: int = EVERYTHING.epochs,
+    validate: bool = True,
 ) -> None:
+    """Train on a folder of videos.
+
+    Args:
+        videos: Folder of videos, also used for validation.
+        output: Folder of the run. The state is saved after every step.
+        how: ``double`` for float64, ``finetune`` for trained weights, ``workers`` for a long run with a worker process.
+        resume: Whether to continue the run in ``output``.
+        epochs: Number of epochs.
+        validate: Whether to validate.
+    """
     data = read_data_set(videos)
-    split = Split(data, data, "same")
-    machine = Machine("cpu", 1, 0.0, memory_mib=0) if workers else Machine("cpu", save_minutes=0.0)
-    base, recipe = (trained_base(), FINE_TUNING) if finetune else (TINY, EVERYTHING)
-    if workers:
-        recipe = replace(recipe, epochs=1000)
-    with double_precision() if double else ExitStack():
-        train(split, output, base, recipe, resume=resume, machine=machine)
+    split = Split(data, data if validate else replace(data, videos=()), "same")
+    machine = Machine("cpu", 1, 0.0, memory_mib=0) if how == "workers" else Machine("cpu", save_minutes=0.0)
+    base, recipe = (trained_base(), FINE_TUNING) if how == "finetune" else (TINY, EVERYTHING)
+    with double_precision() if how == "double" else ExitStack():
+        train(split, output, base, replace(recipe, epochs=epochs), machine, resume=resume)
+
+
+def run_rank(rank: int, ranks: int, port: int, *arguments: Any, **options: Any) -> None:
+    """Be one process of a distributed run, as torchrun starts them."""
+    os.environ |= {"RANK": f"{rank}", "LOCAL_RANK": f"{rank}", "WORLD_SIZE": f"{ranks}", "LOCAL_WORLD_SIZE": f"{ranks}"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{port}"}
+    torch.set_num_threads(1)
+    main(*arguments, **options)
+
+
+def run_alone(*arguments: Any, **options: Any) -> None:
+    """Be the only process of a run."""
+    torch.set_num_threads(1)
+    main(*arguments, **options)
 
 
 def trained_base() -> Base:
-    """Weights that count as trained ones, for other classes."""
+    """Return weights in the place of trained ones, for other classes."""
     trainee = make_trainee(TINY, ("one", "two", "three"), "single", EVERYTHING, None, seed=3)
     return Base(trainee.card, tensors_of(trainee.network.state_dict()))
 
@@ -53,8 +81,8 @@ def trained_base() -> Base:
 def double_precision() -> Iterator[None]:
     """Let networks train in float64.
 
-    In float32, processes and one process round differently, by 1e-7; sooner or later that decides on which side of 0 a
-    ReLU's input falls, and these tiny networks then learn differently, as they do after any change of 1e-7 in a weight.
+    In float32, several processes round differently from one, by 1e-7. Sooner or later that decides on which side of 0
+    the input of a ReLU falls, and these tiny networks then learn differently, as after any change of 1e-7 in a weight.
     """
     make, normalise = run.make_trainee, loop.normalise
 
@@ -71,8 +99,7 @@ def double_precision() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    how = {name: name in sys.argv[3:] for name in ("double", "finetune", "workers")}
     try:
-        main(Path(sys.argv[1]), Path(sys.argv[2]), **how)
+        main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:4], epochs=1000 if "workers" in sys.argv else 10)
     except KeyboardInterrupt:
         sys.exit(130)

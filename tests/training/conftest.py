@@ -12,7 +12,7 @@ from tests.training.made import colours_and_motions, motions
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Tiny networks are quicker so, and the same numbers come out as in child processes."""
+    """Use one thread, which is faster for tiny networks and gives the same numbers as child processes."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""Made videos whose classes are easy to see, and a recipe and a network that learn them in seconds."""
+"""Synthetic videos with classes that are easy to tell, and a recipe and a network that learn them in seconds."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ TINY = Base(
     ),
     None,
 )
-"""The small network, smaller."""
+"""A smaller version of the small network."""
 
 QUICK = Recipe(
     "quick", epochs=30, batch=8, learning_rate=0.4, schedule="cosine", warmup=0.1, dropout=0.0, short_sides=(1.0, 1.1)
 )
-"""Two or three seconds."""
+"""Recipe that takes two or three seconds."""
 
 EVERYTHING = replace(
     QUICK, epochs=10, dropout=0.3, mixup=0.2, accumulation=2, average_decay=0.9, label_smoothing=0.1, validate_every=3
 )
-"""All that is random or has a state; 20 steps for 16 videos."""
-
+"""Recipe with everything that is random or has a state; 20 steps for 16 videos."""
 
 CPU = Machine("cpu")
 
@@ -56,7 +55,7 @@ def train(
 
 
 def moving_square(path: Path, speed: int, colour: tuple[int, int, int], seed: int, frames: int = 16) -> Path:
-    """A square that moves sideways by ``speed`` pixels a frame, over noise: 48 x 40 pixels."""
+    """Make a video of a square that moves sideways by ``speed`` pixels per frame, over noise: 48 x 40 pixels."""
     rng = np.random.default_rng(seed)
     ground = rng.integers(40, 90, (40, 48, 3))
     top, left = int(rng.integers(4, 24)), int(rng.integers(0, 48))
@@ -80,7 +79,7 @@ RED, BLUE = (230, 30, 30), (30, 30, 230)
 
 
 def motions(folder: Path, count: int) -> DataSet:
-    """Squares that go left and right: ``count`` of each."""
+    """Make ``count`` videos of squares that move left, and as many that move right."""
     videos = []
     for label, (name, speed) in enumerate((("to the left", -3), ("to the right", 3))):
         (folder / name).mkdir(parents=True)
@@ -91,7 +90,7 @@ def motions(folder: Path, count: int) -> DataSet:
 
 
 def colours_and_motions(folder: Path, count: int) -> DataSet:
-    """Three labels that go together in any way: red, blue, moving."""
+    """Make videos with any of three labels: red, blue, moving."""
     folder.mkdir(parents=True)
     videos = []
     for number in range(count):

@@ -13,7 +13,7 @@ def test_one_crop_for_all_frames() -> None:
     assert (clip == clip[:1]).all()
 
 
-def test_a_crop_of_the_size_of_the_crop_cuts_it_out() -> None:
+def test_a_window_of_the_size_of_the_crop_is_cut_out() -> None:
     frames = torch.randint(0, 256, (2, 3, 40, 60), dtype=torch.uint8)
     assert apply_crop(frames, CropWindow(3, 7, 16, False), 16).equal(frames[:, :, 3:19, 7:23])
     assert apply_crop(frames, CropWindow(3, 7, 16, True), 16).equal(frames[:, :, 3:19, 7:23].flip(3))

@@ -1,4 +1,4 @@
-"""What a launcher of several processes is told, and what becomes of its exit status."""
+"""Signals to the launcher of several processes, and its exit status."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ READY = (
         (READY.format("SIGTERM"), 130),
         (READY.format("SIGINT"), 130),
         (READY.format("SIGHUP"), 130),
-        ("os.kill(os.getpid(), signal.SIGTERM); sys.exit(4)", 4),  # of which it takes no notice
+        ("os.kill(os.getpid(), signal.SIGTERM); sys.exit(4)", 4),  # ignored
     ],
 )
-def test_signals_are_handed_on_and_end_as_exit_statuses(script: str, status: int) -> None:
+def test_signals_are_passed_on_and_become_exit_statuses(script: str, status: int) -> None:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
     assert wait_for([sys.executable, "-c", f"import os, signal, sys, time; {script}"]) == status

@@ -49,7 +49,7 @@ def test_only_the_frames_of_the_clip_are_decoded(clip: Path) -> None:
     assert np.ptp(numbers) == 7
 
 
-def test_what_is_known_of_videos_is_not_kept_for_ever(clip: Path) -> None:
+def test_probed_videos_are_not_kept_for_ever(clip: Path) -> None:
     video = LabelledVideo(clip, (0,), "")
     clips = ClipDataset(DataSet((video,) * 3, ("a", "b"), "single", "made"), CARD, QUICK, 0, FrameCache())
     with (
@@ -58,7 +58,7 @@ def test_what_is_known_of_videos_is_not_kept_for_ever(clip: Path) -> None:
     ):
         for number in (0, 1, 0, 2, 0, 1):
             clips[ClipKey(0, 0, number)]
-    assert probed.call_count == 4  # 1 is the one that was let go
+    assert probed.call_count == 4  # 1 was dropped, and probed again
     assert len(clips._infos) == 2
 
 
@@ -79,7 +79,7 @@ def test_a_short_stretch_is_repeated_as_the_card_says(info: VideoInfo, clip: Pat
     assert draw_frames(info, video, CARD, np.random.default_rng(0)).tolist() == [25, 26, 27, 25, 26, 27, 25, 26]
 
 
-def test_labels_are_those_that_can_be_seen_in_the_clip(clip: Path) -> None:
+def test_labels_are_those_visible_in_the_clip(clip: Path) -> None:
     video = LabelledVideo(clip, (0, 2), "", label_times=((0.0, 1.0), (3.0, 4.0)))
     clips = dataset(video, kind="multi")
     targets = {tuple(clips[ClipKey(0, place, 0)][1].tolist()) for place in range(100)}
@@ -93,27 +93,27 @@ def test_the_same_key_gives_the_same_clip(clip: Path) -> None:
     assert not clips[ClipKey(1, 2, 0)][0].equal(replace(clips, seed=1)[ClipKey(1, 2, 0)][0])
 
 
-def test_remembered_frames_are_the_decoded_ones(clip: Path, tmp_path: Path) -> None:
+def test_cached_frames_are_the_decoded_ones(clip: Path, tmp_path: Path) -> None:
     video = LabelledVideo(clip, (0,), "", start_seconds=1.0)
     clips = dataset(video)
     side = decoded_side(CARD, QUICK)
     cache = cache_frames(clips.data, CARD, side, tmp_path, 2**30, 1, fill=True)
-    other = cache_frames(clips.data, CARD, side, tmp_path, 2**30, 1, fill=False)  # of another process
+    other = cache_frames(clips.data, CARD, side, tmp_path, 2**30, 1, fill=False)  # in another process
     with patch.object(clips_module, "read_frames", side_effect=AssertionError):
-        remembered = dataset(video, cache)[ClipKey(0, 1, 0)][0]
-        assert dataset(video, other)[ClipKey(0, 1, 0)][0].equal(remembered)
-    assert clips[ClipKey(0, 1, 0)][0].equal(remembered)
+        cached = dataset(video, cache)[ClipKey(0, 1, 0)][0]
+        assert dataset(video, other)[ClipKey(0, 1, 0)][0].equal(cached)
+    assert clips[ClipKey(0, 1, 0)][0].equal(cached)
     cache.close()
     assert not list(tmp_path.iterdir())
 
 
-def test_what_takes_too_much_memory_is_not_remembered(clip: Path, tmp_path: Path) -> None:
+def test_videos_over_the_size_limit_are_not_cached(clip: Path, tmp_path: Path) -> None:
     data = dataset(LabelledVideo(clip, (0,), "")).data
     assert cache_frames(data, CARD, 35, tmp_path, 100 * 35 * 47 * 3 - 1, 1, fill=True).path is None
     assert cache_frames(data, CARD, 35, tmp_path, 100 * 35 * 47 * 3 + 1, 1, fill=True).path is not None
 
 
-def test_a_disk_without_room_is_found_out_before_anything_is_decoded(clip: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_noticed_before_anything_is_decoded(clip: Path, tmp_path: Path) -> None:
     data = dataset(LabelledVideo(clip, (0,), "")).data
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
@@ -123,7 +123,7 @@ def test_a_disk_without_room_is_found_out_before_anything_is_decoded(clip: Path,
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(FileNotFoundError):  # as another process of this machine finds it then
+    with pytest.raises(FileNotFoundError):  # as in another process of this machine
         cache_frames(data, CARD, 35, tmp_path, 2**30, 1, fill=False)
 
 

@@ -108,7 +108,7 @@ def test_several_labels_are_learnt(several_labels: DataSet, tmp_path: Path) -> N
     assert result.card.labels.combination == "maximum"
 
 
-def test_validation_without_a_label_is_none(several_labels: DataSet, tmp_path: Path) -> None:
+def test_unlabelled_validation_videos_give_no_figure(several_labels: DataSet, tmp_path: Path) -> None:
     """The mean over no class is NaN, which neither chooses an epoch nor goes into a file."""
     videos = several_labels.videos[:4]
     unlabelled = tuple(replace(video, labels=()) for video in videos[:2])
@@ -139,7 +139,7 @@ def _few_steps(base: Base, data: DataSet, output: Path, **changes: object) -> di
     return open_checkpoint(train(alone(data), output, base, recipe).model)[1]
 
 
-def test_frozen_norm_stays_as_it_is(base: Base, few: DataSet, tmp_path: Path) -> None:
+def test_frozen_norm_is_not_changed(base: Base, few: DataSet, tmp_path: Path) -> None:
     assert base.tensors is not None
     after = _few_steps(base, few, tmp_path / "frozen", freeze_norm=True)
     norms = [name for name in after if ".norm." in name]
@@ -151,7 +151,7 @@ def test_frozen_norm_stays_as_it_is(base: Base, few: DataSet, tmp_path: Path) ->
     assert not any(np.array_equal(trained[name], base.tensors[name]) for name in norms)
 
 
-def test_frozen_stages_stay_as_they_are(base: Base, few: DataSet, tmp_path: Path) -> None:
+def test_frozen_stages_are_not_changed(base: Base, few: DataSet, tmp_path: Path) -> None:
     assert base.tensors is not None
     after = _few_steps(base, few, tmp_path / "run", freeze="res3", weight_decay=0.1)
     frozen = {name for name in after if name.startswith(("stem", "res2", "res3"))}
@@ -232,7 +232,7 @@ class Watcher(Silent):
         self.epochs.append(row)
 
 
-def test_ctrl_c_saves_first(two_motions: DataSet, tmp_path: Path) -> None:
+def test_ctrl_c_finishes_the_step_and_saves(two_motions: DataSet, tmp_path: Path) -> None:
     assert threading.current_thread() is threading.main_thread()
     recipe, watcher = replace(QUICK, epochs=3), Watcher(at_step=2)
     with pytest.raises(KeyboardInterrupt):
@@ -253,7 +253,7 @@ def test_sigterm_before_the_first_step_leaves_no_decoded_videos(
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.json"}
 
 
-def test_an_interrupt_that_takes_the_workers_saves_all_the_same(
+def test_an_interrupt_that_kills_the_workers_still_saves(
     two_motions: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watcher, following = Watcher(at_step=2), ClipLoader.__next__

@@ -25,7 +25,7 @@ def base(card: Card, random_tensors: dict[str, np.ndarray]) -> Base:
     return Base(card, random_tensors)
 
 
-def test_fresh_blocks_leave_the_outputs_of_the_base_as_they_are(base: Base) -> None:
+def test_new_blocks_do_not_change_the_outputs_of_the_base(base: Base) -> None:
     assert base.tensors is not None
     names = base.card.labels.names or ()
     trainee = make_trainee(base, names, "single", KEEP, "5", seed=1)
@@ -40,7 +40,7 @@ def test_fresh_blocks_leave_the_outputs_of_the_base_as_they_are(base: Base) -> N
 
 
 @pytest.mark.network
-def test_fresh_blocks_leave_the_outputs_of_the_real_i3d_as_they_are() -> None:
+def test_new_blocks_do_not_change_the_outputs_of_the_real_i3d() -> None:
     real = find_base("i3d")
     assert real.tensors is not None
     trainee = make_trainee(real, label_names(real.card), "single", RECIPES["finetune"], "5", seed=1)
@@ -78,11 +78,11 @@ def test_blocks_find_room_in_the_beginning_of_a_base() -> None:
         "mixed_4d": ("mixed_3b", "mixed_3c", "mixed_4b", "mixed_4c", "mixed_4d"),
         "mixed_4b": ("mixed_4b",),
     }
-    with pytest.raises(UsageError, match="has 2 and 1; .* --nonlocal mixed_4b"):
+    with pytest.raises(UsageError, match=r"has 2 and 1; .* --nonlocal mixed_4b"):
         make_trainee(inception, ("a", "b"), "single", replace(KEEP, until="mixed_4b"), "5", seed=1)
 
 
-def test_a_layer_to_end_at_must_be_one() -> None:
+def test_a_network_ends_at_layers_only() -> None:
     inception = Base(make_card(), None)
     with pytest.raises(UnknownName, match="did you mean 'mixed_4"):
         make_trainee(inception, ("a", "b"), "single", replace(KEEP, until="mixed_4x"), None, seed=1)
@@ -96,13 +96,13 @@ def test_the_beginning_of_a_base_cannot_grow_again() -> None:
         make_trainee(beginning, ("a", "b"), "single", replace(KEEP, until="mixed_5b"), None, seed=1)
 
 
-def test_a_base_gets_no_memory_that_its_file_has_no_tensors_for(base: Base) -> None:
+def test_no_memory_is_allocated_for_tensors_missing_from_the_file(base: Base) -> None:
     large = replace(TINY.card, architecture=replace(TINY.card.architecture, width=2**16))
     with pytest.raises(CheckpointMismatch, match=r"missing res2\.0\.conv1\.conv\.weight"):
         make_trainee(Base(large, base.tensors), ("a", "b"), "single", KEEP, None, seed=1)
 
 
-def test_the_head_is_replaced_where_classes_differ(base: Base) -> None:
+def test_the_head_is_replaced_if_classes_differ(base: Base) -> None:
     trainee = make_trainee(base, ("walk", "run"), "multi", KEEP, None, seed=1)
     assert trainee.network.get_parameter("head.classifier.weight").shape[0] == 2
     assert trainee.fresh == {"head.classifier.weight", "head.classifier.bias"}
@@ -110,14 +110,14 @@ def test_the_head_is_replaced_where_classes_differ(base: Base) -> None:
     assert trainee.card.architecture.head.scores == "mean_of_sigmoid"
 
 
-def test_the_seed_decides_what_is_fresh() -> None:
+def test_the_seed_decides_random_weights() -> None:
     first, again, other = (make_trainee(TINY, ("a", "b"), "single", KEEP, None, seed) for seed in (1, 1, 2))
     state = first.network.state_dict()
     assert all(tensor.equal(again.network.state_dict()[name]) for name, tensor in state.items())
     assert not state["stem.conv.weight"].equal(other.network.state_dict()["stem.conv.weight"])
 
 
-def test_fresh_blocks_are_not_frozen(base: Base) -> None:
+def test_new_blocks_are_not_frozen(base: Base) -> None:
     recipe = replace(KEEP, freeze_norm=True, freeze="mixed_4f")
     trainee = make_trainee(base, ("walk", "run"), "single", recipe, "1", seed=1)
     learning = {name for name, parameter in trainee.network.named_parameters() if parameter.requires_grad}
@@ -169,7 +169,7 @@ def test_the_small_network_has_room_for_five() -> None:
         make_trainee(Base(SMALL, None), ("a", "b"), "single", KEEP, "10", seed=0)
 
 
-def test_layers_and_blocks_that_are_not_there(base: Base) -> None:
+def test_unknown_layers_and_blocks_that_exist_already(base: Base) -> None:
     with pytest.raises(UsageError, match=r"no layer 'res9\.0'"):
         make_trainee(TINY, ("a", "b"), "single", KEEP, "res9.0", seed=0)
     grown = make_trainee(base, ("a", "b"), "single", KEEP, "1", seed=0)

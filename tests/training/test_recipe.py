@@ -15,7 +15,7 @@ def test_learning_rates_of_the_paper(name: str, batch: int, rate: float) -> None
     assert recipe.peak_learning_rate == pytest.approx(rate)
 
 
-def test_the_learning_rate_falls_when_the_paper_lets_it_fall() -> None:
+def test_the_learning_rate_drops_as_in_the_paper() -> None:
     recipe = RECIPES["paper-32"]  # 400k iterations, a tenth every 150k
     rates = [recipe.learning_rate_at(step, 400_000) for step in (0, 149_999, 150_000, 299_999, 300_000, 399_999)]
     assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4])
@@ -49,7 +49,7 @@ def test_settings() -> None:
         ("epochs=0", "epochs is 0; it must be at least 1"),
     ],
 )
-def test_settings_that_are_wrong(setting: str, message: str) -> None:
+def test_invalid_settings(setting: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         with_settings(RECIPES["finetune"], [setting])
 
@@ -59,7 +59,7 @@ def test_unknown_recipe() -> None:
         find_recipe("fine-tune")
 
 
-def test_description_names_what_is_special() -> None:
+def test_the_description_has_what_differs_from_the_defaults() -> None:
     text = RECIPES["paper-128"].describe()
     assert "learning rate 0.0025 for 16 clips" in text
     assert "freeze norm on" in text

@@ -1,4 +1,4 @@
-"""Files of a run that the disk has no room for."""
+"""Files of a run, above all on a full disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROW = StepRow(step=1, steps=2, epoch=1, loss=1.0, learning_rate=0.1, clips_per_s
 
 @contextmanager
 def little_room(size_bytes: int) -> Iterator[None]:
-    """Files can grow no further than that."""
+    """Do not let files grow larger than this."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
     try:
@@ -45,8 +45,8 @@ def test_the_last_saved_state_is_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
 
 
-def test_rows_that_find_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records_module, "SummaryWriter", MagicMock())  # which writes in a thread, whenever it likes
+def test_rows_that_do_not_fit_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records_module, "SummaryWriter", MagicMock())  # it writes in a thread of its own, at any time
     records = Records(tmp_path, 0)
     records.step(ROW)
     records.flush()
@@ -58,7 +58,7 @@ def test_rows_that_find_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(read_rows(tmp_path)) == 2
     with little_room(10), pytest.raises(OutputError, match=r"metrics\.jsonl"):
         Records(tmp_path, 1)
-    assert len(read_rows(tmp_path)) == 2  # rows of before are not lost
+    assert len(read_rows(tmp_path)) == 2  # earlier rows are not lost
 
 
 def test_the_file_is_named_once() -> None:
@@ -74,7 +74,7 @@ def test_other_errors_pass() -> None:
         raise ValueError("other")
 
 
-def test_what_is_no_number_is_null_in_json(tmp_path: Path) -> None:
+def test_nan_and_infinity_are_null_in_json(tmp_path: Path) -> None:
     records = Records(tmp_path, 0)
     records.epoch(EpochRow(1, 1, train_loss=1.0, train_figure=float("nan"), figures={"mAP": float("inf")}, best=True))
     records.close()
