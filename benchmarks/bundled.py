@@ -37,8 +37,9 @@ import nlvid_cli
 from nlvid_cli.card.card import Accuracy, Card
 from nlvid_cli.card.manifest import find_card, weights_folder
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
-from nlvid_cli.evaluation.evaluate import Evaluation, ScoredVideo, calibrate, evaluate
+from nlvid_cli.evaluation.evaluate import Evaluation, ScoredVideo, evaluate
 from nlvid_cli.evaluation.metrics import one_hot, top_k_accuracy
+from nlvid_cli.evaluation.temperature import calibrate
 from nlvid_cli.models.model_file import in_fp16, open_checkpoint, write_checkpoint
 from nlvid_cli.models.store.checksums import sha256_of
 

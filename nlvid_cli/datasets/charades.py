@@ -34,11 +34,12 @@ def read_charades(place: Place, wanted: Wanted) -> Entries:
         words = place.path.stem.casefold().replace("-", "_").split("_")
         tables = {next((SPLITS[word] for word in words if word in SPLITS), ""): place}
     entries = [entry for split, table in tables.items() for entry in _read_table(table, split or None, wanted)]
-    names = {f"c{number:03d}": name for number, name in enumerate(_class_names())}
+    names = {f"c{number:03d}": name for number, name in enumerate(class_names())}
     return Entries(tuple(entries), "Charades CSV", "multi", names, fixed_classes=True)
 
 
-def _class_names() -> list[str]:
+def class_names() -> list[str]:
+    """Return the names of the 157 classes, in the order of their numbers."""
     return read_lines(weights_folder() / "labels" / "charades157.txt")
 
 

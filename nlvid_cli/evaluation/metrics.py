@@ -1,7 +1,7 @@
-"""The figures of an evaluation: arithmetic on scores and the truth, numpy only.
+"""Figures of an evaluation: arithmetic on scores and labels, with numpy only.
 
-N videos and C classes throughout. ``scores`` are (N, C) in [0, 1]. Where each video has one class, the truth is
-``targets``, (N,) indices; where it has any number of them, ``relevant``, (N, C) booleans.
+N is the number of videos and C of classes. ``scores`` are (N, C) in [0, 1]. The labels are ``targets``, (N,) indices,
+where each video has one class, and ``relevant``, (N, C) booleans, where it has any number of them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlvid_cli.recognize.combine import evidence
+from nlvid_cli.system.arrays import sigmoid, softmax
 
 Scores = NDArray[np.float32]
 Figures = NDArray[np.float64]
@@ -22,11 +23,11 @@ CALIBRATION_BINS = 15
 """As in "On Calibration of Modern Neural Networks", Guo et al. 2017, section 5."""
 
 COLDEST, HOTTEST = 0.05, 20.0
-"""Temperatures between which the best one is looked for."""
+"""Range in which the best temperature is searched."""
 
 
 def ranking(scores: Scores) -> Indices:
-    """Classes from best to worst, (N, C); of equal scores, the class with the lower index comes first."""
+    """Return the classes of each video from best to worst, (N, C); of equal scores, the lower index comes first."""
     return np.argsort(-scores, axis=1, kind="stable")
 
 
@@ -36,28 +37,27 @@ def top_k_accuracy(scores: Scores, targets: Indices, k: int) -> float:
 
 
 def confusion_matrix(predicted: Indices, targets: Indices, classes: int) -> Indices:
-    """(C, C) counts; row: what a video is, column: what it was taken for."""
+    """Return counts of videos, (C, C): the row is the actual class, the column the predicted one."""
     pairs = np.bincount(targets * classes + predicted, minlength=classes * classes)
     return pairs.reshape(classes, classes).astype(np.int64)  # (C*C,) -> (actual C, predicted C)
 
 
 def class_accuracies(confusion: Indices) -> Figures:
-    """Share of each class's videos that are right, (C,): diagonal / sum of the row. NaN: no video of it."""
+    """Share of each class's videos that are right, (C,): diagonal / sum of the row; NaN for a class without videos."""
     counts = confusion.sum(axis=1)
     return np.where(counts > 0, confusion.diagonal() / np.maximum(counts, 1), np.nan)
 
 
 def average_precision(scores: Scores, relevant: Flags) -> float:
-    """Area under precision and recall, without interpolation, of one class.
+    """Area under precision and recall of one class, without interpolation; scikit-learn's ``average_precision_score``.
 
     AP = sum over i of (R_i - R_{i-1}) P_i, where i counts the different scores from the highest down, and P_i and R_i
     are precision and recall of "at least this score". Without equal scores it is the mean of the precisions at each
-    positive, which is how Charades counts; videos with the same score stand or fall together, so that the
-    order of the videos makes no difference.
+    positive. Videos with equal scores count together, so that their order makes no difference.
 
     Args:
         scores: (N,) of the class.
-        relevant: (N,) whether the class can be seen.
+        relevant: (N,) whether each video shows the class.
 
     Returns:
         In [0, 1]; NaN if no video is relevant.
@@ -75,37 +75,42 @@ def average_precision(scores: Scores, relevant: Flags) -> float:
 
 
 def average_precisions(scores: Scores, relevant: Flags) -> Figures:
-    """:func:`average_precision` of each class, (C,). NaN: no video of it.
-
-    As in the Charades test, videos in which nothing can be seen come after all others, so that they do not count.
-    """
-    some = relevant.any(axis=1)
-    columns = zip(scores[some].T, relevant[some].T, strict=True)
+    """:func:`average_precision` of each class, (C,); NaN for a class that no video shows."""
+    columns = zip(scores.T, relevant.T, strict=True)
     return np.array([average_precision(of_class, truth) for of_class, truth in columns])
 
 
+def charades_average_precisions(scores: Scores, relevant: Flags) -> Figures:
+    """:func:`average_precisions` by the rule of the Charades test: videos without a label do not count.
+
+    The test ranks them after all others, whatever their scores are.
+    """
+    some = relevant.any(axis=1)
+    return average_precisions(scores[some], relevant[some])
+
+
 def mean_over_classes(figures: Figures) -> float:
-    """Mean of the classes that have a figure: mean class accuracy, or mAP. NaN if none has."""
+    """Mean over the classes that have a figure: mean class accuracy, or mAP; NaN if none has."""
     known = figures[~np.isnan(figures)]
     return float(known.mean()) if len(known) else float("nan")
 
 
 def one_hot(targets: Indices, classes: int) -> Flags:
-    """(N,) indices to (N, C) flags."""
+    """Turn (N,) indices into (N, C) booleans."""
     flags: Flags = targets[:, None] == np.arange(classes)
     return flags
 
 
 def calibration_error(confidence: NDArray[np.float32], right: Flags, bins: int = CALIBRATION_BINS) -> float:
-    """Expected calibration error: how far confidence is from the share that is right.
+    """Expected calibration error: mean distance of the confidence from the share that is right.
 
     ECE = sum over b of |B_b| / n * |mean right in B_b - mean confidence in B_b|, where bin B_b holds confidences in
     ((b-1)/bins, b/bins] (Guo et al. 2017, section 2); 0 belongs to the first.
 
     Args:
         confidence: (n,) in [0, 1].
-        right: (n,) whether it came true.
-        bins: number of them, of equal width.
+        right: (n,) whether each is right.
+        bins: Number of bins, of equal width.
     """
     confidence = confidence.astype(np.float64)
     places = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
@@ -114,7 +119,7 @@ def calibration_error(confidence: NDArray[np.float32], right: Flags, bins: int =
 
 
 def calibration_error_of(scores: Scores, relevant: Flags, kind: Literal["single", "multi"]) -> float:
-    """The same of a model: of each video's best score, or of all scores where any number of labels may be true."""
+    """Calibration error of each video's best score, or of all scores where any number of labels may be true."""
     if kind == "multi":
         return calibration_error(scores.ravel(), relevant.ravel())  # (N, C) -> (N*C,)
     best = ranking(scores)[:, 0]
@@ -131,15 +136,15 @@ def negative_log_likelihood(scores: Scores, relevant: Flags, kind: Literal["sing
 
 
 def fit_temperature(scores: Scores, relevant: Flags, kind: Literal["single", "multi"]) -> float:
-    """The temperature at which :func:`negative_log_likelihood` of ``combine.temper(scores, T)`` is least.
+    """Find the temperature that minimises the :func:`negative_log_likelihood` of ``combine.temper(scores, T)``.
 
     With x = log p (or logit p), the likelihood is convex in b = 1 / T, and its slope is the sum over videos of
-    (mean of x under softmax(b x)) - x_target, or of (sigmoid(b x) - relevant) x; where that
-    changes its sign is found by halving log b.
+    (mean of x under softmax(b x)) - x_target, or of (sigmoid(b x) - relevant) x. Bisection of log b finds where the
+    slope changes its sign.
 
     Returns:
-        In [:data:`COLDEST`, :data:`HOTTEST`]; at one of these ends, the data does not determine a temperature: a model
-        that is always right (or hardly ever) is best served by infinite (or no) confidence.
+        In [:data:`COLDEST`, :data:`HOTTEST`]. At one of these ends the data does not determine a temperature: for a
+        model that is always right (or hardly ever), infinite (or no) confidence is best.
     """
     values = evidence(scores, kind)
     low, high = -np.log(HOTTEST), -np.log(COLDEST)  # of log b
@@ -157,10 +162,8 @@ def fit_temperature(scores: Scores, relevant: Flags, kind: Literal["single", "mu
 
 
 def _slope(values: Figures, relevant: Flags, kind: str, inverse: float) -> float:
-    """Of the negative log-likelihood, by 1 / T."""
+    """Slope of the negative log-likelihood over 1 / T."""
     powers = values * inverse
     if kind == "multi":
-        return float(((np.exp(-np.logaddexp(0, -powers)) - relevant) * values).sum())
-    weights = np.exp(powers - powers.max(axis=1, keepdims=True))
-    means = (weights * values).sum(axis=1) / weights.sum(axis=1)
-    return float(means.sum() - values[relevant].sum())
+        return float(((sigmoid(powers) - relevant) * values).sum())
+    return float((softmax(powers) * values).sum() - values[relevant].sum())

@@ -1,17 +1,67 @@
-"""The temperature of an evaluation, written into the card of a model file."""
+"""The temperature that calibrates a model: found from an evaluation, written into the card of a model file."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from nlvid_cli.errors import NlvidError, OutputError, UsageError
-from nlvid_cli.evaluation.evaluate import Calibration
+from nlvid_cli.evaluation import metrics
 from nlvid_cli.models.model_file import read_card, replace_card
 from nlvid_cli.models.naming import kind_of
+from nlvid_cli.recognize.combine import temper
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How far scores are from being probabilities, and the temperature that brings them closest.
+
+    Attributes:
+        error: Expected calibration error of the scores as they are, in [0, 1].
+        error_after: The same with the temperature.
+        likelihood: Mean negative log-likelihood of the scores as they are.
+        likelihood_after: The same with the temperature, which minimises it.
+        present: Temperature that the card has now; it is part of the scores as they are.
+        temperature: Temperature that the card should have.
+        determined: Whether the videos determine a temperature. They do not if the model is right about all of them, or
+            about hardly any.
+    """
+
+    error: float
+    error_after: float
+    likelihood: float
+    likelihood_after: float
+    present: float
+    temperature: float
+    determined: bool
+
+
+def calibrate(
+    scores: metrics.Scores, relevant: metrics.Flags, kind: Literal["single", "multi"], present: float = 1.0
+) -> Calibration:
+    """Find the temperature of scores that were computed with the temperature ``present``.
+
+    Args:
+        scores: (N, C) in [0, 1].
+        relevant: (N, C) whether each video shows each class.
+        kind: As :attr:`nlvid_cli.card.card.Labels.kind`.
+        present: Temperature in the scores. Temperatures multiply: (p^(1/S))^(1/T) = p^(1/(S T)).
+    """
+    factor = metrics.fit_temperature(scores, relevant, kind)
+    after = temper(scores, factor, kind)
+    return Calibration(
+        error=metrics.calibration_error_of(scores, relevant, kind),
+        error_after=metrics.calibration_error_of(after, relevant, kind),
+        likelihood=metrics.negative_log_likelihood(scores, relevant, kind),
+        likelihood_after=metrics.negative_log_likelihood(after, relevant, kind),
+        present=present,
+        temperature=present * factor,
+        determined=metrics.COLDEST < factor < metrics.HOTTEST,
+    )
 
 
 def require_own_file(model: str | None, as_name: str | None) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import nlvid_cli
+from nlvid_cli.backends import SCORES_ONLY, Outputs, Want
 from nlvid_cli.card.card import Labels
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.match import match_classes
@@ -16,9 +17,18 @@ from nlvid_cli.evaluation.evaluate import ScoredVideo, evaluate, score_videos, s
 from nlvid_cli.recognize.prediction import Failure
 from nlvid_cli.recognize.recognizer import Recognizer
 from tests.clips import make_clip
-from tests.conftest import Run
+from tests.conftest import Run, make_card
 
 LABELS = ("dancing", "eating cake", "running", "swimming backstroke", "swimming")
+
+
+class _Nothing:
+    """A backend that is never run."""
+
+    name, device, precision, views_per_batch = "torch", "cpu", "fp32", 1
+
+    def outputs(self, views: np.ndarray, want: Want = SCORES_ONLY) -> Outputs:
+        raise AssertionError
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +111,25 @@ def test_several_labels(recognizer: Recognizer, clips: list[Path]) -> None:
     assert [row.label for row in evaluation.classes] == list(LABELS[:3])
     assert [row.videos for row in evaluation.classes] == [2, 3, 4]
     assert evaluation.figures["mAP"] == pytest.approx(np.mean([row.figure for row in evaluation.classes]))
-    # by hand for "running", of the videos with a label; scores may be equal, then the videos share a place
-    seen = [(float(video.scores[2]), 2 in video.actual) for video in evaluation.videos if video.actual]
+    # "running" by hand; scores may be equal, then the videos share a place
+    seen = [(float(video.scores[2]), 2 in video.actual) for video in evaluation.videos]
     above = [[hit for other, hit in seen if other >= score] for score, shown in seen if shown]
     precisions = [sum(hits) / len(hits) for hits in above]
     assert evaluation.classes[2].figure == pytest.approx(np.mean(precisions))
+
+
+def test_the_labels_of_charades_choose_its_rule_for_videos_without_labels() -> None:
+    from nlvid_cli.datasets.charades import class_names
+
+    names = tuple(class_names())
+    rows = [ScoredVideo("none", "", (), np.linspace(1, 0.5, 157, dtype=np.float32)),
+            ScoredVideo("first", "", (0,), np.linspace(0.5, 0, 157, dtype=np.float32))]  # fmt: skip
+    figures = {}
+    for labels in (Labels("multi", 157, file="charades157.txt"), Labels("multi", 157, names=names[::-1]),
+                   Labels("multi", 157, names=("something else", *names[1:]))):  # fmt: skip
+        recognizer = Recognizer(make_card(labels=labels), _Nothing())
+        figures[labels.names] = summarise(rows, recognizer, "a table").figures["mAP"]
+    assert list(figures.values()) == [1.0, 1.0, 0.5]
 
 
 def test_a_set_with_one_label_each_suits_a_model_for_several(recognizer: Recognizer, clips: list[Path]) -> None:

@@ -12,6 +12,7 @@ from nlvid_cli.evaluation.metrics import (
     average_precisions,
     calibration_error,
     calibration_error_of,
+    charades_average_precisions,
     class_accuracies,
     confusion_matrix,
     fit_temperature,
@@ -87,14 +88,18 @@ def test_average_precisions_as_scikit_learn_has_them() -> None:
     rng.standard_normal((40, 6)), rng.randint(0, 6, 40)  # the numbers that came before when these were computed
     scores = np.round(rng.uniform(size=(30, 4)), 1).astype(np.float32)
     relevant = rng.uniform(size=(30, 4)) < 0.3
-    ours = [average_precision(scores[:, c], relevant[:, c]) for c in range(4)]
-    np.testing.assert_allclose(ours, [0.4516553783, 0.4803188369, 0.1731129617, 0.4124676386], rtol=1e-9)
+    assert not relevant.any(axis=1).all()
+    np.testing.assert_allclose(
+        average_precisions(scores, relevant), [0.4516553783, 0.4803188369, 0.1731129617, 0.4124676386], rtol=1e-9
+    )
 
 
-def test_videos_without_labels_come_last_as_in_the_charades_test() -> None:
+def test_videos_without_labels_are_negatives_except_in_the_charades_test() -> None:
+    """Video 0 has no label. By scikit-learn it is a false positive before the hit of class 0, at precision 1/2."""
     scores = np.array([[0.9, 0.1], [0.8, 0.7], [0.1, 0.2]], np.float32)
     relevant = np.array([[False, False], [True, False], [False, True]])
-    np.testing.assert_allclose(average_precisions(scores, relevant), [1.0, 0.5])
+    np.testing.assert_allclose(average_precisions(scores, relevant), [0.5, 0.5])
+    np.testing.assert_allclose(charades_average_precisions(scores, relevant), [1.0, 0.5])
 
 
 def test_calibration_error_by_hand() -> None:
