@@ -41,7 +41,7 @@ from nlvid_cli.evaluation.evaluate import Evaluation, ScoredVideo, evaluate
 from nlvid_cli.evaluation.metrics import one_hot, top_k_accuracy
 from nlvid_cli.evaluation.temperature import calibrate
 from nlvid_cli.models.model_file import in_fp16, open_checkpoint, write_checkpoint
-from nlvid_cli.models.store.checksums import sha256_of
+from nlvid_cli.system.hashes import sha256_of
 
 
 def evaluate_unseen(run: Path) -> Evaluation:

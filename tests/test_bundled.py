@@ -20,7 +20,7 @@ from nlvid_cli.datasets.split import leave_one_group_out
 from nlvid_cli.evaluation.evaluate import evaluate
 from nlvid_cli.models.find import find_file
 from nlvid_cli.models.model_file import open_checkpoint, read_card
-from nlvid_cli.models.store.checksums import sha256_of
+from nlvid_cli.system.hashes import sha256_of
 from tests.clips import make_clip
 
 NAME = "nl1-i3d-inception-16x2.nlvid-weizmann"

@@ -15,7 +15,8 @@ from nlvid_cli.models.naming import file_name_of
 from nlvid_cli.models.onnx_file.contract import card_in, fit_card
 from nlvid_cli.models.onnx_file.read import is_onnx_name, read_onnx
 from nlvid_cli.models.store.cache import model_name_of, published_checksums, safe_name, slot_of_file
-from nlvid_cli.models.store.checksums import PublishedChecksums, digests_of, sha256_of
+from nlvid_cli.models.store.checksums import PublishedChecksums, digests_of
+from nlvid_cli.system.hashes import sha256_of
 
 if TYPE_CHECKING:
     from nlvid_cli.models.formats.common import Tensors

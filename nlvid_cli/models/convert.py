@@ -16,8 +16,8 @@ from nlvid_cli.models.formats import read_foreign
 from nlvid_cli.models.formats.common import Tensors
 from nlvid_cli.models.formats.opening import require_file
 from nlvid_cli.models.model_file import write_checkpoint
-from nlvid_cli.models.store.checksums import sha256_of
 from nlvid_cli.network.build import require_shapes
+from nlvid_cli.system.hashes import sha256_of
 
 
 def convert(path: Path, card: Card, out: Path, note: Callable[[str], None] | None = None) -> Path:

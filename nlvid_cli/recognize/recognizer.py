@@ -24,7 +24,6 @@ from nlvid_cli.card.manifest import label_names, load_manifest
 from nlvid_cli.errors import NumericalError, UsageError
 from nlvid_cli.models.find import find_default, find_model
 from nlvid_cli.models.progress import Progress
-from nlvid_cli.models.store.checksums import sha256_of
 from nlvid_cli.recognize.answer import Answer, LabelSelector
 from nlvid_cli.recognize.combine import combination, temper
 from nlvid_cli.recognize.pipeline.batches import VideoOutputs
@@ -33,6 +32,7 @@ from nlvid_cli.recognize.pipeline.settled import is_settled
 from nlvid_cli.recognize.pipeline.shared import Stages
 from nlvid_cli.recognize.pipeline.tracker import Outcome
 from nlvid_cli.recognize.prediction import ClipPrediction, Failure, Prediction, Result, Views
+from nlvid_cli.system.hashes import sha256_of
 from nlvid_cli.video.clips import ClipTable, Segment
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.remote import RemotePath, video_path

@@ -23,9 +23,9 @@ from nlvid_cli.card.manifest import find_card, weights_folder
 from nlvid_cli.errors import CheckpointMismatch, ModelFileError
 from nlvid_cli.models.convert import convert, fit_norms
 from nlvid_cli.models.model_file import open_checkpoint
-from nlvid_cli.models.store.checksums import sha256_of
 from nlvid_cli.network.build import load_weights
 from nlvid_cli.network.resnet3d import ResNet3d
+from nlvid_cli.system.hashes import sha256_of
 from tests.conftest import Run
 from tests.golden.builder import read_table, write_checkpoint
 

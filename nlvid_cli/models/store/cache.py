@@ -29,8 +29,9 @@ from pathlib import Path, PurePosixPath
 from nlvid_cli.card.card import BundledSource, Card, HubSource, IndexSource, Source, UrlSource
 from nlvid_cli.card.manifest import find_card, is_known, load_manifest, weights_folder
 from nlvid_cli.errors import UsageError
-from nlvid_cli.models.store.checksums import PublishedChecksums, sha256_of
+from nlvid_cli.models.store.checksums import PublishedChecksums
 from nlvid_cli.system.atomic import atomic_file
+from nlvid_cli.system.hashes import sha256_of
 
 READY_FORMAT = "safetensors"
 """``Card.format`` of files that are nlvid's own and need no conversion."""

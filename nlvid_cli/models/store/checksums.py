@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from nlvid_cli.errors import ChecksumMismatch
+from nlvid_cli.system.hashes import digest_of, sha256_of
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,9 @@ class PublishedChecksums:
         return None
 
 
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, in lower-case hexadecimal digits."""
-    return _digest(path, "sha256")
-
-
 def digests_of(path: Path, published: PublishedChecksums) -> Digests:
     """Compute the digests of a file that its published checksums need, and its sha256 in any case."""
-    return Digests(_digest(path, "sha256"), None if published.sha1 is None else _digest(path, "sha1"))
-
-
-def _digest(path: Path, kind: str) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, kind).hexdigest()
+    return Digests(sha256_of(path), None if published.sha1 is None else digest_of(path, "sha1"))
 
 
 def require_published(name: str, origin: str, published: PublishedChecksums, digests: Digests) -> None:
