@@ -1,4 +1,4 @@
-"""From a model file to a checked ONNX file, and that file on the whole road."""
+"""From a model file to a checked ONNX file, and from a video to scores by that file."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ import pytest
 import torch
 
 import nlvid_cli
+from nlvid_cli.backends import Want
+from nlvid_cli.backends.onnx_backend import OnnxBackend
+from nlvid_cli.backends.torch_backend import TorchBackend, outputs_as_written
+from nlvid_cli.card.architecture import NonLocal
 from nlvid_cli.card.card import CARD_KEY, Card, card_from_json
-from nlvid_cli.errors import DeviceError, ModelFileError, OutputError, ReferenceMismatch, UsageError
+from nlvid_cli.errors import DeviceError, ModelFileError, OutputError, ReferenceMismatch, UnknownName, UsageError
 from nlvid_cli.models.model_file import open_checkpoint, write_checkpoint
 from nlvid_cli.models.onnx_file.read import read_onnx
-from nlvid_cli.onnx_export import Exported, check, export_onnx
+from nlvid_cli.onnx_export import Exported, check, export_onnx, graph
 from nlvid_cli.onnx_export import export as module
 from nlvid_cli.onnx_export.check import Speed
 from nlvid_cli.recognize.answer import Answer
 from tests.clips import make_clip
 from tests.conftest import Run
+from tests.small_networks import random_weights
 
 ALL = Answer(top_k=None)
 
@@ -34,7 +39,12 @@ def scores_of(model: Path, video: Path, **options: object) -> dict[str, float]:
     return {entry.label: entry.score for entry in recognizer.classify(video, ALL).predictions}
 
 
-def test_the_check_is_told(exported: Exported, small_card: Card) -> None:
+def reuse_graph(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exports start from the graph of an earlier one, without the seconds that torch's exporter takes."""
+    monkeypatch.setattr(graph, "build_graph", lambda *_: onnx.load(path))
+
+
+def test_the_result_of_an_export(exported: Exported, small_card: Card) -> None:
     assert [row.shape for row in exported.comparisons] == [
         (1, 3, 8, 64, 64),
         (2, 3, 8, 64, 64),
@@ -48,7 +58,7 @@ def test_the_check_is_told(exported: Exported, small_card: Card) -> None:
     assert exported.speed.seconds.keys() == {"torch", "onnx"}
 
 
-def test_the_file_says_all_that_it_takes_to_run_it(exported: Exported, small_card: Card) -> None:
+def test_the_file_holds_everything_to_run_it(exported: Exported, small_card: Card) -> None:
     model = onnx.load(exported.path)
     onnx.checker.check_model(model, full_check=True)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
@@ -86,7 +96,7 @@ def test_an_exported_file_on_the_command_line(exported: Exported, clips: Path, r
     assert run("models", "labels", exported.path).out.splitlines()[0] == "dancing"
 
 
-def test_what_does_not_go_with_an_onnx_file(exported: Exported, clips: Path, run: Run) -> None:
+def test_options_that_do_not_fit_an_onnx_file(exported: Exported, clips: Path, run: Run) -> None:
     for arguments, message in (
         (("classify", clips, "-m", exported.path, "--backend", "torch"), "torch cannot run ONNX files"),
         (
@@ -101,7 +111,7 @@ def test_what_does_not_go_with_an_onnx_file(exported: Exported, clips: Path, run
         assert message in outcome.err
 
 
-def test_verify_tells_of_a_precision_that_the_file_has_not(exported: Exported, run: Run) -> None:
+def test_verify_reports_a_precision_that_the_file_does_not_have(exported: Exported, run: Run) -> None:
     assert run("models", "verify", exported.path, "--precision", "fp32").status == 0
     outcome = run("models", "verify", exported.path, "--precision", "fp32", "--precision", "bf16")
     assert outcome.status == 3
@@ -119,40 +129,95 @@ def test_a_damaged_weight_is_noticed_by_verify(exported: Exported, tmp_path: Pat
     assert "1 of 1 comparisons are out of tolerance; in fp32" in outcome.err
 
 
-def test_the_command(small_file: Path, clips: Path, tmp_path: Path, run: Run) -> None:
+def test_the_command_with_features(small_file: Path, clips: Path, tmp_path: Path, run: Run) -> None:
+    card, tensors = open_checkpoint(small_file)
+    card = replace(card, architecture=replace(card.architecture, nonlocal_blocks=NonLocal(("mixed_3b",))))
+    tensors = random_weights(card)
+    write_checkpoint(tmp_path / "block.safetensors", card, tensors)
     out = tmp_path / "fixed.onnx"
-    outcome = run("export", "--onnx", "--model", small_file, "-o", out, "--static", "--clip", clips / "long.mp4")
+    arguments = ("--model", tmp_path / "block.safetensors", "-o", out, "--static", "--features")
+    outcome = run("export", "--onnx", *arguments, "--clip", clips / "long.mp4")
     assert (outcome.status, outcome.out) == (0, f"{out}\n"), outcome.err
     assert "outputs differ from those of torch" in outcome.err
+    assert "features and attention differ by" in outcome.err
     assert "one view takes ONNX Runtime " in outcome.err
-    assert list(tmp_path.iterdir()) == [out]
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "block.safetensors", out]
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].shape == ["batch", 3, 8, 64, 64]
+    names = [value.name for value in session.get_outputs()]
+    assert names == ["scores", "logits", "features", "mixed_3b.queries", "mixed_3b.keys"]
     assert run("models", "verify", out).status == 0
+    views = np.random.default_rng(0).standard_normal((2, 3, 8, 64, 64), dtype=np.float32)
+    want = Want(features=True, attention={"mixed_3b": [7]})
+    ours, theirs = (
+        OnnxBackend(card, out, "cpu", "auto").outputs(views, want),
+        outputs_as_written(card, tensors, views, want),
+    )
+    assert ours.features is not None
+    assert theirs.features is not None
+    np.testing.assert_allclose(
+        ours.features.average, theirs.features.average, atol=1e-4 * np.abs(theirs.features.average).max()
+    )
+    with pytest.raises(UnknownName, match="mixed_3b"):
+        OnnxBackend(card, out, "cpu", "auto").outputs(views, Want(attention={"mixed_4b": None}))
 
 
-def test_pixels_in_the_graph(small_file: Path, clips: Path, tmp_path: Path) -> None:
-    out = export_onnx(small_file, tmp_path / "pixels.onnx", with_preprocess=True, device="cpu").path
-    session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+def test_features_of_a_file_without_them(exported: Exported, small_card: Card) -> None:
+    views = np.zeros((1, 3, 8, 64, 64), np.float32)
+    backend = OnnxBackend(small_card, exported.path, "cpu", "auto")
+    with pytest.raises(UsageError, match="--features"):
+        backend.outputs(views, Want(features=True))
+    with pytest.raises(UsageError, match="no non-local blocks"):
+        backend.outputs(views, Want(attention={"mixed_3b": [0]}))
+    architecture = replace(small_card.architecture, nonlocal_blocks=NonLocal(("mixed_3b",)))
+    backend = OnnxBackend(replace(small_card, architecture=architecture), exported.path, "cpu", "auto")
+    with pytest.raises(UsageError, match=r"attention of mixed_3b.*--features"):
+        backend.outputs(views, Want(attention={"mixed_3b": [0]}))
+
+
+def test_features_that_differ(exported: Exported, small_file: Path, small_card: Card) -> None:
+    """The check reads the features: those of other weights are far off."""
+    tensors = open_checkpoint(small_file)[1]
+    views = np.random.default_rng(0).standard_normal((1, 3, 8, 64, 64), dtype=np.float32)
+    backend = TorchBackend(small_card, tensors, "cpu", "fp32")
+    assert check.features_difference(small_card, tensors, backend, views) < 1e-5
+    changed = tensors | {"conv_2c.norm.bias": tensors["conv_2c.norm.bias"] + np.float32(1)}
+    assert check.features_difference(small_card, changed, backend, views) > 1e-2
+    with pytest.raises(ReferenceMismatch, match="features"):
+        module._require_features(small_card, 2e-4, exported.comparisons[0])
+    with pytest.raises(ReferenceMismatch, match="features"):
+        module._require_features(small_card, float("nan"), exported.comparisons[0])
+
+
+@pytest.fixture(scope="module")
+def with_pixels(small_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file whose graph takes pixels, of any size."""
+    path = tmp_path_factory.mktemp("pixels") / "pixels.onnx"
+    return export_onnx(small_file, path, with_preprocess=True, device="cpu").path
+
+
+def test_pixels_in_the_graph(with_pixels: Path, small_file: Path, clips: Path) -> None:
+    session = onnxruntime.InferenceSession(with_pixels, providers=["CPUExecutionProvider"])
     video = session.get_inputs()[0]
     assert (video.type, video.shape) == ("tensor(uint8)", ["batch", "frames", "height", "width", 3])
     pixels = np.random.default_rng(0).integers(0, 256, (1, 8, 64, 64, 3), dtype=np.uint8)
     (scores,) = session.run(["scores"], {"video": pixels})
     normalised = ((pixels - np.float32(127.5)) / np.float32(127.5)).transpose(0, 4, 1, 2, 3)
     np.testing.assert_allclose(scores, nlvid_cli.load(small_file, precision="fp32").scores(normalised), atol=1e-4)
-    assert scores_of(out, clips / "long.mp4") == pytest.approx(
+    assert scores_of(with_pixels, clips / "long.mp4") == pytest.approx(
         scores_of(small_file, clips / "long.mp4", precision="fp32"), abs=1e-4
     )
 
 
 def test_pixels_in_the_graph_of_a_model_that_resizes_to_fractions(
-    small_card: Card, small_file: Path, clips: Path, tmp_path: Path
+    with_pixels: Path, small_card: Card, small_file: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The graph takes whole pixels, and so must the reference: rounding is not a fault of the file."""
+    """The graph takes whole pixels, so the reference must too: rounding is not an error of the file."""
+    reuse_graph(with_pixels, monkeypatch)
     card = replace(small_card, preprocess=replace(small_card.preprocess, resize="float_bilinear"))
     write_checkpoint(tmp_path / "small.safetensors", card, open_checkpoint(small_file)[1])
     exported = export_onnx(
-        tmp_path / "small.safetensors", tmp_path / "pixels.onnx", with_preprocess=True, static=True,
+        tmp_path / "small.safetensors", tmp_path / "pixels.onnx", with_preprocess=True,
         video=clips / "long.mp4", device="cpu",
     )  # fmt: skip
     assert all(row.relative_difference < 1e-5 for row in exported.comparisons)
@@ -171,8 +236,11 @@ def test_half_precision(small_file: Path, exported: Exported, clips: Path, tmp_p
 
 
 def test_int8(
-    small_file: Path, exported: Exported, clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+    small_file: Path, exported: Exported, clips: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    assert graph.DTYPES["int8"] is graph.DTYPES["fp32"]
+    reuse_graph(exported.path, monkeypatch)
     caplog.set_level(logging.INFO)
     (clips / "broken.mp4").write_bytes(b"no video")
     videos = sorted(clips.iterdir())
@@ -193,32 +261,32 @@ def test_int8(
     )
 
 
-def test_a_file_that_differs_is_not_left(small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the exporter had lost a bias: the comparison fails, and nothing is there afterwards."""
-    from nlvid_cli.onnx_export import graph
-
-    build = graph.build_graph
-
-    def wrong(card: Card, tensors: dict[str, np.ndarray], form: graph.Form) -> onnx.ModelProto:
-        return build(card, tensors | {"head.classifier.bias": tensors["head.classifier.bias"] + np.float32(0.1)}, form)
-
-    monkeypatch.setattr(graph, "build_graph", wrong)
+def test_a_file_that_differs_is_not_kept(
+    exported: Exported, small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the exporter had lost a bias: the comparison fails, and the old file stays."""
+    wrong = onnx.load(exported.path)
+    (bias,) = [entry for entry in wrong.graph.initializer if entry.name.endswith("head.classifier.bias")]
+    bias.raw_data = (np.frombuffer(bias.raw_data, np.float32) + np.float32(0.1)).tobytes()
+    monkeypatch.setattr(graph, "build_graph", lambda *_: wrong)
     before = tmp_path / "model.onnx"
-    before.write_bytes(b"what was there")
+    before.write_bytes(b"old file")
     with pytest.raises(ReferenceMismatch, match="no file was written"):
-        export_onnx(small_file, before, static=True, device="cpu")
-    assert before.read_bytes() == b"what was there"
+        export_onnx(small_file, before, device="cpu")
+    assert before.read_bytes() == b"old file"
     assert list(tmp_path.iterdir()) == [before]
 
 
 def test_a_good_file_that_cannot_be_timed_is_kept(
-    small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+    exported: Exported, small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
+    reuse_graph(exported.path, monkeypatch)
+
     def fail(*_: object) -> Speed:
         raise DeviceError("device 'cuda:0' is not available here")
 
     monkeypatch.setattr(check, "measure_speed", fail)
-    outcome = run("export", "-m", small_file, "-o", tmp_path / "m.onnx", "--static", "--json")
+    outcome = run("export", "-m", small_file, "-o", tmp_path / "m.onnx", "--json")
     assert outcome.status == 0
     assert "the file could not be timed here: device 'cuda:0' is not available here" in outcome.err
     assert json.loads(outcome.out)["speed"] is None
@@ -239,18 +307,18 @@ def test_a_good_file_that_cannot_be_timed_is_kept(
         ({"model": "missing.safetensors"}, ModelFileError, "file"),
     ],
 )
-def test_what_cannot_be_exported(
+def test_options_that_do_not_fit_an_export(
     options: dict[str, object], error: type[Exception], message: str, small_file: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(module, "_export", lambda *_: pytest.fail("it was exported first"))
+    monkeypatch.setattr(module, "_export", lambda *_: pytest.fail("the export began"))
     arguments = {"model": small_file, "output": tmp_path / "model.onnx", **options}
     with pytest.raises(error, match=message):
         export_onnx(**arguments)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_is_no_file_to_write(small_file: Path, tmp_path: Path) -> None:
+def test_an_output_that_is_a_folder(small_file: Path, tmp_path: Path) -> None:
     (tmp_path / "folder.onnx").mkdir()
     with pytest.raises(OutputError, match="is a folder"):
         export_onnx(small_file, tmp_path / "folder.onnx")
@@ -281,10 +349,10 @@ def test_sigterm_ends_an_export_like_ctrl_c(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_that_the_exporter_takes_for_a_fault_ends_it_all_the_same(
+def test_an_interrupt_that_the_exporter_reports_as_an_error_still_ends_it(
     number: signal.Signals, small_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
-    """As where it comes while torch imports its own parts: the next attempt would go on for minutes."""
+    """As during imports of torch itself: the next attempt would go on for minutes."""
 
     def export(*_: object, **__: object) -> None:
         try:
@@ -313,8 +381,8 @@ def test_the_sentence_on_speed() -> None:
     assert Speed({"torch": 1.0, "onnx": 1.02}, computed).sentence().endswith(": both are equally fast here")
 
 
-def test_somebody_elses_file(exported: Exported, small_card: Card, clips: Path, tmp_path: Path, run: Run) -> None:
-    """Without a card, with one output under another name, for one view of another size: it works with --as."""
+def test_a_file_without_a_card(exported: Exported, small_card: Card, clips: Path, tmp_path: Path, run: Run) -> None:
+    """With one output, for one view of another size. It needs --as."""
     model = onnx.load(exported.path)
     del model.metadata_props[:]
     graph = model.graph
@@ -332,7 +400,7 @@ def test_somebody_elses_file(exported: Exported, small_card: Card, clips: Path, 
     assert "has the shape (any, 5), and the model has 400 labels" in wrong.err
 
 
-def test_somebody_elses_file_as_a_model(
+def test_a_file_without_a_card_as_a_model(
     exported: Exported, small_card: Card, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -362,7 +430,7 @@ def test_somebody_elses_file_as_a_model(
     assert {entry.label: entry.score for entry in result.predictions} == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_clip_to_compare_on_must_be_a_video(small_file: Path, tmp_path: Path, run: Run) -> None:
+def test_a_video_to_compare_on_that_does_not_exist(small_file: Path, tmp_path: Path, run: Run) -> None:
     make_clip(tmp_path / "tiny.mp4", frames=3)
     outcome = run("export", "-m", small_file, "-o", tmp_path / "m.onnx", "--clip", tmp_path / "missing.mp4")
     assert outcome.status == 1

@@ -1,4 +1,4 @@
-"""Graphs of all kinds of networks against torch, at two sizes and two batches."""
+"""Graphs of all kinds of networks, compared with torch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import pytest
 from nlvid_cli.backends import Outputs, Want
 from nlvid_cli.backends.onnx_backend import OnnxBackend
 from nlvid_cli.backends.torch_backend import outputs_as_written
+from nlvid_cli.card.card import Card
 from nlvid_cli.onnx_export.graph import GraphForm, build_graph
 from tests.conftest import make_card
 from tests.onnx_models import write_model
 from tests.small_networks import AFTER, INCEPTION, NETWORKS, random_weights
 
 SIZES = [(8, 64, 64), (12, 77, 91)]
-"""The card's own, and one with odd sides that are no square."""
+"""The card's own size, and one with odd sides."""
 
 
 def outputs_of(model: onnx.ModelProto, video: np.ndarray) -> list[np.ndarray]:
@@ -28,16 +29,33 @@ def outputs_of(model: onnx.ModelProto, video: np.ndarray) -> list[np.ndarray]:
     return session.run(["scores", "logits"], {"video": video})
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_graph_equals_the_network_at_two_sizes_and_batches(name: str, tmp_path: Path) -> None:
-    card = NETWORKS[name]
+PLAIN = "Inception, SAME padding, a block"
+"""The network that is exported without features, as most users do it."""
+
+OF_ANY_SIZE = "Gaussian, pool after"
+"""The network that is compared at two sizes every time. The slow tests do that for all networks."""
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != OF_ANY_SIZE])
+def test_a_graph_of_fixed_size_equals_the_network(name: str, tmp_path: Path) -> None:
+    _compare_with_torch(NETWORKS[name], GraphForm(static=True, features=name != PLAIN), SIZES[:1], tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", [GROUPED, *(pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS if n != GROUPED)]
+)
+def test_a_graph_of_any_size_equals_the_network(name: str, tmp_path: Path) -> None:
+    _compare_with_torch(NETWORKS[name], GraphForm(features=name != PLAIN), SIZES, tmp_path)
+
+
+def _compare_with_torch(card: Card, form: GraphForm, sizes: list[tuple[int, int, int]], folder: Path) -> None:
+    """Compare scores, logits, features and attention, in batches of 1 and 2."""
     tensors = random_weights(card)
-    features = name != "Inception, SAME padding, a block"  # one of them as most users export it
-    model = build_graph(card, tensors, GraphForm(features=features))
+    model = build_graph(card, tensors, form)
     onnx.checker.check_model(model, full_check=True)
-    want = Want(features, {AFTER[0]: [0, 5, 11]} if features else {})
-    backend = OnnxBackend(card, write_model(tmp_path / "m.onnx", model), "cpu", "auto")
-    for size in SIZES:
+    want = Want(features=True, attention={AFTER[0]: [0, 5, 11]}) if form.features else Want()
+    backend = OnnxBackend(card, write_model(folder / "m.onnx", model), "cpu", "auto")
+    for size in sizes:
         clips = np.random.default_rng(0).standard_normal((2, 3, *size), dtype=np.float32)
         expected = outputs_as_written(card, tensors, clips, want)
         largest = np.abs(expected.logits).max()
@@ -47,7 +65,7 @@ def test_a_graph_equals_the_network_at_two_sizes_and_batches(name: str, tmp_path
             np.testing.assert_allclose(scores, expected.scores[:batch], atol=1e-4)
             np.testing.assert_allclose(logits, expected.logits[:batch], atol=1e-4 * largest)
             backend.views_per_batch = batch
-            if features:
+            if form.features:
                 _require_same(backend.outputs(clips, want), expected)
 
 
@@ -68,7 +86,7 @@ def _require_same(ours: Outputs, theirs: Outputs) -> None:
         np.testing.assert_allclose(rows.weights, expected.weights, atol=1e-4 * np.abs(expected.weights).max())
 
 
-def test_a_graph_tells_nothing_of_the_machine_it_was_made_on() -> None:
+def test_a_graph_holds_nothing_about_the_machine() -> None:
     card = make_card(architecture=replace(INCEPTION, last="mixed_3b"))
     model = build_graph(card, random_weights(card), GraphForm(static=True))
     content = model.SerializeToString()
