@@ -42,7 +42,7 @@ def test_a_graph_of_fixed_size_equals_the_network(name: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "name", [GROUPED, *(pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS if n != GROUPED)]
+    "name", [pytest.param(name, marks=[] if name == OF_ANY_SIZE else pytest.mark.slow) for name in NETWORKS]
 )
 def test_a_graph_of_any_size_equals_the_network(name: str, tmp_path: Path) -> None:
     _compare_with_torch(NETWORKS[name], GraphForm(features=name != PLAIN), SIZES, tmp_path)
