@@ -37,6 +37,12 @@ def build_network(card: Card) -> nn.Module:
     return ARCHITECTURES[card.architecture.kind](card.architecture, card.labels.count).eval()
 
 
+def build_on_meta(architecture: Architecture, classes: int) -> nn.Module:
+    """Build a network of shapes alone, in evaluation mode: its weights are on the device ``meta``, without memory."""
+    with torch.device("meta"), _WithoutInitialisation():
+        return ARCHITECTURES[architecture.kind](architecture, classes).eval()
+
+
 def load_network(card: Card, tensors: Mapping[str, NDArray[Any]]) -> nn.Module:
     """Build the network of a card with trained weights, in evaluation mode.
 
@@ -49,7 +55,7 @@ def load_network(card: Card, tensors: Mapping[str, NDArray[Any]]) -> nn.Module:
         CheckpointMismatch: A tensor is missing, unknown, or of another shape. This is checked before any memory is
             allocated, so that a hostile card cannot ask for more than its file holds.
     """
-    network = _on_meta(card.architecture, card.labels.count)
+    network = build_on_meta(card.architecture, card.labels.count)
     _require(_shapes(network.state_dict()), tensors, card.name)
     counters = {name: torch.tensor(0) for name in network.state_dict() if _is_counter(name)}
     weights = {
@@ -83,7 +89,7 @@ def require_shapes(card: Card, tensors: Mapping[str, NDArray[Any]], where: str) 
 
 @lru_cache(maxsize=64)  # a file that does not fit its model is compared with every model of the manifest
 def _shapes_by_card(architecture: Architecture, classes: int) -> Shapes:
-    return _shapes(_on_meta(architecture, classes).state_dict())
+    return _shapes(build_on_meta(architecture, classes).state_dict())
 
 
 def _shapes(tensors: Mapping[str, Tensor] | Mapping[str, NDArray[Any]]) -> Shapes:
@@ -109,12 +115,6 @@ def _is_counter(name: str) -> bool:
 
 def _without_counters(tensors: Mapping[str, AnyTensor]) -> dict[str, AnyTensor]:
     return {name: tensor for name, tensor in tensors.items() if not _is_counter(name)}
-
-
-def _on_meta(architecture: Architecture, classes: int) -> nn.Module:
-    """Build the network with shapes only."""
-    with torch.device("meta"), _WithoutInitialisation():
-        return ARCHITECTURES[architecture.kind](architecture, classes).eval()
 
 
 class _WithoutInitialisation(TorchFunctionMode):

@@ -1,8 +1,8 @@
-"""The form of a network for ONNX: the same function, in plain operators that any runtime has.
+"""The ONNX form of a network: the same function, in plain operators that every runtime has.
 
-Batch norm is folded into the convolution before it. "SAME" padding, which depends on the size of the input, becomes
-the attribute of the same meaning in ONNX (``auto_pad = SAME_UPPER``), so that one graph is right at every size. The
-sums of the non-local blocks are those that ``pairwise.py`` has for an export.
+Batch norm is folded into the convolution before it. "SAME" padding, whose amount depends on the size of the input,
+becomes ONNX's attribute of the same meaning (``auto_pad = SAME_UPPER``), so that one graph is right at every size. The
+non-local blocks use the formulas that ``pairwise.py`` has for exports.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from nlvid_cli.network.observe import observe
 
 
 class ExportForm(nn.Module):
-    """What the graph computes: clips to the scores and the logits of each view.
+    """The function of the graph: from clips to the scores and logits of each view.
 
     Args:
-        network: as ``build_network`` gives it, with its weights; it stays as it is.
-        card: of the model.
-        dtype: what everything but the head and the sums of the non-local blocks computes in; these stay in float32.
-        with_preprocess: whether the input is pixels, which the graph normalises first.
+        network: Network with its weights. It is not changed.
+        card: Card of the model.
+        dtype: Precision of everything but the head and the sums of the non-local blocks, which stay in float32.
+        with_preprocess: Whether the input is pixels, which the graph normalises first.
         features: Whether to return the last feature map, and queries and keys of each non-local block, as well.
     """
 
@@ -47,7 +47,9 @@ class ExportForm(nn.Module):
         self.eval()
 
     def forward(self, video: Tensor) -> tuple[Tensor, ...]:
-        """Scores and logits, both (N, classes), of (N, 3, T, H, W) float32 or, with pixels, (N, T, H, W, 3) uint8.
+        """Return scores and logits, both (N, classes).
+
+        Clips are (N, 3, T, H, W) float32 or, as pixels, (N, T, H, W, 3) uint8.
 
         With ``features``, the last feature map and the queries and keys of each block follow, all in float32.
         """
@@ -67,7 +69,7 @@ def inner_blocks(card: Card) -> tuple[str, ...]:
 
 
 class Pixels(nn.Module):
-    """The values of a card's preprocessing: (value - mean) / std, and the axes in order."""
+    """Preprocessing of pixels: (value - mean) / std, and the order of axes."""
 
     def __init__(self, card: Card) -> None:
         super().__init__()
@@ -81,15 +83,15 @@ class Pixels(nn.Module):
 
 
 Attributes = dict[str, int | float | str | bool | Sequence[int] | Sequence[float] | Sequence[str] | Sequence[bool]]
-"""Of an operator of ONNX."""
+"""Attributes of an ONNX operator."""
 
 
 class _SameConv(nn.Module):
-    """A convolution of ONNX with "SAME" padding and a stride."""
+    """ONNX's convolution with "SAME" padding and a stride."""
 
     def __init__(self, conv: SamePadConv3d) -> None:
         super().__init__()
-        assert conv.bias is not None  # of the norm that was folded into it
+        assert conv.bias is not None  # fold_norms gave it one
         self.weight, self.bias = conv.weight, conv.bias
         self.kernel, self.stride = list(conv.kernel_size), list(conv.stride)
 
@@ -101,7 +103,7 @@ class _SameConv(nn.Module):
 
 
 class _SameMaxPool(nn.Module):
-    """A max pool of ONNX with "SAME" padding, which pads with nothing that could be a maximum."""
+    """ONNX's max pool with "SAME" padding, which never becomes a maximum."""
 
     def __init__(self, pool: SamePadMaxPool3d) -> None:
         super().__init__()
@@ -114,12 +116,12 @@ class _SameMaxPool(nn.Module):
 
 
 def _strided(x: Tensor, stride: list[int]) -> list[int]:
-    """(T, H, W) after a stride, rounded up."""
+    """Return (T, H, W) after a stride, rounded up."""
     return [(length + step - 1) // step for length, step in zip(x.shape[2:], stride, strict=True)]
 
 
 def _centred(conv: SamePadConv3d) -> nn.Conv3d:
-    """At stride 1, "SAME" is the same number of zeros on both sides, whatever the size."""
+    """Return a convolution with fixed padding: at stride 1, "SAME" adds equally many zeros on both sides."""
     size = (conv.kernel_size[0], conv.kernel_size[1], conv.kernel_size[2])
     pads = (size[0] // 2, size[1] // 2, size[2] // 2)
     centred = nn.Conv3d(conv.in_channels, conv.out_channels, size, padding=pads, device="meta")

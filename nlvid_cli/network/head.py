@@ -1,4 +1,4 @@
-"""Heads: from the last feature map to logits per position, and from those to logits and scores per view."""
+"""The head: from the last feature map to logits at each position, and from those to logits and scores of a view."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from nlvid_cli.network.units import size_text
 class ConvolutionalHead(nn.Module):
     """Average pool with stride 1, dropout, and a 1x1x1 convolution as the classifier.
 
-    Applied to a map larger than the pool, it classifies at every position: the fully convolutional test of
-    "Non-local Neural Networks", section 4.1.
+    On a map larger than the pool, it classifies at every position: the fully convolutional test of "Non-local Neural
+    Networks", section 4.1.
 
     Args:
-        channels: of the feature map.
-        classes: number of labels.
-        head: that part of the model card.
-        dropout: share of the pooled features that training sets to zero.
+        channels: Channels of the feature map.
+        classes: Number of labels.
+        head: The card's head.
+        dropout: Share of the pooled features that training sets to zero.
     """
 
     def __init__(self, channels: int, classes: int, head: Head, dropout: float = 0.5) -> None:
@@ -36,7 +36,7 @@ class ConvolutionalHead(nn.Module):
         """(N, channels, T, H, W) -> (N, classes, T', H', W') logits.
 
         Raises:
-            InputShapeError: if the map is smaller than the pool.
+            InputShapeError: The map is smaller than the pool.
         """
         x = x.to(self.classifier.weight.dtype)
         logits: Tensor = self.classifier(self.dropout(self._pooled(x)))
@@ -59,7 +59,7 @@ class ConvolutionalHead(nn.Module):
 
 
 def mean_logits(position_logits: Tensor) -> Tensor:
-    """Logits averaged over positions: (N, classes, T', H', W') -> (N, classes)."""
+    """Average logits over positions: (N, classes, T', H', W') -> (N, classes)."""
     return position_logits.mean(dim=(2, 3, 4))
 
 
@@ -68,4 +68,4 @@ SCORES: dict[str, Callable[[Tensor], Tensor]] = {
     "mean_of_softmax": lambda logits: mean_logits(logits.softmax(dim=1)),
     "mean_of_sigmoid": lambda logits: mean_logits(torch.sigmoid(logits)),
 }
-"""From logits at each position, (N, classes, T', H', W'), to scores of each view, (N, classes)."""
+"""Functions from logits at each position, (N, classes, T', H', W'), to scores of each view, (N, classes)."""

@@ -1,8 +1,8 @@
-"""Inception-v1 I3D: the two-dimensional Inception-v1 inflated to video.
+"""Inception-v1 I3D: the two-dimensional Inception-v1, inflated to video.
 
-Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset", CVPR 2017,
-figure 3; the baseline of table 3 in "Non-local Neural Networks". Every convolution and max pool pads as
-TensorFlow's "SAME" does, so that existing weights give their own numbers at any input size.
+Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset", CVPR 2017, figure 3; the
+baseline of table 3 in "Non-local Neural Networks". Convolutions and max pools pad like TensorFlow's "SAME", so that the
+published weights give the published numbers at any input size.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ POOLS_BEFORE: dict[str, tuple[str, Size3, Size3]] = {
     "mixed_4b": ("pool_4a", (3, 3, 3), (2, 2, 2)),
     "mixed_5b": ("pool_5a", (2, 2, 2), (2, 2, 2)),
 }
-"""By the layer that a max pool stands before: its name, kernel and stride."""
+"""Max pools (name, kernel, stride) by the layer that follows them."""
 
 
 def same_padding(size: Sequence[int], kernel: Size3, stride: Size3) -> list[tuple[int, int]]:
-    """Zeros before and after each axis such that ``out = ceil(in / stride)``; the odd one goes to the end.
+    """Return the zeros before and after each axis for ``out = ceil(in / stride)``; an odd one goes to the end.
 
     ::
 
@@ -63,7 +63,7 @@ def same_padding(size: Sequence[int], kernel: Size3, stride: Size3) -> list[tupl
 
 
 class SamePadConv3d(nn.Conv3d):
-    """Convolution with "SAME" padding, which depends on the size of the input."""
+    """Convolution with "SAME" padding, whose amount depends on the size of the input."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C, T, H, W)."""
@@ -78,10 +78,7 @@ class SamePadConv3d(nn.Conv3d):
 
 
 class SamePadMaxPool3d(nn.Module):
-    """Max pool with "SAME" padding by minus infinity.
-
-    ``ceil_mode`` clips the last window at the border, which is the padding at the end; so nothing is copied.
-    """
+    """Max pool with "SAME" padding by minus infinity."""
 
     def __init__(self, kernel: Size3, stride: Size3) -> None:
         super().__init__()
@@ -90,6 +87,7 @@ class SamePadMaxPool3d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Pool (N, C, T, H, W)."""
         low = [low for low, _ in same_padding(x.shape[2:], self.kernel, self.stride)]
+        # ceil_mode clips the last window at the border: padding at the end, without a copy.
         return F.max_pool3d(x, self.kernel, self.stride, padding=low, ceil_mode=True)
 
     def extra_repr(self) -> str:
@@ -102,13 +100,13 @@ class SamePadMaxPool3d(nn.Module):
 
 
 def conv_unit(inputs: int, outputs: int, kernel: int, stride: int = 1, *, norm_eps: float) -> ConvNorm:
-    """Convolution without bias, batch norm, ReLU."""
+    """Return a convolution without bias, batch norm and a ReLU."""
     conv = SamePadConv3d(inputs, outputs, kernel, stride, bias=False)
     return ConvNorm(conv, make_norm("batch", outputs, norm_eps), relu=True)
 
 
 class Mixed(nn.Module):
-    """Inception block: four branches beside each other, concatenated over channels."""
+    """Inception block: four parallel branches, concatenated over channels."""
 
     def __init__(self, inputs: int, channels: MixedChannels, *, norm_eps: float) -> None:
         super().__init__()
@@ -121,7 +119,7 @@ class Mixed(nn.Module):
         self.pool = SamePadMaxPool3d((3, 3, 3), (1, 1, 1))
         self.branch3 = conv_unit(inputs, c3, 1, norm_eps=norm_eps)
         self.out_channels = c0 + c1 + c2 + c3
-        self.nonlocal_block: nn.Module = nn.Identity()  # a place for one
+        self.nonlocal_block: nn.Module = nn.Identity()  # replaced by insert_nonlocal
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, T, H, W) -> (N, c0 + c1 + c2 + c3, T, H, W)."""
@@ -146,8 +144,8 @@ class InceptionI3d(nn.Module):
     """Inception-v1 I3D.
 
     Args:
-        architecture: that part of the model card.
-        classes: number of labels.
+        architecture: The card's architecture.
+        classes: Number of labels.
     """
 
     def __init__(self, architecture: InceptionArchitecture, classes: int) -> None:
@@ -172,17 +170,17 @@ class InceptionI3d(nn.Module):
             insert_nonlocal(self, architecture.nonlocal_blocks.after, architecture.nonlocal_blocks, eps)
 
     def features(self, x: Tensor) -> Tensor:
-        """Clips to the last feature map; of the whole network (N, 1024, T/8, H/32, W/32), rounded up."""
+        """Return the last feature map: (N, 1024, T/8, H/32, W/32), rounded up, for the whole network."""
         for name, layer in self.named_children():
             if name != "head":
                 x = layer(x)
         return x
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits at each position: (N, 3, T, H, W) -> (N, classes, T', H', W').
+        """Return logits at each position: (N, 3, T, H, W) -> (N, classes, T', H', W').
 
         Raises:
-            InputShapeError: if the clip is too short or too small for the average pool.
+            InputShapeError: The clip is too short or too small for the average pool.
         """
         if x.dim() != 5 or x.shape[1] != 3:
             raise InputShapeError(f"conv_1a: needs clips of shape (N, 3, T, H, W), got {tuple(x.shape)}")

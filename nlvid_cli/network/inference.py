@@ -1,8 +1,8 @@
-"""The form of a network for inference: the same function, with less work.
+"""The inference form of a network: the same function, with less work.
 
-Batch norm is folded into the convolution before it, stride-1 max pools are taken axis by axis, memory is laid
-out with channels last, and everything but the head computes in the precision asked for. The head stays in fp32:
-it is cheap, and the scores come out of it.
+Batch norm is folded into the convolution before it, max pools of stride 1 run axis by axis, and channels come last in
+memory. Everything but the head computes in the chosen precision. The head stays in fp32, because it is cheap and
+produces the scores.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from nlvid_cli.network.units import ChannelAffine, ConvNorm
 
 
 class SeparableMaxPool3d(nn.Module):
-    """Max pool of odd kernel, stride 1 and "SAME" padding: maxima along one axis after the other.
+    """Max pool of odd kernel, stride 1 and "SAME" padding: maxima along one axis after another.
 
-    The maximum over a box is the maximum of maxima, so the result is the same to the bit; on a CPU whole rows
-    of channels are compared at once, which is about three times as fast as the windowed kernel of torch.
+    The maximum over a box is a maximum of maxima, so the result is the same to the bit. A CPU compares whole rows of
+    channels at once this way, which is about three times as fast as torch's own kernel.
     """
 
     def __init__(self, kernel: tuple[int, int, int]) -> None:
@@ -44,12 +44,12 @@ class SeparableMaxPool3d(nn.Module):
 
 
 def inference_form(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """A copy of ``network`` in evaluation mode, rewritten for speed; see the module's docstring.
+    """Return a copy of a network in its inference form, in evaluation mode.
 
     Args:
-        network: as ``build_network`` gives it; it stays as it is.
-        device: where the copy shall live.
-        dtype: precision of everything but the head, which stays in float32.
+        network: Network as ``build_network`` returns it. It is not changed.
+        device: Device of the copy.
+        dtype: Precision of everything but the head, which stays in float32.
     """
     network = copy.deepcopy(network).eval().requires_grad_(False)
     fold_norms(network)
@@ -62,7 +62,7 @@ def inference_form(network: nn.Module, device: torch.device, dtype: torch.dtype)
 
 
 def fold_norms(network: nn.Module) -> None:
-    """Let each convolution do what the normalisation after it does, in place."""
+    """Fold each normalisation into the convolution before it, in place."""
     for module in network.modules():
         if isinstance(module, ConvNorm):
             _fold(module)

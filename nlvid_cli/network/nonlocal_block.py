@@ -1,7 +1,7 @@
 """The non-local block: z = W y + x, where y_i is a weighted sum over all positions j.
 
-"Non-local Neural Networks" (Wang, Girshick, Gupta, He, CVPR 2018), section 3. It works alike on sequences (T), images
-(H, W) and video (T, H, W), and covers what the published checkpoints do differently by its configuration alone.
+"Non-local Neural Networks" (Wang, Girshick, Gupta, He, CVPR 2018), section 3. It works on sequences (T), images (H, W)
+and video (T, H, W). The differences between published checkpoints are all in its configuration.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ MAX_POOLS = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 
 
 class NonLocalBlock(nn.Module):
-    """One block, which adds to each position what it gathers from all others.
+    """A block that adds to each position what it gathers from all others.
 
-    A fresh block is the identity: the scale of its last normalisation starts at zero (or, without one, the last
-    convolution does), so that it can be inserted into any pre-trained network (section 3.3).
+    A fresh block is the identity, so that it can be inserted into any pre-trained network (section 3.3): the scale of
+    its last normalisation is zero, or the last convolution if there is no normalisation.
 
     Args:
-        channels: of the input, and of the output.
-        config: that part of the model card.
+        channels: Channels of the input and the output.
+        config: The card's non-local blocks.
         dimensions: 1 for sequences (N, C, T), 2 for images (N, C, H, W), 3 for video (N, C, T, H, W).
-        group_frames: video only: attention stays within groups of so many consecutive frames; None: no groups.
-        norm_eps: of the batch norm.
+        group_frames: For video, number of consecutive frames in a group within which attention stays. None for no
+            groups.
+        norm_eps: Epsilon of the batch norm.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class NonLocalBlock(nn.Module):
         """(N, channels, *size) -> the same shape.
 
         Raises:
-            InputShapeError: the number of channels, axes or frames does not fit.
+            InputShapeError: The number of channels, axes or frames does not fit.
         """
         self._check(x)
         theta, phi, g = self._embed(x)
@@ -107,7 +108,7 @@ class NonLocalBlock(nn.Module):
         return a.sum(dim=1, keepdim=True), b.sum(dim=1, keepdim=True)
 
     def _embed(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Theta at full size, phi and g at the sub-sampled one."""
+        """Return theta at full size, and phi and g at the sub-sampled size."""
         gaussian = self.config.pairwise == "gaussian"
         theta = x if gaussian else self.theta(x)
         if self.config.pool_place == "before":
@@ -126,7 +127,7 @@ class NonLocalBlock(nn.Module):
         return softmax_sum(theta, phi, g, self.scale)
 
     def _fold(self, x: Tensor) -> Tensor:
-        """Positions that see each other side by side: (N, C, *size) -> (B, positions, C)."""
+        """Put positions that see each other into one row: (N, C, *size) -> (B, positions, C)."""
         if self.dimensions == 3 and self.config.domain == "time":
             # (N, C, T, H, W) -> (N, H, W, T, C) -> (N*H*W, T, C)
             return x.permute(0, 3, 4, 2, 1).flatten(0, 2)
@@ -138,7 +139,7 @@ class NonLocalBlock(nn.Module):
         return x.flatten(2).transpose(1, 2)  # (N, C, *size) -> (N, positions, C)
 
     def _unfold(self, y: Tensor, like: Tensor) -> Tensor:
-        """The way back: (B, positions, C) -> (N, C, *size of ``like``)."""
+        """Undo :meth:`_fold`: (B, positions, C) -> (N, C, *size of ``like``)."""
         n, size = like.shape[0], like.shape[2:]
         if self.dimensions == 3 and self.config.domain == "time":
             # (N*H*W, T, C) -> (N, H, W, T, C) -> (N, C, T, H, W)
@@ -151,7 +152,7 @@ class NonLocalBlock(nn.Module):
     def _check(self, x: Tensor) -> None:
         if x.dim() != self.dimensions + 2 or x.shape[1] != self.channels:
             raise InputShapeError(
-                f"non-local block: made for (N, {self.channels}) and {self.dimensions} more axes, got {tuple(x.shape)}"
+                f"non-local block: needs (N, {self.channels}) and {self.dimensions} more axes, got {tuple(x.shape)}"
             )
         if self.group_frames and self.dimensions == 3 and x.shape[2] % self.group_frames:
             raise InputShapeError(
@@ -170,20 +171,20 @@ class NonLocalBlock(nn.Module):
 def insert_nonlocal(
     network: nn.Module, places: Iterable[str] | Mapping[str, int], config: NonLocal, norm_eps: float = 1e-5
 ) -> None:
-    """Put fresh non-local blocks after layers of a network, which goes on giving the same outputs.
+    """Insert fresh non-local blocks after layers of a network. Its outputs stay the same.
 
-    A layer of nlvid's networks that has a place for a block (an attribute ``nonlocal_block``) takes it there; any other
-    layer is wrapped into a ``Sequential`` of itself (``layer``) and the block (``nonlocal_block``).
+    A layer with an attribute ``nonlocal_block`` holds the block there. Any other layer becomes a ``Sequential`` of
+    itself (``layer``) and the block (``nonlocal_block``).
 
     Args:
-        network: any network for video; changed in place.
-        places: names of layers, as ``named_modules`` gives them. For layers that do not know their ``out_channels``, a
+        network: Any network for video, changed in place.
+        places: Names of layers, as ``named_modules`` gives them. For layers without an attribute ``out_channels``, a
             mapping from name to channels.
-        config: of the blocks; its ``after`` is not looked at.
-        norm_eps: of their batch norm.
+        config: Configuration of the blocks. Its ``after`` is ignored.
+        norm_eps: Epsilon of their batch norm.
 
     Raises:
-        InputShapeError: there is no layer of that name, or its channels are not known.
+        InputShapeError: A layer does not exist, or its channels are unknown.
     """
     channels = dict(places) if isinstance(places, Mapping) else dict.fromkeys(places)
     parameter = next(network.parameters())
@@ -192,7 +193,7 @@ def insert_nonlocal(
         count = given or getattr(layer, "out_channels", None)
         if not isinstance(count, int):
             raise InputShapeError(
-                f"non-local block: the channels of layer {name!r} are not known; give {{name: channels}}"
+                f"non-local block: the channels of layer {name!r} are unknown; give {{name: channels}}"
             )
         block = NonLocalBlock(count, config, group_frames=config.frames_together(name), norm_eps=norm_eps)
         block.to(parameter.device, parameter.dtype).train(network.training)
@@ -209,19 +210,19 @@ def _layer(network: nn.Module, name: str) -> nn.Module:
     try:
         return network.get_submodule(name)
     except AttributeError:
-        raise InputShapeError(f"non-local block: the network has no layer {name!r} to put it after") from None
+        raise InputShapeError(f"non-local block: the network has no layer {name!r} to insert it after") from None
 
 
 def _subsampling(config: NonLocal, dimensions: int) -> nn.Module:
-    """Max pool over the last ``dimensions`` axes of the kernel; along time only for the domain of time."""
+    """Return the max pool over the last ``dimensions`` axes of the kernel; in the domain of time, only along time."""
     if config.pool is None:
         return nn.Identity()
     time, height, width = config.pool
     if dimensions == 3 and config.domain == "time" and (height, width) != (1, 1):
-        raise ValueError("in the domain of time a position only sees its own place: pool with (k, 1, 1), or not at all")
+        raise ValueError("in the domain of time, a position sees only its own place: pool with (k, 1, 1) or not at all")
     kernel = {1: (time,), 2: (height, width), 3: (time, height, width)}[dimensions]
     if dimensions == 3 and time > 1 and (config.domain == "space" or config.group_frames):
-        raise ValueError("attention within frames or groups of frames: pool with (1, k, k), or not at all")
+        raise ValueError("with attention within frames or groups of frames, pool with (1, k, k) or not at all")
     return MAX_POOLS[dimensions](kernel) if math.prod(kernel) > 1 else nn.Identity()
 
 

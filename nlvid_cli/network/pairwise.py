@@ -1,12 +1,12 @@
 """The sums of the non-local operation, without the matrix of all pairs of positions.
 
-Each function computes y_i = 1/C(x) sum_j f(x_i, x_j) g_j of "Non-local Neural Networks", section 3.2, for positions i
-of the query and j of the key, exactly, in memory linear in both. Where there are so few pairs that their matrix is
-no larger than the feature maps beside it, that matrix is the fastest way, and is taken.
+Each function computes y_i = 1/C(x) sum_j f(x_i, x_j) g_j of "Non-local Neural Networks", section 3.2, for query
+positions i and key positions j. The result is exact, and memory is linear in positions. The matrix of pairs is used
+only where it is no larger than the feature maps, because it is then the fastest.
 
-While a network is exported (``torch.export``), sizes are symbols and a choice by size would fix them: there each
-function is one plain formula, in fp32. Softmax and concatenation then have the matrix, since no operator of ONNX
-computes either without it; the dot product stays linear.
+During an export (``torch.export``) sizes are symbols, and a choice by size would fix them. Each function is then one
+formula in fp32. Softmax and concatenation need the matrix there, since no ONNX operator computes them without it; the
+dot product stays linear.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 BLOCK_PAIRS = 2**22
-"""Pairs of positions whose products are in memory at a time, on a CPU: 16 MB in fp32. Measured: smaller blocks lose
-time by packing the keys again and again, larger ones leave the cache."""
+"""Pairs of positions in memory at a time on a CPU: 16 MB in fp32. Measured: smaller blocks pack the keys too often, and
+larger ones do not fit the cache."""
 
 DIRECT_PAIRS_PER_POSITION = {torch.float32: 256, torch.bfloat16: 768, torch.float16: 768}
-"""Concatenation: below so many pairs per position (of query and key together), all pairs cost less than sorting. In
-half precision products are about three times as fast, while the sums are still taken in fp32."""
+"""Concatenation: pairs per position (queries and keys together) below which all pairs cost less than sorting. In half
+precision products are about three times as fast, while prefix sums stay in fp32."""
 
 ROWS = 4096
-"""Concatenation without gradient: queries whose second sum is in memory at a time."""
+"""Concatenation without gradients: queries whose second sum is in memory at a time."""
 
 HALF = (torch.bfloat16, torch.float16)
 
@@ -32,15 +32,15 @@ HALF = (torch.bfloat16, torch.float16)
 def softmax_sum(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
     """Attention: f = exp(scale * theta_i . phi_j), C = sum of f.
 
-    It is torch's fused attention. On a CPU that is slow for few pairs and in half precision; there the queries are
-    taken in blocks of at most :data:`BLOCK_PAIRS` pairs (in training only where one block is enough, because the
-    blocks are kept for the gradient).
+    This is torch's fused attention. On a CPU it is slow for few pairs and in half precision; queries are then taken in
+    blocks of at most :data:`BLOCK_PAIRS` pairs. In training this is done only if one block is enough, because gradients
+    keep all blocks in memory.
 
     Args:
-        theta: (B, P, D), queries.
-        phi: (B, M, D), keys.
-        g: (B, M, E), values.
-        scale: factor in the exponent.
+        theta: Queries, (B, P, D).
+        phi: Keys, (B, M, D).
+        g: Values, (B, M, E).
+        scale: Factor in the exponent.
 
     Returns:
         (B, P, E).
@@ -54,7 +54,7 @@ def softmax_sum(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
             return _attend(theta, phi, g, scale)
         if theta.dtype in HALF and not for_gradient:
             return _attend_in_blocks(theta, phi, g, scale)
-    # The fused kernels take (batch, heads, positions, channels), and only with channels side by side in memory.
+    # The fused kernels need (batch, heads, positions, channels), with channels adjacent in memory.
     theta, phi, g = (x.contiguous()[:, None] for x in (theta, phi, g))
     return F.scaled_dot_product_attention(theta, phi, g, scale=scale)[:, 0]
 
@@ -77,14 +77,14 @@ def _attend_in_blocks(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Te
 
 
 def dot_product_sum(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
-    """The plain product: f = scale * theta_i . phi_j, C = number of keys. Shapes as for :func:`softmax_sum`.
+    """Dot product: f = scale * theta_i . phi_j, C = number of keys. Shapes as for :func:`softmax_sum`.
 
-    (theta phi^T) g = theta (phi^T g): the right side costs (P + M) D E multiplications and is linear in positions; the
-    left one P M (D + E) and is taken where it is cheaper, which is only where P M is smaller than (P + M) times half
-    the channels, so that its matrix is no larger than a few feature maps.
+    (theta phi^T) g = theta (phi^T g). The right side costs (P + M) D E multiplications and is linear in positions. The
+    left side costs P M (D + E). It is used where it is cheaper, which is only where its matrix is no larger than a few
+    feature maps.
     """
     if torch.compiler.is_exporting():
-        # 1 / keys goes to g, so that no sum leaves the range of half precision in runtimes that sum in it
+        # 1 / keys is applied to g, so that sums stay in range in runtimes that sum in half precision
         return torch.bmm(theta.float(), torch.bmm(phi.float().transpose(1, 2), _mean_share(g) * scale)).to(g.dtype)
     positions, keys = theta.shape[1], phi.shape[1]
     depth, width = phi.shape[2], g.shape[2]
@@ -95,7 +95,7 @@ def dot_product_sum(theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tens
 
 
 def concatenation_sum(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
-    """The concatenation: f = ReLU(a_i + b_j), C = number of keys; by sorting b and prefix sums.
+    """Concatenation: f = ReLU(a_i + b_j), C = number of keys; by sorting b, and prefix sums.
 
     ::
 
@@ -103,13 +103,10 @@ def concatenation_sum(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
                             |------ the ReLU is open ------|
         sum over j          a_i (g_1 + ... + g_c) + (b_1 g_1 + ... + b_c g_c)
 
-    Only a_i + b_j matters, so b is first centred: its own offset would otherwise cancel between the two sums, digits
-    and all. Half precision is summed in fp32 for the same reason.
-
     Args:
-        a: (B, P), term of the query.
-        b: (B, M), term of the key.
-        g: (B, M, E), values.
+        a: Term of the query, (B, P).
+        b: Term of the key, (B, M).
+        g: Values, (B, M, E).
 
     Returns:
         (B, P, E).
@@ -119,37 +116,38 @@ def concatenation_sum(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
     positions, keys = a.shape[1], b.shape[1]
     if positions * keys < DIRECT_PAIRS_PER_POSITION.get(g.dtype, 256) * (positions + keys):
         return torch.bmm(F.relu(a[:, :, None] + b[:, None, :]), g / keys)
-    dtype = torch.promote_types(g.dtype, torch.float32)
+    dtype = torch.promote_types(g.dtype, torch.float32)  # long sums lose too many digits in half precision
     return _by_prefix_sums(a.to(dtype), b.to(dtype), g.to(dtype)).div_(keys).to(g.dtype)
 
 
 def _mean_share(g: Tensor) -> Tensor:
-    """What each of the values (B, M, E) adds to their mean, in fp32."""
+    """Return what each of the values (B, M, E) adds to their mean, in fp32."""
     return g.float() / g.shape[1]
 
 
 def _by_prefix_sums(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
+    # Only a_i + b_j matters. A common offset of b would cancel between the two sums and take digits with it.
     centre = b.detach().mean(dim=1, keepdim=True)
     a, b = a + centre, b - centre
     b, order = b.sort(dim=1, descending=True)
     g = g.gather(1, order[..., None].expand_as(g))
-    # b is descending: how many of -b are below a is how many b are above -a
+    # b is descending, so the number of -b below a is the number of b above -a
     count = torch.searchsorted(-b.detach(), a.detach().contiguous())  # (B, P), in [0, M]
     open_g = _take(_prefix_sums(g), count)
     open_bg = _prefix_sums(b[..., None] * g)
     if open_g.requires_grad or open_bg.requires_grad or a.requires_grad:
         return open_g * a[..., None] + _take(open_bg, count)
-    y = open_g.mul_(a[..., None])  # nobody needs open_g again: its memory serves the result
+    y = open_g.mul_(a[..., None])  # reuses the memory of open_g
     for part, part_count in zip(torch.split(y, ROWS, dim=1), torch.split(count, ROWS, dim=1), strict=True):
         part += _take(open_bg, part_count)
     return y
 
 
 def _prefix_sums(values: Tensor) -> Tensor:
-    """(B, M, E) -> (B, M + 1, E), a zero in front: the sum of no values."""
+    """(B, M, E) -> (B, M + 1, E). The zero in front is the sum of no values."""
     return F.pad(values.cumsum(dim=1), (0, 0, 1, 0))
 
 
 def _take(sums: Tensor, count: Tensor) -> Tensor:
-    """Sum of the first ``count`` values: (B, M + 1, E) and (B, P) -> (B, P, E)."""
+    """Return the sum of the first ``count`` values: (B, M + 1, E) and (B, P) -> (B, P, E)."""
     return sums.gather(1, count[..., None].expand(-1, -1, sums.shape[2]))

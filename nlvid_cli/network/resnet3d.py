@@ -1,7 +1,7 @@
-"""C2D and I3D ResNets: two-dimensional ResNets on video, some of their kernels inflated along time.
+"""C2D and I3D ResNets: two-dimensional ResNets on video, with some kernels inflated along time.
 
-"Non-local Neural Networks", section 4 and table 1. What the published checkpoints do differently (stems, pools,
-inflation, strides, heads, normalisation) is in the card; nothing here asks which family a checkpoint is from.
+"Non-local Neural Networks", section 4 and table 1. The differences between published checkpoints (stems, pools,
+inflation, strides, heads, normalisation) are in the card; nothing here asks where a checkpoint is from.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from nlvid_cli.network.units import ConvNorm, Size3, kernel_text, make_norm, siz
 STAGES = ("res2", "res3", "res4", "res5")
 
 EXPANSION = {"bottleneck": 4, "basic": 1}
-"""Channels of a block's output, in units of its inner width."""
+"""Output channels of a block, in units of its inner width."""
 
 
 class ResidualBlock(nn.Module):
-    """Bottleneck (1x1, 3x3, 1x1) or basic block (3x3, 3x3), with a place for a non-local block behind it.
+    """Bottleneck (1x1, 3x3, 1x1) or basic block (3x3, 3x3), with a place for a non-local block after it.
 
-    The spatial stride sits on the first 3x3 convolution, as in torchvision and all published video checkpoints.
+    The spatial stride is on the first 3x3 convolution, as in torchvision and all published video checkpoints.
 
     Args:
-        inputs: channels of the input.
-        width: inner channels.
-        stride: spatial stride.
-        dilation: spatial dilation of the 3x3 convolutions.
-        inflated: whether a kernel reaches over three frames, and which one ``architecture`` says.
-        architecture: that part of the card.
+        inputs: Channels of the input.
+        width: Inner channels.
+        stride: Spatial stride.
+        dilation: Spatial dilation of the 3x3 convolutions.
+        inflated: Whether one kernel spans three frames; ``architecture.inflate_kernel`` says which.
+        architecture: The card's architecture.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ResidualBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != self.out_channels:
             self.shortcut = unit(inputs, self.out_channels, (1, 1, 1), stride, 1, False)
-        self.nonlocal_block: nn.Module = nn.Identity()  # a place for one
+        self.nonlocal_block: nn.Module = nn.Identity()  # replaced by insert_nonlocal
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, T, H, W) -> (N, out_channels, T, H / stride, W / stride)."""
@@ -106,8 +106,8 @@ class ResNet3d(nn.Module):
     """A C2D or I3D ResNet, with or without non-local blocks.
 
     Args:
-        architecture: that part of the model card.
-        classes: number of labels.
+        architecture: The card's architecture.
+        classes: Number of labels.
     """
 
     def __init__(self, architecture: ResNetArchitecture, classes: int) -> None:
@@ -115,7 +115,7 @@ class ResNet3d(nn.Module):
         stem, width = architecture.stem, architecture.width
         conv = nn.Conv3d(3, width, stem.kernel, stem.stride, stem.padding, bias=False)
         norm = make_norm(architecture.norm, width, architecture.norm_eps)
-        self._windows = {"stem": stem, "pool1": architecture.pool1, "pool2": architecture.pool2}
+        self._kernels = {"stem": stem, "pool1": architecture.pool1, "pool2": architecture.pool2}
         self.stem = ConvNorm(conv, norm, relu=True)
         self.pool1 = _max_pool(architecture.pool1)
         channels = width
@@ -144,7 +144,7 @@ class ResNet3d(nn.Module):
         return channels
 
     def _initialise(self) -> None:
-        """He's normal for convolutions, and 0.01 for the classifier, as the published training code starts."""
+        """Initialise as the published training code: He's normal for convolutions, std 0.01 for the classifier."""
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -153,20 +153,20 @@ class ResNet3d(nn.Module):
             nn.init.zeros_(self.head.classifier.bias)
 
     def features(self, x: Tensor) -> Tensor:
-        """Clips to the last feature map, (N, channels, T', H', W')."""
+        """Return the last feature map, (N, channels, T', H', W')."""
         for name, layer in self.named_children():
-            window = self._windows.get(name)
-            if window is not None:
-                _check_fits(name, x, window)
+            kernel = self._kernels.get(name)
+            if kernel is not None:
+                _check_fits(name, x, kernel)
             if name != "head":
                 x = layer(x)
         return x
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits at each position: (N, 3, T, H, W) -> (N, classes, T', H', W').
+        """Return logits at each position: (N, 3, T, H, W) -> (N, classes, T', H', W').
 
         Raises:
-            InputShapeError: the clip is too short or too small; names the layer and the sizes.
+            InputShapeError: The clip is too short or too small. The message names the layer and the sizes.
         """
         if x.dim() != 5 or x.shape[1] != 3:
             raise InputShapeError(f"stem: needs clips of shape (N, 3, T, H, W), got {tuple(x.shape)}")
@@ -178,14 +178,14 @@ def _list(indices: list[int]) -> str:
     return ", ".join(map(str, indices))
 
 
-def _max_pool(window: Kernel3d) -> nn.Module:
-    return nn.MaxPool3d(window.kernel, window.stride, window.padding)
+def _max_pool(pool: Kernel3d) -> nn.Module:
+    return nn.MaxPool3d(pool.kernel, pool.stride, pool.padding)
 
 
-def _check_fits(name: str, x: Tensor, window: Kernel3d) -> None:
+def _check_fits(name: str, x: Tensor, layer: Kernel3d) -> None:
     size = tuple(x.shape[2:])
-    if any(n + 2 * p < k for n, k, p in zip(size, window.kernel, window.padding, strict=True)):
+    if any(n + 2 * p < k for n, k, p in zip(size, layer.kernel, layer.padding, strict=True)):
         raise InputShapeError(
-            f"{name}: its input is {size_text(size)} (T x H x W), smaller than its kernel {size_text(window.kernel)}; "
+            f"{name}: its input is {size_text(size)} (T x H x W), smaller than its kernel {size_text(layer.kernel)}; "
             "use longer or larger clips"
         )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nlvid_cli.card.card import Card
-from nlvid_cli.network.build import build_network
+from nlvid_cli.network.build import build_on_meta
 from nlvid_cli.network.nonlocal_block import NonLocalBlock
 from nlvid_cli.network.units import Described, kernel_text, stride_text
 
@@ -45,10 +45,9 @@ class NetworkSummary:
 
 def summarise(card: Card) -> NetworkSummary:
     """Summarise the card's network. It is built without memory for weights."""
-    with torch.device("meta"):
-        network = build_network(card)
-        crop = card.preprocess.crop
-        view = torch.zeros(1, 3, card.sampling.frames, crop, crop)
+    network = build_on_meta(card.architecture, card.labels.count)
+    crop = card.preprocess.crop
+    view = torch.zeros(1, 3, card.sampling.frames, crop, crop, device="meta")
     rows: list[LayerRow] = []
     for name, layer in network.named_children():
         layer.register_forward_hook(_row_of(name, rows))

@@ -11,7 +11,7 @@ import torch
 from nlvid_cli.card.card import Card
 from nlvid_cli.card.manifest import find_card, load_manifest
 from nlvid_cli.errors import CheckpointMismatch
-from nlvid_cli.network.build import ARCHITECTURES, build_network, load_network, load_weights
+from nlvid_cli.network.build import ARCHITECTURES, build_network, build_on_meta, load_network, load_weights
 from nlvid_cli.network.inference import inference_form
 
 
@@ -40,7 +40,7 @@ def test_unexpected_tensor_is_named(card: Card, tensors: dict[str, torch.Tensor]
         load_weights(build_network(card), tensors, "a.safetensors")
 
 
-def test_wrong_shape_is_told_and_nothing_is_loaded(card: Card, tensors: dict[str, torch.Tensor]) -> None:
+def test_a_wrong_shape_is_named_and_nothing_is_loaded(card: Card, tensors: dict[str, torch.Tensor]) -> None:
     tensors["head.classifier.bias"] = torch.zeros(7)
     network = build_network(card)
     before = network.state_dict()["conv_1a.conv.weight"].clone()
@@ -80,7 +80,7 @@ def test_the_inference_form_leaves_the_arrays_as_they_are(card: Card, random_ten
     assert all(np.array_equal(random_tensors[name], array) for name, array in before.items())
 
 
-def test_a_card_gets_no_memory_that_its_file_has_no_tensors_for(random_tensors: dict[str, np.ndarray]) -> None:
+def test_a_card_gets_no_memory_for_tensors_that_its_file_lacks(random_tensors: dict[str, np.ndarray]) -> None:
     card = find_card("nl-i3d")
     large = replace(card, architecture=replace(card.architecture, width=2**16))  # 9.4 TB
     with pytest.raises(CheckpointMismatch, match=r"missing res2\.0\.conv1\.conv\.weight"):
@@ -93,15 +93,12 @@ def test_many_faults_are_counted(card: Card) -> None:
 
 
 @pytest.mark.parametrize("kind", ARCHITECTURES)
-def test_what_an_architecture_says_of_its_network(kind: str) -> None:
+def test_what_an_architecture_states_is_true_of_its_network(kind: str) -> None:
     cards = {card.architecture.kind: card for card in load_manifest().models}
     card = cards[kind]
-    with torch.device("meta"):
-        network = build_network(card)
+    network = build_on_meta(card.architecture, 5)
     for names in card.architecture.stages.values():
         assert all(isinstance(network.get_submodule(name).out_channels, int) for name in names)
     for end in card.architecture.ends:
-        shorter = replace(card, architecture=replace(card.architecture.ending_after(end), nonlocal_blocks=None))
-        with torch.device("meta"):
-            children = [name for name, _ in build_network(shorter).named_children()]
-        assert children[-2:] == [end, "head"]
+        shorter = replace(card.architecture.ending_after(end), nonlocal_blocks=None)
+        assert [name for name, _ in build_on_meta(shorter, 5).named_children()][-2:] == [end, "head"]

@@ -64,12 +64,12 @@ def test_parameter_count(card: Card) -> None:
     assert sum(p.numel() for p in network.parameters()) - scales == 12_689_984
 
 
-def test_too_short_a_clip_is_told(card: Card) -> None:
+def test_clips_that_are_too_short_are_refused(card: Card) -> None:
     architecture = InceptionArchitecture("inception", Head("softmax_of_mean", (2, 7, 7)), 1e-3)
     network = InceptionI3d(architecture, 5).eval()
-    with pytest.raises(InputShapeError, match=r"head: the feature map is 1 x 7 x 7 .* average pool 2 x 7 x 7"):
+    with pytest.raises(InputShapeError, match=r"head: .*1 x 7 x 7 .*pool"):
         network(torch.zeros(1, 3, 8, 224, 224))
-    with pytest.raises(InputShapeError, match=r"conv_1a: needs clips of shape \(N, 3, T, H, W\)"):
+    with pytest.raises(InputShapeError, match=r"conv_1a: .*clips"):
         network(torch.zeros(1, 3, 224, 224))
 
 
@@ -80,7 +80,7 @@ def test_positions_of_a_larger_input(card: Card) -> None:
 
 
 @pytest.mark.parametrize("last", ["mixed_3b", "mixed_4b", "mixed_4f", "mixed_5b"])
-def test_a_network_that_ends_early_is_the_beginning_of_the_whole_one(last: Literal["mixed_4b"]) -> None:
+def test_a_network_that_ends_early_is_the_beginning_of_the_whole(last: Literal["mixed_4b"]) -> None:
     head = Head("softmax_of_mean")
     whole = InceptionI3d(InceptionArchitecture("inception", head, 1e-3), 5).eval()
     short = InceptionI3d(InceptionArchitecture("inception", head, 1e-3, last=last), 5).eval()
@@ -98,7 +98,7 @@ def test_a_network_that_ends_early_is_the_beginning_of_the_whole_one(last: Liter
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("tag", ["t16", "b2t16", "t17_230", "t24_224x288", "t64"])
+@pytest.mark.parametrize("tag", ["t16", "b2t16", "t17_230", "t24_224x288", pytest.param("t64", marks=pytest.mark.slow)])
 def test_equals_the_original_implementation(
     tag: str, real_network: torch.nn.Module, golden: dict[str, np.ndarray]
 ) -> None:

@@ -158,7 +158,7 @@ def test_groups_of_frames() -> None:
         torch.testing.assert_close(block(x), plain(block, x), rtol=1e-9, atol=1e-11)
         alone = make_block(6, config)
         torch.testing.assert_close(block(x)[:, :, :2], alone(x[:, :, :2]), rtol=1e-9, atol=1e-11)
-    with pytest.raises(InputShapeError, match="5 frames do not divide into groups of 2"):
+    with pytest.raises(InputShapeError, match=r"5 frames .*groups of 2"):
         block(torch.zeros(1, 6, 5, 4, 4, dtype=torch.float64))
 
 
@@ -211,13 +211,13 @@ def test_insertion_into_a_foreign_network() -> None:
     assert torch.equal(network(x), before)
     with pytest.raises(InputShapeError, match="no layer 'third'"):
         insert_nonlocal(network, ["third"], NonLocal(()))
-    with pytest.raises(InputShapeError, match="channels of layer 'first' are not known"):
+    with pytest.raises(InputShapeError, match="channels of layer 'first'"):
         insert_nonlocal(network, ["first"], NonLocal(()))
 
 
 def test_inputs_that_do_not_fit() -> None:
     block = NonLocalBlock(8, NonLocal(()))
-    with pytest.raises(InputShapeError, match=r"made for \(N, 8\) and 3 more axes, got \(1, 4, 2, 2, 2\)"):
+    with pytest.raises(InputShapeError, match=r"\(N, 8\) and 3 more axes, got \(1, 4, 2, 2, 2\)"):
         block(torch.zeros(1, 4, 2, 2, 2))
     with pytest.raises(InputShapeError, match=r"got \(1, 8, 2, 2\)"):
         block(torch.zeros(1, 8, 2, 2))

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nlvid_cli.card.architecture import Head, Kernel3d, NonLocal, ResNetArchitecture
 from nlvid_cli.errors import InputShapeError
+from nlvid_cli.network.build import build_on_meta
 from nlvid_cli.network.inference import inference_form
 from nlvid_cli.network.nonlocal_block import NonLocalBlock, insert_nonlocal
 from nlvid_cli.network.resnet3d import ResNet3d
@@ -44,9 +45,8 @@ def small(**changes: object) -> ResNetArchitecture:
     return replace(I3D, **(parts | {"inflate": ((0,), (0,), (0, 1), ())} | changes))  # type: ignore[arg-type]
 
 
-def on_meta(architecture: ResNetArchitecture) -> ResNet3d:
-    with torch.device("meta"):
-        return ResNet3d(architecture, 400).eval()
+def on_meta(architecture: ResNetArchitecture) -> nn.Module:
+    return build_on_meta(architecture, 400)
 
 
 def million_parameters(architecture: ResNetArchitecture) -> float:
@@ -200,7 +200,7 @@ def test_fully_convolutional_positions() -> None:
             (3, 64, 64),
             "pool2.*kernel",
         ),
-        (small(head=Head("mean_of_softmax", (4, 2, 2))), (16, 64, 64), "head: the feature map is 2 x 2 x 2"),
+        (small(head=Head("mean_of_softmax", (4, 2, 2))), (16, 64, 64), "head: .*2 x 2 x 2"),
         (
             small(pool1=Kernel3d((3, 3, 3), (2, 2, 2))),
             (2, 64, 64),
@@ -215,5 +215,5 @@ def test_clips_that_do_not_fit(architecture: ResNetArchitecture, size: tuple[int
 
 
 def test_not_a_clip() -> None:
-    with pytest.raises(InputShapeError, match=r"stem: needs clips of shape \(N, 3, T, H, W\), got \(1, 1, 8, 64, 64\)"):
+    with pytest.raises(InputShapeError, match=r"stem: .*clips.*\(1, 1, 8, 64, 64\)"):
         ResNet3d(small(), 5)(torch.zeros(1, 1, 8, 64, 64))
