@@ -287,7 +287,7 @@ def test_hostile_pickles_are_refused(
     content = {"blobs": weights, "x": hostile} if place == "beside" else {"blobs": {**weights, "x": hostile}}
     path = tmp_path / "hostile.pth"
     write(path, content)
-    refused(run, path, "which nlvid does not execute")
+    refused(run, path, "does not execute")
     assert not canary.exists()
     assert not cache.exists()
 
@@ -306,7 +306,7 @@ def test_zip_bombs_are_refused(tmp_path: Path, run: Run) -> None:
     path = tmp_path / "bomb.pth"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x/data.pkl", bytes(10_000_000))
-    refused(run, path, "the zip is compressed, which torch files never are; it may be a bomb")
+    refused(run, path, "compressed")
 
 
 @pytest.mark.parametrize(
@@ -328,14 +328,14 @@ def test_safetensors_with_a_lying_header_are_refused(tmp_path: Path, run: Run, h
     path = tmp_path / "hostile.safetensors"
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(8))
-    refused(run, path, "hostile.safetensors: damaged, or not a file of tensors")
+    refused(run, path, "hostile.safetensors: damaged")
 
 
 @pytest.mark.parametrize("length", [2**62, 99_999_999, 200_000_000, 10, 0])
 def test_safetensors_with_a_header_of_another_length_are_refused(tmp_path: Path, run: Run, length: int) -> None:
     path = tmp_path / "hostile.safetensors"
     path.write_bytes(struct.pack("<Q", length) + b'{"a": {}}')
-    refused(run, path, "hostile.safetensors: damaged, or not a file of tensors")
+    refused(run, path, "hostile.safetensors: damaged")
 
 
 def refused(run: Run, path: Path, reason: str) -> None:

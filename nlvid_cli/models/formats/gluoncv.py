@@ -1,7 +1,7 @@
 """GluonCV's names (its part for torch): ``first_stage.0``, ``res_layers.0.0.conv1``; torch files, bare.
 
-Its networks know some layers under two names, and so do the files: ``nonlocal_block.W_bn`` is a sequence of ``W`` and
-``bn``, and ``head.1`` is ``fc``. Such a second tensor must be equal to the first, and is then left out.
+Some layers have two names there, and so in the files: ``nonlocal_block.W_bn`` is a sequence of ``W`` and ``bn``, and
+``head.1`` is ``fc``. The second tensor must equal the first, and is dropped.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ ALIASES = (
     (r"(.*\.nonlocal_block)\.W_bn\.1(\.\w+)", r"\1.bn\2"),
     (r"head\.1(\.\w+)", r"fc\1"),
 )
-"""Second names, and the first ones."""
+"""Patterns of second names, and the first names."""
 
 
 def matches(keys: Collection[str]) -> bool:
-    """Whether tensors of these names are of this family."""
+    """Whether tensors of these names are from this family."""
     return "first_stage.0.weight" in keys
 
 
@@ -51,7 +51,7 @@ def read(tensors: Tensors, where: str) -> Tensors:
     """The parameters under nlvid's names; errors are those of ``common.translate_all``.
 
     Raises:
-        ModelFileError: also where two names of one layer have different tensors.
+        ModelFileError: Also if two names of one layer have different tensors.
     """
     return translate_all(_without_aliases(tensors, where), NAMES.translate, where)
 
@@ -63,6 +63,6 @@ def _without_aliases(tensors: Tensors, where: str) -> Tensors:
             original = re.sub(pattern, replacement, key) if re.fullmatch(pattern, key) else None
             if original in tensors:
                 if not np.array_equal(tensor, tensors[original]):
-                    raise ModelFileError(f"{where}: {key} and {original} should be one tensor, and differ")
+                    raise ModelFileError(f"{where}: {key} and {original} should be equal, but differ")
                 del kept[key]
     return kept

@@ -1,6 +1,6 @@
 """MMAction2's names: ``backbone.layer1.0.conv1.conv``, ``cls_head.fc_cls``; torch files, under ``state_dict``.
 
-C2D networks and those of two-dimensional recognisers have the kernels of images, (O, I, H, W).
+C2D networks and two-dimensional recognisers have image kernels, (O, I, H, W).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAMES = Names(
         (_BLOCK + r"\.conv(?P<conv>\d)\.bn\.(?P<part>\w+)", "res{stage}.{block}.conv{conv}.norm.{part}"),
         (_BLOCK + r"\.downsample\.conv\.(?P<part>\w+)", "res{stage}.{block}.shortcut.conv.{part}"),
         (_BLOCK + r"\.downsample\.bn\.(?P<part>\w+)", "res{stage}.{block}.shortcut.norm.{part}"),
-        # with a pool behind them, phi and g are sequences of a convolution (0) and the pool (1)
+        # followed by a pool, phi and g are sequences of a convolution (0) and the pool (1)
         (
             _NONLOCAL + r"\.(?P<unit>theta|phi|g)(\.0)?\.conv\.(?P<part>\w+)",
             "res{stage}.{block}.nonlocal_block.{unit}.{part}",
@@ -35,10 +35,10 @@ NAMES = Names(
 
 
 def matches(keys: Collection[str]) -> bool:
-    """Whether tensors of these names are of this family."""
+    """Whether tensors of these names are from this family."""
     return "backbone.conv1.conv.weight" in keys
 
 
 def read(tensors: Tensors, where: str) -> Tensors:
-    """The parameters under nlvid's names; errors are those of ``common.translate_all``."""
+    """Return the parameters under nlvid's names; errors as for ``common.translate_all``."""
     return translate_all(tensors, NAMES.translate, where)

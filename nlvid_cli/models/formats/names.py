@@ -1,7 +1,7 @@
-"""How the tensors of other programs are called in nlvid's networks: tables of patterns, and what reads them.
+"""Tables from the tensor names of other programs to nlvid's, and the function that applies them.
 
-A table is data: a pattern of a whole name, and nlvid's name for it. torchvision's table stands here because two
-parts of nlvid need it (inflation, and the reader of checkpoints); the others are in ``models/formats/``.
+A table is data: patterns of whole names, with nlvid's name for each. torchvision's table is here because inflation and
+the readers of checkpoints share it; each other family has its own file.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ NUMBERED_FROM_ONE = {"1": "2", "2": "3", "3": "4", "4": "5"}
 
 @dataclass(frozen=True)
 class Names:
-    """One program's names.
+    """The names of one program.
 
     Attributes:
-        rules: a pattern of a whole name with named groups, and nlvid's name with those groups in braces.
-        words: by the name of a group, what each of its texts becomes; a text that is not listed makes the name an
-            unknown one. Groups that are not mentioned stay as they are.
+        rules: Patterns of whole names with named groups, and nlvid's names with these groups in braces.
+        words: For a group by name, the replacement of each of its texts. A name with any other text is unknown. Groups
+            that are not listed are kept.
     """
 
     rules: tuple[tuple[str, str], ...]
     words: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def translate(self, name: str) -> str | None:
-        """The tensor's name in nlvid's networks, or None where no rule knows it."""
+        """Return the tensor's name in nlvid's networks, or None if no rule matches."""
         for pattern, ours in self.rules:
             match = re.fullmatch(pattern, name)
             if match:

@@ -1,4 +1,4 @@
-"""Opening a checkpoint of any program: what kind of file it is, and the tensors in it under their own names."""
+"""Open a checkpoint of any program: detect the kind of file, and return its tensors under their own names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from nlvid_cli.models.formats.torch_file import LEGACY_MAGIC, read_safetensors, 
 Arrays = dict[tuple[str, ...], np.ndarray]
 
 CONTAINERS = ("blobs", "model_state", "state_dict")
-"""Keys under which checkpoints keep the weights, where they also keep other things."""
+"""Keys under which checkpoints keep the weights if they also keep other things."""
 
 WRAPPER = "module."
-"""What data-parallel training of torch puts before every name."""
+"""Prefix of every name after data-parallel training with torch."""
 
 _KINDS: tuple[tuple[str, Callable[[bytes], bool], Callable[[Path], Arrays]], ...] = (
     ("torch zip", lambda start: start.startswith(b"PK\x03\x04"), read_torch_zip),
@@ -25,22 +25,22 @@ _KINDS: tuple[tuple[str, Callable[[bytes], bool], Callable[[Path], Arrays]], ...
     ("safetensors", lambda start: start[8:9] == b"{", read_safetensors),
     ("pickle", lambda start: start[:1] == b"\x80", read_arrays),
 )
-"""Kinds of files: how their first bytes look, and who reads them."""
+"""Kinds of files: a test of their first bytes, and their reader."""
 
 
 def open_file(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a checkpoint, whatever wrote it.
+    """Read the tensors of a checkpoint, whatever wrote it.
 
     Args:
-        path: a torch file, a safetensors file, or a pickle of arrays.
+        path: A torch file, a safetensors file, or a pickle of arrays.
 
     Returns:
-        The weights alone (not the optimiser's state beside them), without the wrapper's part of their names. Keys of
-        dicts in dicts are joined by ``|``.
+        The weights by name, without the optimiser's state and without :data:`WRAPPER`. The keys of nested dicts are
+        joined by ``|``.
 
     Raises:
-        UnsafeFile: the file asks for something that nlvid does not execute.
-        ModelFileError: there is no such file, or it is of no kind that nlvid reads, or damaged.
+        UnsafeFile: The file asks for something that nlvid does not execute.
+        ModelFileError: The file does not exist, is damaged, or is not of a known kind.
     """
     require_file(path)
     try:
@@ -49,7 +49,7 @@ def open_file(path: Path) -> dict[str, np.ndarray]:
         read = next((read for _, looks_so, read in _KINDS if looks_so(start)), None)
         if read is None:
             kinds = ", ".join(kind for kind, _, _ in _KINDS)
-            raise ModelFileError(f"{path}: not a checkpoint of a kind that nlvid reads ({kinds})")
+            raise ModelFileError(f"{path}: not a checkpoint of a known kind ({kinds})")
         arrays = read(path)
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror or error})") from None
@@ -57,7 +57,7 @@ def open_file(path: Path) -> dict[str, np.ndarray]:
 
 
 def require_file(path: Path) -> None:
-    """Raise ModelFileError, which says why, unless there is a file that can be read."""
+    """Raise ModelFileError unless the file exists and can be read."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "not a regular file" if path.exists() else "no such file"
         raise ModelFileError(f"{path}: {found}; give a checkpoint file")

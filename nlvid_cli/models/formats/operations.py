@@ -1,4 +1,4 @@
-"""The operations of a pickle, read without carrying any of them out."""
+"""Read the operations of a pickle without executing any of them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import NamedTuple
 from nlvid_cli.errors import ModelFileError, UnsafeFile
 
 MAX_OPERATIONS = 2_000_000
-"""The published checkpoints have up to some ten thousands; each may take a hundred bytes of memory."""
+"""Published checkpoints have up to some ten thousand. Each may take a hundred bytes of memory."""
+
 MAX_LINE = 4096
-"""Bytes; the lines are names of modules and functions."""
+"""Bytes of a line, which is the name of a module or function."""
 
 _LENGTHS = {
     pickletools.TAKEN_FROM_ARGUMENT1: struct.Struct("<B"),
@@ -29,9 +30,9 @@ class Operation(NamedTuple):
     """One operation.
 
     Attributes:
-        name: as ``pickletools`` calls it.
-        argument: its bytes, where they are few: numbers, or lines without their last line break; else empty.
-        end: place in the data of what follows it.
+        name: Its name in ``pickletools``.
+        argument: Its bytes if they are few (numbers, or lines without their last line break), else empty.
+        end: Offset in the data of what follows.
     """
 
     name: str
@@ -40,16 +41,16 @@ class Operation(NamedTuple):
 
 
 def operations(data: memoryview, name: str, start: int = 0) -> Iterator[Operation]:
-    """Go through a pickle up to its end (the operation STOP); what follows that is not looked at.
+    """Yield the operations of a pickle, up to STOP, and ignore what follows.
 
     Args:
-        data: bytes with the pickle in them.
-        name: of the file, for messages.
-        start: where in ``data`` the pickle begins.
+        data: Bytes that contain the pickle.
+        name: Name of the file, for messages.
+        start: Offset of the pickle in ``data``.
 
     Raises:
-        ModelFileError: an operation is not known, or is cut off by the end of the data.
-        UnsafeFile: there are more than :data:`MAX_OPERATIONS`.
+        ModelFileError: An operation is unknown, or the data ends in it.
+        UnsafeFile: There are more than :data:`MAX_OPERATIONS`.
     """
     end = start
     for _ in range(MAX_OPERATIONS):
@@ -73,11 +74,11 @@ def operations(data: memoryview, name: str, start: int = 0) -> Iterator[Operatio
         yield Operation(opcode.name, bytes(data[begin:end]), end)
         if opcode.name == "STOP":
             return
-    raise UnsafeFile(f"{name}: the pickle has more than {MAX_OPERATIONS} operations, far more than a checkpoint")
+    raise UnsafeFile(f"{name}: the pickle has more than {MAX_OPERATIONS} operations, far more than any checkpoint")
 
 
 def global_of(operation: Operation) -> str:
-    """``module.name`` of a GLOBAL or an INST, in the spelling of Python 3."""
+    """Return ``module.name`` of a GLOBAL or an INST, in Python 3's spelling."""
     module, _, attribute = operation.argument.decode("utf-8", "replace").rstrip("\n").partition("\n")
     if (module, attribute) in NAME_MAPPING:
         module, attribute = NAME_MAPPING[module, attribute]
@@ -94,4 +95,4 @@ def _end_of_lines(data: memoryview, start: int, count: int, name: str) -> int:
 
 
 def _damaged(name: str, what: str) -> ModelFileError:
-    return ModelFileError(f"{name}: the pickle is damaged or cut off ({what}); fetch the file again")
+    return ModelFileError(f"{name}: the pickle is damaged or cut off ({what}); download the file again")

@@ -31,10 +31,10 @@ NAMES = Names(
 
 
 def matches(keys: Collection[str]) -> bool:
-    """Whether tensors of these names are of this family."""
+    """Whether tensors of these names are from this family."""
     return "s1.pathway0_stem.conv.weight" in keys
 
 
 def read(tensors: Tensors, where: str) -> Tensors:
-    """The parameters under nlvid's names; errors are those of ``common.translate_all``."""
+    """Return the parameters under nlvid's names; errors as for ``common.translate_all``."""
     return translate_all(tensors, NAMES.translate, where)

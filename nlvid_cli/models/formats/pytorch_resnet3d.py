@@ -21,10 +21,10 @@ NAMES = Names(
 
 
 def matches(keys: Collection[str]) -> bool:
-    """Whether tensors of these names are of this family."""
+    """Whether tensors of these names are from this family."""
     return "conv1.weight" in keys and any(".nl." in key for key in keys)
 
 
 def read(tensors: Tensors, where: str) -> Tensors:
-    """The parameters under nlvid's names; errors are those of ``common.translate_all``."""
+    """Return the parameters under nlvid's names; errors as for ``common.translate_all``."""
     return translate_all(tensors, NAMES.translate, where)

@@ -1,7 +1,7 @@
 """PyTorchVideo's names: ``blocks.0.conv``, ``blocks.1.res_blocks.0.branch1_conv``; torch files, under ``model_state``.
 
-Block 0 is the stem, 1 is res2, 2 the pool along time, 3 to 5 are res3 to res5, 6 is the head. PySlowFast, where it
-trained such networks, put ``model.`` before all names.
+Block 0 is the stem, 1 is res2, 2 is the pool along time, 3 to 5 are res3 to res5, and 6 is the head. Networks that were
+trained with PySlowFast have ``model.`` before all names.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ NAMES = Names(
 
 
 def matches(keys: Collection[str]) -> bool:
-    """Whether tensors of these names are of this family."""
+    """Whether tensors of these names are from this family."""
     return "blocks.0.conv.weight" in keys or "model.blocks.0.conv.weight" in keys
 
 
 def read(tensors: Tensors, where: str) -> Tensors:
-    """The parameters under nlvid's names; errors are those of ``common.translate_all``."""
+    """Return the parameters under nlvid's names; errors as for ``common.translate_all``."""
     return translate_all(tensors, NAMES.translate, where)

@@ -1,14 +1,14 @@
-"""Pickles of plain data and numpy arrays, without running anything that they ask for.
+"""Read pickles of plain data and numpy arrays, without running anything that they ask for.
 
-A pickle is a program. This reader runs it with hands tied:
+A pickle is a program. This reader restricts it:
 
-1. the opcodes are read first, without acting on them: only those that build plain data are allowed, and none
-   may reserve memory that the file does not fill;
-2. of all Python globals only four may be named, those of numpy's arrays and of byte strings, and what the pickle gets
-   for them are stand-ins of this file, not the functions themselves;
-3. an array comes into being here, from bytes whose number fits a plain number type and the shape.
+1. The operations are read before any is executed. Only those that build plain data are allowed, and none may reserve
+   memory that the file does not fill.
+2. The only Python globals allowed are those of numpy arrays and byte strings. The pickle gets stand-ins from this file
+   for them, never the functions themselves.
+3. Arrays are made here, from bytes whose number matches a plain number type and the shape.
 
-Whatever else a pickle names is refused with :class:`~nlvid_cli.errors.UnsafeFile`, which names it.
+Everything else that a pickle names is refused with :class:`~nlvid_cli.errors.UnsafeFile`, which names it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ALLOWED_OPCODES = frozenset((
 NUMBER_TYPES = frozenset(("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"))
 # fmt: on
 MAX_DEPTH = 16
-"""Dicts in dicts."""
+"""Dicts within dicts."""
 MAX_ARRAYS = 100_000
 
 
@@ -47,25 +47,25 @@ def read_arrays(path: Path) -> dict[tuple[str, ...], np.ndarray]:
     """Read a pickle of nested dicts with arrays as leaves, written by Python 2 or 3.
 
     Args:
-        path: the file. Beside the arrays that come out of it, only the largest of them is in memory a second time.
+        path: The file. Only its largest array is in memory twice.
 
     Returns:
-        The arrays (read-only) by their path of keys. Leaves that are no arrays are left out.
+        The read-only arrays by their path of keys, without leaves that are not arrays.
 
     Raises:
-        UnsafeFile: the pickle asks for a global or an operation beside those of plain arrays.
-        ModelFileError: it is damaged, truncated, or not nested dicts.
+        UnsafeFile: The pickle asks for a global or an operation other than those of plain arrays.
+        ModelFileError: The pickle is damaged, truncated, or not of nested dicts.
     """
     with open(path, "rb") as file:
         with mapped(file) as data:
             _scan(data, path.name)
         try:
-            # Python 2 wrote names and the bytes of arrays alike, as byte strings: so both come as bytes
+            # Python 2 wrote both names and the bytes of arrays as byte strings, so read both as bytes.
             tree = _ArrayUnpickler(file, encoding="bytes").load()
         except NlvidError as error:
             raise type(error)(f"{path.name}: {error}") from None
-        except Exception as error:  # the pickle documentation: any exception may come out of a damaged one
-            raise ModelFileError(f"{path.name}: the pickle is damaged ({error}); fetch the file again") from error
+        except Exception as error:  # a damaged pickle may raise anything, as pickle's documentation says
+            raise ModelFileError(f"{path.name}: the pickle is damaged ({error}); download the file again") from error
     arrays: dict[tuple[str, ...], np.ndarray] = {}
     _collect(tree, (), arrays, path.name)
     return arrays
@@ -73,7 +73,7 @@ def read_arrays(path: Path) -> dict[tuple[str, ...], np.ndarray]:
 
 @contextmanager
 def mapped(file: BinaryIO) -> Iterator[memoryview]:
-    """The bytes of an open file, without reading them into memory; none of an empty file."""
+    """Map the bytes of an open file without reading them into memory."""
     if not os.fstat(file.fileno()).st_size:
         yield memoryview(b"")
         return
@@ -82,12 +82,12 @@ def mapped(file: BinaryIO) -> Iterator[memoryview]:
 
 
 def _scan(data: memoryview, name: str) -> None:
-    """Go through the operations without acting on them; see point 1 at the top of the file."""
+    """Check the operations without executing them; see point 1 of the module's docstring."""
     for count, operation in enumerate(operations(data, name), 1):
         if operation.name not in ALLOWED_OPCODES:
             what = f"INST {global_of(operation)}" if operation.name == "INST" else operation.name
             raise UnsafeFile(f"{name}: the pickle holds the operation {what}, which nlvid does not execute")
-        # a memo number far beyond the number of entries makes Python reserve a table of that size
+        # A memo index far beyond the number of entries makes Python reserve a table of that size.
         if operation.name in ("BINPUT", "LONG_BINPUT") and int.from_bytes(operation.argument, "little") > count:
             raise UnsafeFile(f"{name}: the pickle reserves memory that it does not use")
 
@@ -97,14 +97,14 @@ def _collect(tree: Any, keys: tuple[str, ...], arrays: dict[tuple[str, ...], np.
         arrays[keys] = tree.array()
     elif isinstance(tree, dict):
         if len(keys) == MAX_DEPTH or len(arrays) > MAX_ARRAYS:
-            raise ModelFileError(f"{name}: the pickle is nested too deep or too large; not used")
+            raise ModelFileError(f"{name}: the pickle is nested too deeply or too large")
         for key, value in tree.items():
             key = _text(key)
             if not isinstance(key, str):
-                raise ModelFileError(f"{name}: the pickle has a key that is no text; not a checkpoint that nlvid knows")
+                raise ModelFileError(f"{name}: the pickle has a key that is not a text; not a known checkpoint")
             _collect(value, (*keys, key), arrays, name)
     elif not keys:
-        raise ModelFileError(f"{name}: the pickle is no dict of arrays; not a checkpoint that nlvid knows")
+        raise ModelFileError(f"{name}: the pickle is not a dict of arrays; not a known checkpoint")
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -119,7 +119,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 class _StandIn:
-    """What a pickle gets for a global. It can be called where its child says so, and never be changed."""
+    """What a pickle gets for a global. It cannot be changed, and only some subclasses can be called."""
 
     __slots__ = ()
 
@@ -131,13 +131,13 @@ class _StandIn:
 
 
 class _Reconstruct(_StandIn):
-    """``numpy.core.multiarray._reconstruct(ndarray, (0,), b"b")``: an array whose contents BUILD brings."""
+    """``numpy.core.multiarray._reconstruct(ndarray, (0,), b"b")``: an array that BUILD fills."""
 
     __slots__ = ()
 
     def __call__(self, *arguments: Any) -> _Array:
         if len(arguments) != 3 or arguments[0] is not _NDARRAY:
-            raise UnsafeFile("the pickle reconstructs something that is no plain numpy.ndarray")
+            raise UnsafeFile("the pickle reconstructs something other than a plain numpy.ndarray")
         return _Array()
 
 
@@ -154,14 +154,14 @@ class _DtypeMaker(_StandIn):
 
 
 class _Encode(_StandIn):
-    """``_codecs.encode(text, "latin1")``: how Python 3 puts byte strings into pickles that Python 2 can read."""
+    """``_codecs.encode(text, "latin1")``: Python 3's form of byte strings in pickles for Python 2."""
 
     __slots__ = ()
 
     def __call__(self, *arguments: Any) -> bytes:
         text, encoding = arguments
         if not isinstance(text, str) or encoding != "latin1":
-            raise UnsafeFile("the pickle calls _codecs.encode for something else than a byte string")
+            raise UnsafeFile("the pickle calls _codecs.encode for something other than a byte string")
         return text.encode("latin1")
 
 
@@ -219,5 +219,5 @@ _GLOBALS: dict[tuple[str, str], _StandIn] = {
 
 
 def _text(value: Any) -> Any:
-    """Byte strings of Python 2 as text; anything else as it is."""
+    """Return byte strings of Python 2 as text, and anything else unchanged."""
     return value.decode("latin1") if isinstance(value, bytes) else value

@@ -1,14 +1,15 @@
-"""Files of torch and of safetensors as plain arrays, without running anything that they ask for.
+"""Read torch and safetensors files as plain arrays, without running anything that they ask for.
 
-A torch file is a pickle beside the numbers: in an uncompressed zip, or, before torch 1.6, in a row with them. Only
-``torch.load(weights_only=True)`` ever acts on that pickle, and not before this file has read its operations and found
-no other globals in it than those of
+A torch file holds a pickle and the numbers: in an uncompressed zip or, before torch 1.6, one after the other. Only
+``torch.load(weights_only=True)`` executes that pickle, after this module has read its operations and found no globals
+other than those of
 
 - dense tensors (:data:`TENSOR_GLOBALS`), and
-- objects that training programs put beside the weights: logs, configurations, dates (:data:`METADATA_GLOBALS`). They
-  are not needed, and not imported: torch gets stand-ins of this file for them, which take any arguments and do nothing.
+- objects that training programs store beside the weights, such as logs, configurations and dates
+  (:data:`METADATA_GLOBALS`). These are never imported: torch gets stand-ins from this file, which accept any arguments
+  and do nothing.
 
-Whatever else is named is refused with :class:`~nlvid_cli.errors.UnsafeFile`.
+Everything else is refused with :class:`~nlvid_cli.errors.UnsafeFile`.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from nlvid_cli.models.formats.operations import global_of, operations
 from nlvid_cli.models.formats.safe_pickle import MAX_ARRAYS, MAX_DEPTH, mapped
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
-"""The pickle of a number with which torch files began before torch 1.6."""
+"""Start of torch files before torch 1.6: the pickle of a number."""
 
 LEGACY_PICKLES = 5
-"""Magic number, version, machine, the object itself, and the keys of the numbers that follow."""
+"""Magic number, version, machine, the object itself, and the keys of the numbers that follow it."""
 
 TENSOR_GLOBALS = re.compile(
     r"collections\.(OrderedDict|Counter)|_codecs\.encode"
@@ -42,11 +43,11 @@ TENSOR_GLOBALS = re.compile(
     r"|torch\.(Size|device|(Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage)"
     r"|torch\.(b?float\d+|u?int\d+|bool)"
 )
-"""Dense tensors of real numbers, and dicts of them. Torch itself knows them as safe."""
+"""Dense tensors of real numbers, and dicts of them. torch itself considers them safe."""
 
 
 class _Ignored:
-    """Stands in for a class or a function; what it makes can be given any state, and has none."""
+    """Stand-in for a class or a function. What it makes accepts any state and keeps none."""
 
     def __new__(cls, *_: object) -> Self:
         return super().__new__(cls)
@@ -59,14 +60,14 @@ class _Ignored:
 
 
 class _IgnoredDict:
-    """Stands in for a kind of dict. Torch fills only plain ones."""
+    """Stand-in for a kind of dict. torch fills only plain dicts."""
 
     def __new__(cls, *_: object) -> OrderedDict[Any, Any]:  # type: ignore[misc]
         return OrderedDict()
 
 
 class _IgnoredList:
-    """Stands in for a kind of list. Torch fills only plain ones."""
+    """Stand-in for a kind of list. torch fills only plain lists."""
 
     def __new__(cls, *_: object) -> list[Any]:  # type: ignore[misc]
         return []
@@ -84,32 +85,32 @@ METADATA_GLOBALS: tuple[tuple[re.Pattern[str], type], ...] = (
     (re.compile(r"numpy\.(ndarray|dtype|dtypes\.\w+|random\.mtrand\.RandomState)"), _Ignored),
     (re.compile(r"argparse\.Namespace|datetime\.(date|datetime|time|timedelta|timezone)|enum\.Enum"), _Ignored),
     (re.compile(r"(pathlib|pathlib\._local)\.(Pure)?(Path|PosixPath|WindowsPath)|uuid\.UUID"), _Ignored),
-    # functions and types that only name the methods and the fields of the objects above
+    # functions and types with which pickles name methods and fields of the objects above
     (re.compile(r"builtins\.(getattr|object|list|dict|tuple|set|frozenset|slice|range|bytes)"), _Ignored),
     (re.compile(r"builtins\.(int|float|complex|bool|str)|copyreg\._reconstructor"), _Ignored),
 )
-"""Names of harmless metadata, and what stands in for them."""
+"""Patterns of harmless metadata, and their stand-ins."""
 
 
 def read_torch_zip(path: Path) -> dict[tuple[str, ...], np.ndarray]:
-    """The tensors of a torch file, by their path of keys; what is no tensor is left out.
+    """Read the tensors of a torch file by their path of keys, and leave out anything else.
 
-    Where it can be, an array is a view of the file itself, which is read only when the array is.
+    If possible, an array is a view of the file, which is read when the array is.
 
     Raises:
-        UnsafeFile: the file asks for an object that is neither a dense tensor nor harmless metadata, or would unfold
-            to more than it holds.
-        ModelFileError: it is damaged, or holds something else than dicts of tensors.
+        UnsafeFile: The file asks for an object that is neither a dense tensor nor harmless metadata, or would unfold to
+            more than it holds.
+        ModelFileError: The file is damaged, or holds something other than dicts of tensors.
     """
     stand_ins = _stand_ins(_zip_globals(path), path.name)
-    if path.suffix == ".safetensors":  # by that ending torch would choose another reader
+    if path.suffix == ".safetensors":  # with this suffix torch would use another reader
         with open(path, "rb") as file:
             return _load(path, file, stand_ins, mmap=False)
     return _load(path, path, stand_ins, mmap=True)
 
 
 def read_torch_legacy(path: Path) -> dict[tuple[str, ...], np.ndarray]:
-    """The same for a file that torch wrote before 1.6; its arrays are in memory."""
+    """Read a file that torch wrote before 1.6, as :func:`read_torch_zip` does. Its arrays are in memory."""
     with open(path, "rb") as file:
         with mapped(file) as data:
             stand_ins = _stand_ins(_globals(data, path.name, LEGACY_PICKLES), path.name)
@@ -122,17 +123,17 @@ def _load(
     try:
         with safe_globals(stand_ins):
             tree = torch.load(source, map_location="cpu", weights_only=True, mmap=mmap)
-    except Exception as error:  # what torch raises for a damaged file is of many kinds
+    except Exception as error:  # torch raises errors of many types for damaged files
         raise _unreadable(path, error) from None
     return _to_arrays(_leaves(tree, (), path.name), path)
 
 
 def read_safetensors(path: Path) -> dict[tuple[str, ...], np.ndarray]:
-    """The tensors of a safetensors file, with or without a card; each path of keys is one name.
+    """Read the tensors of a safetensors file, with or without a card. Each path of keys is one name.
 
     Raises:
-        ModelFileError: it is damaged, or its header lies.
-        UnsafeFile: it would unfold to more than it holds.
+        ModelFileError: The file is damaged, or its header is wrong.
+        UnsafeFile: The file would unfold to more than it holds.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -143,26 +144,28 @@ def read_safetensors(path: Path) -> dict[tuple[str, ...], np.ndarray]:
 
 
 def _zip_globals(path: Path) -> set[str]:
-    """The globals that the pickle in a zip names, once the zip is known to be one that torch writes."""
+    """Check that torch could have written a zip, and return the globals that its pickle names."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                raise UnsafeFile(f"{path.name}: the zip is compressed, which torch files never are; it may be a bomb")
+                raise UnsafeFile(
+                    f"{path.name}: the zip is compressed, which torch files never are; it may be a zip bomb"
+                )
             if sum(max(member.file_size, member.compress_size) for member in members) > path.stat().st_size:
-                raise UnsafeFile(f"{path.name}: the members of the zip claim more bytes than the file has")
+                raise UnsafeFile(f"{path.name}: the zip claims more bytes than the file has")
             names = [member.filename for member in members if member.filename.endswith("/data.pkl")]
             if any(member.filename.endswith("/constants.pkl") for member in members) or len(names) != 1:
-                raise ModelFileError(f"{path.name}: a zip, but not of tensors that torch saved; give their state_dict")
+                raise ModelFileError(f"{path.name}: a zip, but not a torch file of tensors; save the state_dict")
             return _globals(memoryview(archive.read(names[0])), path.name, 1)
     except NlvidError:
         raise
-    except Exception as error:  # what zipfile raises for a damaged file is of many kinds too
+    except Exception as error:  # so does zipfile
         raise _unreadable(path, error) from None
 
 
 REFUSED_OPERATIONS = ("INST", "OBJ", "STACK_GLOBAL", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID")
-"""Ways to reach a function that torch never writes."""
+"""Operations that reach a function, and that torch never writes."""
 
 
 def _globals(data: memoryview, name: str, pickles: int) -> set[str]:
@@ -178,13 +181,13 @@ def _globals(data: memoryview, name: str, pickles: int) -> set[str]:
                 raise UnsafeFile(f"{name}: the pickle holds the operation {what}, which nlvid does not execute")
             elif operation.name == "PROTO" and operation.argument != b"\x02":
                 raise ModelFileError(
-                    f"{name}: saved with pickle protocol {operation.argument[0]}; save it again with torch's own, 2"
+                    f"{name}: saved with pickle protocol {operation.argument[0]}; save it again with torch's default, 2"
                 )
     return found
 
 
 def _stand_ins(names: Iterable[str], where: str) -> list[StandIn]:
-    """What torch shall use for the globals of a file that are no tensors."""
+    """Return the stand-ins for the globals of a file that are not tensors."""
     found: list[StandIn] = []
     for name in sorted(names):
         if TENSOR_GLOBALS.fullmatch(name):
@@ -207,7 +210,7 @@ def _leaves(tree: object, keys: tuple[str, ...], where: str) -> Iterator[tuple[t
 
 
 def _to_arrays(leaves: Iterable[tuple[tuple[str, ...], Tensor]], path: Path) -> dict[tuple[str, ...], np.ndarray]:
-    """Floats of all sizes as float32; other numbers as they are."""
+    """Return floats of any size as float32, and other numbers unchanged."""
     arrays: dict[tuple[str, ...], np.ndarray] = {}
     budget = path.stat().st_size
     for keys, tensor in leaves:
@@ -221,4 +224,4 @@ def _to_arrays(leaves: Iterable[tuple[tuple[str, ...], Tensor]], path: Path) -> 
 
 def _unreadable(path: Path, error: Exception) -> ModelFileError:
     reason = str(error).strip().partition("\n")[0][:200]
-    return ModelFileError(f"{path.name}: damaged, or not a file of tensors ({reason}); fetch the file again")
+    return ModelFileError(f"{path.name}: damaged, or not a file of tensors ({reason}); download the file again")

@@ -1,6 +1,6 @@
-"""torchvision's two-dimensional ResNets: ``conv1``, ``layer1.0.conv1``, ``fc``. Also videos' networks with such names.
+"""torchvision's two-dimensional ResNets, and video networks with their names: ``conv1``, ``layer1.0.conv1``, ``fc``.
 
-The kernels of images become kernels over one frame; :mod:`nlvid_cli.models.inflate` is what spreads them over several.
+Image kernels become kernels over one frame; :mod:`nlvid_cli.models.inflate` spreads them over several frames.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from nlvid_cli.models.formats.names import TORCHVISION
 
 
 def matches(keys: Collection[str]) -> bool:
-    """Whether tensors of these names are of this family."""
+    """Whether tensors of these names are from this family."""
     return "conv1.weight" in keys and "layer1.0.conv1.weight" in keys
 
 
 def read(tensors: Tensors, where: str) -> Tensors:
-    """The parameters under nlvid's names; errors are those of ``common.translate_all``."""
+    """Return the parameters under nlvid's names; errors as for ``common.translate_all``."""
     return translate_all(tensors, TORCHVISION.translate, where)

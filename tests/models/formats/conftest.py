@@ -1,4 +1,4 @@
-"""What the tests of the readers share."""
+"""Fixtures of the tests of readers."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import pytest
 
 @pytest.fixture
 def canary(tmp_path: Path) -> Path:
-    """A file that the hostile checkpoints of a test would make."""
+    """Path of a file that hostile checkpoints try to create."""
     return tmp_path / "canary"

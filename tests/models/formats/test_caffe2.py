@@ -73,12 +73,12 @@ def test_the_classifier_has_five_axes(tmp_path: Path, shape: tuple[int, ...]) ->
 
 @pytest.mark.parametrize("blob", ["fbo_theta_w", "res6_0_branch2a_w", "res2_0_branch2d_w", "conv1_x", "res_conv1_bn_z"])
 def test_a_blob_that_has_no_place_is_named(tmp_path: Path, blob: str) -> None:
-    with pytest.raises(ModelFileError, match=rf"x\.pkl: nlvid has no place for the tensor {blob}"):
+    with pytest.raises(ModelFileError, match=rf"x\.pkl: .*place.*tensor {blob}"):
         read({"blobs": BLOBS | {blob: np.ones(1, "f4")}}, tmp_path / "x.pkl")
 
 
 def test_numbers_that_are_no_floats_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"x\.pkl: pred_b holds numbers of the type int64"):
+    with pytest.raises(ModelFileError, match=r"x\.pkl: pred_b .*int64"):
         read({"blobs": BLOBS | {"pred_b": np.arange(3)}}, tmp_path / "x.pkl")
 
 

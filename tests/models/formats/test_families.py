@@ -1,4 +1,4 @@
-"""The families with torch files: their names, and what is odd about each of them. tests/golden checks the numbers."""
+"""The families with torch files: their names and their oddities. tests/golden checks the numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def save(content: object, path: Path) -> Path:
 
 
 @pytest.mark.parametrize("family", families())
-def test_a_family_is_told_by_its_names_alone(family: str) -> None:
+def test_names_alone_identify_a_family(family: str) -> None:
     names = [name for name, _, _ in read_table(family).rows]
     expected = next((PREFIXES[prefix] for prefix in PREFIXES if family.startswith(prefix)), "caffe2")
     if family.endswith("_c2"):
@@ -38,13 +38,14 @@ def test_a_family_is_told_by_its_names_alone(family: str) -> None:
 
 @pytest.mark.parametrize("family", families())
 @pytest.mark.parametrize("extra", ["s1.pathway1_stem.conv.weight", "backbone.layer5.0.conv1.conv.weight", "fc.x.y"])
-def test_no_family_drops_a_tensor(family: str, extra: str, tmp_path: Path) -> None:
-    content = {name: torch.ones(1) for name, _, role in read_table(family).rows if role != "counter"}
-    with pytest.raises(ModelFileError, match=f"nlvid has no place for the tensor {extra}"):
-        read_foreign(save(content | {extra: torch.ones(1)}, tmp_path / "x.pth"))
+def test_no_family_drops_a_tensor(family: str, extra: str) -> None:
+    content = {name: np.ones(1) for name, _, role in read_table(family).rows if role != "counter"}
+    read = next(read for matches, read in FORMATS.values() if matches(content))
+    with pytest.raises(ModelFileError, match=f"place for the tensor {extra}"):
+        read(content | {extra: np.ones(1)}, "x.pth")
 
 
-def test_kernels_of_images_get_an_axis_for_time(tmp_path: Path) -> None:
+def test_image_kernels_get_a_time_axis(tmp_path: Path) -> None:
     content = {
         "backbone.conv1.conv.weight": torch.arange(18.0).reshape(1, 2, 3, 3),
         "backbone.conv1.bn.weight": torch.ones(1),
@@ -58,7 +59,7 @@ def test_kernels_of_images_get_an_axis_for_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "model.", "module.", "module.model.", "module.module."])
-def test_prefixes_of_wrappers_go(prefix: str, tmp_path: Path) -> None:
+def test_prefixes_of_wrappers_are_removed(prefix: str, tmp_path: Path) -> None:
     names = ("blocks.0.conv.weight", "blocks.3.res_blocks.1.branch2.norm_b.bias", "blocks.6.proj.bias")
     content = {"model_state": {prefix + name: torch.ones(1) for name in names}}
     family, tensors = read_foreign(save(content, tmp_path / "x.pyth"))
@@ -68,7 +69,7 @@ def test_prefixes_of_wrappers_go(prefix: str, tmp_path: Path) -> None:
 
 def test_the_same_tensor_under_two_names_is_an_error(tmp_path: Path) -> None:
     content = {"blocks.0.conv.weight": torch.ones(1), "model.blocks.0.conv.weight": torch.ones(1)}
-    with pytest.raises(ModelFileError, match=r"is the second tensor for stem\.conv\.weight"):
+    with pytest.raises(ModelFileError, match=r"tensor for stem\.conv\.weight"):
         read_foreign(save(content, tmp_path / "x.pyth"))
 
 
@@ -83,7 +84,7 @@ GLUONCV = {
 }
 
 
-def test_second_names_of_gluoncv_are_left_out(tmp_path: Path) -> None:
+def test_second_names_of_gluoncv_are_dropped(tmp_path: Path) -> None:
     _, tensors = read_foreign(save(GLUONCV, tmp_path / "x.pth"))
     assert tensors.keys() == {
         "stem.conv.weight",
@@ -95,13 +96,13 @@ def test_second_names_of_gluoncv_are_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name in GLUONCV if "W_bn" in name or "head.1" in name])
 def test_second_names_of_gluoncv_must_be_equal_to_the_first(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=rf"{name} and .* should be one tensor, and differ"):
+    with pytest.raises(ModelFileError, match=rf"{name} and .*differ"):
         read_foreign(save(GLUONCV | {name: GLUONCV[name] + 1}, tmp_path / "x.pth"))
 
 
 def test_a_second_name_without_the_first_is_not_lost(tmp_path: Path) -> None:
     content = {name: tensor for name, tensor in GLUONCV.items() if name != "fc.bias"}
-    with pytest.raises(ModelFileError, match=r"no place for the tensor head\.1\.bias"):
+    with pytest.raises(ModelFileError, match=r"tensor head\.1\.bias"):
         read_foreign(save(content, tmp_path / "x.pth"))
 
 
@@ -132,20 +133,17 @@ def test_nlvids_own_names_are_read(small_tensors: dict[str, np.ndarray], suffix:
         np.testing.assert_array_equal(tensors[name], array)
 
 
-def test_a_network_of_another_kind_is_told(tmp_path: Path) -> None:
+def test_an_unknown_network_is_an_error(tmp_path: Path) -> None:
     path = save({"encoder.layer.weight": torch.ones(1)}, tmp_path / "x.pth")
-    message = (
-        r"x\.pth: the file holds tensors of a network that nlvid does not know, such as encoder\.layer\.weight; known"
-    )
-    with pytest.raises(ModelFileError, match=message):
+    with pytest.raises(ModelFileError, match=r"x\.pth: .*tensors .*encoder\.layer\.weight"):
         read_foreign(path)
-    with pytest.raises(ModelFileError, match="the file holds no tensors"):
+    with pytest.raises(ModelFileError, match="no tensors"):
         read_foreign(save({"epoch": 1}, tmp_path / "x.pth"))
 
 
 @pytest.mark.parametrize("start", [b"", b"<html>", b"\x1f\x8b\x08", b"RIFF", b"\x00" * 20, b"cos\nsystem\n"])
-def test_a_file_of_another_kind_is_told(start: bytes, tmp_path: Path) -> None:
+def test_an_unknown_kind_of_file_is_an_error(start: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     path.write_bytes(start)
-    with pytest.raises(ModelFileError, match=r"x\.pth: not a checkpoint of a kind that nlvid reads \(torch zip, "):
+    with pytest.raises(ModelFileError, match=r"x\.pth: .*\(torch zip, "):
         read_foreign(path)

@@ -66,7 +66,7 @@ def test_calls_are_refused(read, canary, attack, protocol):
 
 
 def test_the_refused_global_is_named(read, canary):
-    with pytest.raises(UnsafeFile, match=r"weights\.ckpt: the pickle asks for posix\.system, which nlvid does not"):
+    with pytest.raises(UnsafeFile, match=r"weights\.ckpt: .*posix\.system"):
         read(pickle.dumps(Runs(os.system, f"touch {canary}"), 4))
 
 
@@ -147,7 +147,7 @@ def test_a_shape_that_does_not_fit_the_bytes_is_an_error(read):
     assert huge != data
     with pytest.raises(ModelFileError, match="fit"):
         read(huge)
-    with pytest.raises(ModelFileError, match="impossible shape"):
+    with pytest.raises(ModelFileError, match="shape"):
         read(data.replace(b"K\x03\x85\x94", b"J\xff\xff\xff\xff\x85\x94", 1))
 
 

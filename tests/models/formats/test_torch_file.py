@@ -175,7 +175,7 @@ def test_foreign_globals_are_refused_by_name(
 ) -> None:
     hostile = attack(canary)
     path = save({"meta": hostile, "state_dict": WEIGHTS} if beside else {"state_dict": WEIGHTS | {"x": hostile}})
-    with pytest.raises(UnsafeFile, match=rf"checkpoint\.pth: the file asks for {name}, which nlvid does not execute"):
+    with pytest.raises(UnsafeFile, match=rf"checkpoint\.pth: .*{name}"):
         open_file(path)
     assert not canary.exists()
 
@@ -213,7 +213,7 @@ def test_hand_written_programs_are_refused(tmp_path: Path, program: bytes) -> No
 
 def test_a_tensor_that_repeats_its_numbers_is_refused(save: Save) -> None:
     path = save({"state_dict": {"bomb": torch.zeros(1).expand(100_000, 100_000)}})
-    with pytest.raises(UnsafeFile, match="bomb unfolds to more numbers than the file holds"):
+    with pytest.raises(UnsafeFile, match="bomb unfolds"):
         open_file(path)
     small = save({"state_dict": {"bomb": torch.zeros(1).expand(5)}})
     with pytest.raises(UnsafeFile, match="bomb unfolds"):
@@ -222,7 +222,7 @@ def test_a_tensor_that_repeats_its_numbers_is_refused(save: Save) -> None:
 
 def test_many_tensors_that_share_their_numbers_are_refused(save: Save) -> None:
     shared = torch.zeros(100_000)
-    with pytest.raises(UnsafeFile, match="unfolds to more numbers than the file holds"):
+    with pytest.raises(UnsafeFile, match="unfolds"):
         open_file(save({f"a{number}": shared for number in range(50)}))
 
 
@@ -271,7 +271,7 @@ def test_a_bare_tensor_is_no_checkpoint(save: Save) -> None:
 def test_another_pickle_protocol_is_told(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pth"
     torch.save({"a": torch.ones(1)}, path, pickle_protocol=4)
-    with pytest.raises(ModelFileError, match="saved with pickle protocol 4; save it again with torch's own, 2"):
+    with pytest.raises(ModelFileError, match="protocol 4"):
         open_file(path)
 
 
@@ -286,7 +286,7 @@ def test_a_compressed_zip_is_refused(tmp_path: Path) -> None:
         archive.writestr("x/data.pkl", b"\x80\x02}.")
         archive.writestr("x/data/0", bytes(50_000_000))
     assert path.stat().st_size < 100_000
-    with pytest.raises(UnsafeFile, match=r"bomb\.pth: the zip is compressed"):
+    with pytest.raises(UnsafeFile, match=r"bomb\.pth: .*compressed"):
         open_file(path)
 
 
@@ -298,7 +298,7 @@ def test_a_zip_whose_members_overlap_is_refused(tmp_path: Path) -> None:
         archive.writestr("x/data/0", bytes(10_000))
         again = archive.infolist()[1]
         archive.filelist += [again] * 9
-    with pytest.raises(UnsafeFile, match="the members of the zip claim more bytes than the file has"):
+    with pytest.raises(UnsafeFile, match=r"zip .*bytes"):
         open_file(path)
 
 
@@ -308,7 +308,7 @@ def test_other_zips_are_told_apart(tmp_path: Path, members: list[str]) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for member in members:
             archive.writestr(member, b"\x80\x02}.")
-    with pytest.raises(ModelFileError, match=r"other\.zip: a zip, but not of tensors that torch saved"):
+    with pytest.raises(ModelFileError, match=r"other\.zip: .*torch"):
         open_file(path)
 
 
@@ -363,5 +363,5 @@ def test_safetensors_without_a_card_are_read(tmp_path: Path) -> None:
     assert_weights(open_file(renamed))
     buffer = io.BytesIO(renamed.read_bytes()[:-1])
     renamed.write_bytes(buffer.getvalue())
-    with pytest.raises(ModelFileError, match=r"x\.bin: damaged, or not a file of tensors"):
+    with pytest.raises(ModelFileError, match=r"x\.bin: damaged"):
         open_file(renamed)
