@@ -8,6 +8,7 @@ from typing import Literal
 from nlvid_cli.backends import BackendName, Precision
 from nlvid_cli.commands.progress import DownloadBar
 from nlvid_cli.recognize.recognizer import Recognizer, load
+from nlvid_cli.system.collector import collector_paused
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,15 @@ class Loading:
         Args:
             device: Device to load it on; None for the one of the options.
         """
-        return load(
-            self.model,
-            as_name=self.as_name,
-            backend=self.backend,
-            device=device or self.device,
-            precision=self.precision,
-            clips=self.clips,
-            crops=self.crops,
-            step=self.step,
-            progress=DownloadBar(),
-        )
+        with collector_paused():  # loading imports torch
+            return load(
+                self.model,
+                as_name=self.as_name,
+                backend=self.backend,
+                device=device or self.device,
+                precision=self.precision,
+                clips=self.clips,
+                crops=self.crops,
+                step=self.step,
+                progress=DownloadBar(),
+            )
