@@ -18,7 +18,7 @@ from nlvid_cli.backends.onnx_backend import OnnxBackend, as_input
 from nlvid_cli.backends.onnx_session import reason_of, start_session, threads
 from nlvid_cli.backends.providers import OnnxDevice, onnx_devices
 from nlvid_cli.card.card import Card
-from nlvid_cli.errors import DeviceError, InputShapeError, ModelFileError, UnsafeFile
+from nlvid_cli.errors import DeviceError, InputShapeError, ModelFileError, UnsafeFile, UsageError
 from tests.onnx_models import make_model, weights_of, write_model
 
 
@@ -267,6 +267,41 @@ def test_a_hostile_file_never_reaches_the_runtime(card: Card, tmp_path: Path, mo
     monkeypatch.setattr(onnx_backend, "start_session", lambda *_: pytest.fail("ONNX Runtime got the file"))
     with pytest.raises(UnsafeFile):
         OnnxBackend(card, write_model(tmp_path / "m.onnx", model), "cpu", "auto")
+
+
+def _with_features(node: onnx.NodeProto, shape: list[int | str]) -> onnx.ModelProto:
+    """A graph of scores and logits with a third output, ``features``, of one more operator on the input."""
+    model = make_model(output="logits")
+    model.graph.node.extend([helper.make_node("Softmax", ["logits"], ["scores"]), node])
+    model.graph.output.append(helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 5]))
+    model.graph.output.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, shape))
+    return model
+
+
+def test_features_of_a_graph(card: Card, clips: np.ndarray, tmp_path: Path) -> None:
+    model = _with_features(helper.make_node("Identity", ["video"], ["features"]), ["n", 3, "t", "h", "w"])
+    path = write_model(tmp_path / "m.onnx", model)
+    backend = OnnxBackend(card, path, "cpu", "auto")
+    assert backend.outputs(clips).features is None
+    features = backend.outputs(clips, Want(features=True)).features
+    assert features is not None
+    np.testing.assert_array_equal(features.map, clips)
+    np.testing.assert_allclose(features.average, clips.mean(axis=(2, 3, 4)), atol=1e-6)
+
+
+def test_features_in_somebody_elses_form(card: Card, clips: np.ndarray, tmp_path: Path) -> None:
+    """An output of that name with another shape is not used; one that lies about its shape is an error."""
+    node = helper.make_node("Flatten", ["video"], ["features"])
+    path = write_model(tmp_path / "flat.onnx", _with_features(node, ["n", "values"]))
+    with pytest.raises(UsageError, match="--features"):
+        OnnxBackend(card, path, "cpu", "auto").outputs(clips, Want(features=True))
+    node = helper.make_node("Transpose", ["video"], ["features"], perm=[1, 0, 2, 3, 4])
+    path = write_model(tmp_path / "turned.onnx", _with_features(node, ["a", "b", "t", "h", "w"]))
+    backend = OnnxBackend(card, path, "cpu", "auto")
+    np.testing.assert_allclose(backend.outputs(clips).logits, _expected(clips), atol=1e-6)
+    backend.views_per_batch = 4
+    with pytest.raises(ModelFileError, match="'features' has the shape"):
+        backend.outputs(np.concatenate([clips, clips[:1]]), Want(features=True))
 
 
 @pytest.mark.gpu
