@@ -158,7 +158,7 @@ class ModelFileError(ModelError):
 
 
 class CheckpointMismatch(ModelError):
-    """The tensors of a checkpoint do not fit the network of its card."""
+    """The tensors of a checkpoint do not match the network of its card."""
 
 
 class ReferenceMismatch(ModelError):

@@ -1,4 +1,4 @@
-"""What is known about a video before any of its pictures is needed."""
+"""Facts about a video that need none of its pictures: frame times, size, orientation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Times = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
 Pixels = NDArray[np.uint8 | np.float32]
-"""R, G, B in [0, 255] along the last axis: whole numbers, or float32 where the rule for resizing does not round."""
+"""R, G, B in [0, 255] along the last axis: uint8, or float32 where the rule for resizing does not round."""
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """How decoded pictures become upright: first exchange the axes, then mirror.
+    """How to turn decoded pictures upright: first exchange the axes, then mirror.
 
     ::
 
@@ -27,9 +27,9 @@ class Orientation:
                                       c d      the axes   b d     left-right d b
 
     Attributes:
-        exchange_axes: rows become columns.
-        mirror_x: then left and right change places.
-        mirror_y: then top and bottom change places.
+        exchange_axes: Whether rows become columns.
+        mirror_x: Whether left and right are swapped after that.
+        mirror_y: Whether top and bottom are swapped after that.
     """
 
     exchange_axes: bool = False
@@ -38,12 +38,12 @@ class Orientation:
 
     @classmethod
     def from_display_matrix(cls, matrix: NDArray[np.int32]) -> Orientation:
-        """Nearest upright orientation to a display matrix.
+        """Return the orientation that is nearest to a display matrix.
 
         Args:
             matrix: (3, 3) fixed-point numbers as in the ``tkhd`` box of ISO/IEC 14496-12, section 8.3.2: a pixel at
-                (x, y) is shown at (a x + c y, b x + d y), where a, b are the start of the first row and c, d that of
-                the second.
+                (x, y) is shown at (a x + c y, b x + d y), where the first row starts with a, b and the second with
+                c, d.
         """
         (a, b), (c, d) = matrix[:2, :2].astype(np.int64).tolist()
         if abs(b) + abs(c) > abs(a) + abs(d):
@@ -52,17 +52,17 @@ class Orientation:
 
     @property
     def rotation_degrees(self) -> int:
-        """Clockwise turn in it: 0, 90, 180 or 270; a mirror image is turned after left and right changed places."""
+        """Clockwise rotation, 0, 90, 180 or 270; a mirror image is rotated after left and right were swapped."""
         if self.exchange_axes:
             return 90 if self.mirror_x else 270
         return 180 if self.mirror_y else 0
 
     def displayed(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height on the screen of a picture that is decoded as ``width`` x ``height``."""
+        """Return width and height, as displayed, of a picture that is decoded as ``width`` x ``height``."""
         return (height, width) if self.exchange_axes else (width, height)
 
     def apply(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Upright view of a decoded picture (height, width, 3); nothing is copied."""
+        """Return an upright view of a decoded picture (height, width, 3), without copying it."""
         if self.exchange_axes:
             picture = picture.transpose(1, 0, 2)  # (H, W, C) -> (W, H, C)
         return picture[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
@@ -97,19 +97,19 @@ class VideoFacts:
 class VideoInfo:
     """Frames of a video in time, their size, and how to find them.
 
-    A frame's number is its place, from 0, in the order in which the pictures are displayed.
+    Frames are numbered from 0 in the order of display.
 
     Attributes:
         path: of the file.
-        times_seconds: (frames,) float64, ascending: when each frame is displayed, from the first one at 0.
+        times_seconds: (frames,) float64, ascending: time of display of each frame; the first is at 0.
         facts: Duration, rate and size.
-        warnings: what was odd about the file, in sentences.
-        stream_index: of the video stream in the file.
-        orientation: the turn, and whether the picture is mirrored.
-        pts: (frames,) int64, ascending: presentation time stamps of the frames, in the stream's unit, if these identify
-            the pictures; None where pictures can only be told apart by counting.
+        warnings: Oddities of the file, in sentences.
+        stream_index: Index of the video stream in the file.
+        orientation: How to turn the pictures upright.
+        pts: (frames,) int64, ascending: presentation time stamps in the stream's unit; None where time stamps do not
+            identify the pictures, and only counting does.
         key_frames: (keys,) int64, ascending: numbers of the frames at which decoding can start; empty where only
-            decoding from the start is certain to give the right pictures.
+            decoding from the start is sure to return the right pictures.
     """
 
     path: Path | RemotePath

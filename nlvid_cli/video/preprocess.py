@@ -1,4 +1,4 @@
-"""From upright RGB frames to what a network takes: crop, scale the values, put the axes in order."""
+"""From upright RGB frames to views for a network: crop, normalise, reorder the axes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from nlvid_cli.video.info import Pixels
 if TYPE_CHECKING:
     from nlvid_cli.card.card import Preprocess
 
-Views = NDArray[np.float32]
+Array = NDArray[np.float32]
 
 
 def centre_down(free: int) -> list[int]:
-    """Start, centre, end; an odd pixel lies after the centre (GluonCV)."""
+    """Start, centre, end; an odd pixel goes after the centre (GluonCV)."""
     return [0, free // 2, free]
 
 
 def centre_up(free: int) -> list[int]:
-    """Start, centre, end; an odd pixel lies before the centre (PySlowFast, PyTorchVideo, LFB)."""
+    """Start, centre, end; an odd pixel goes before the centre (PySlowFast, PyTorchVideo, LFB)."""
     return [0, (free + 1) // 2, free]
 
 
@@ -33,7 +33,7 @@ def even(free: int) -> list[int]:
 
 
 def even_centre_last(free: int) -> list[int]:
-    """The same places, but start, end, centre (MMAction2, "ThreeCrop")."""
+    """The same places in the order start, end, centre (MMAction2, "ThreeCrop")."""
     return [0, 2 * (free // 2), free // 2]
 
 
@@ -43,21 +43,21 @@ CROPS: dict[str, Callable[[int], list[int]]] = {
     "even": even,
     "even_centre_last": even_centre_last,
 }
-"""Pixels that are free along a side -> where three crops start, in the order in which they are looked at."""
+"""Free pixels along a side -> starts of the three crops, in the order of the views."""
 
 
-def preprocess(frames: Pixels, rules: Preprocess) -> Views:
-    """Crop and normalise: (value - mean) / std in fp32, for each of R, G, B.
+def preprocess(frames: Pixels, rules: Preprocess) -> Array:
+    """Crop and normalise frames: (value - mean) / std in fp32, for each of R, G, B.
 
     Args:
         frames: (clips, frames, height, width, 3) RGB, uint8 or float32 in [0, 255], upright, already resized.
-        rules: the card's.
+        rules: The card's preprocessing.
 
     Returns:
         (clips * crops, 3, frames, crop, crop) float32, contiguous; the crops of a clip follow each other.
 
     Raises:
-        InputShapeError: the frames are smaller than the crop.
+        InputShapeError: The frames are smaller than the crop.
     """
     clips, length, height, width, _ = frames.shape
     corners = crop_corners(height, width, rules)
@@ -70,7 +70,7 @@ def preprocess(frames: Pixels, rules: Preprocess) -> Views:
 
 
 def crop_corners(height: int, width: int, rules: Preprocess) -> list[tuple[int, int]]:
-    """(top, left) of each crop, in order: along the longer side by the card's rule, across it in the centre."""
+    """Return (top, left) of each crop, in order: by the card's rule along the longer side, in the centre across it."""
     free_y, free_x = height - rules.crop, width - rules.crop
     if min(free_y, free_x) < 0:
         raise InputShapeError(
@@ -87,12 +87,12 @@ def crop_corners(height: int, width: int, rules: Preprocess) -> list[tuple[int, 
 
 
 def centre(starts: list[int]) -> int:
-    """The middle one of three crops, in whatever order they are."""
+    """Return the start of the middle one of three crops."""
     return sorted(starts)[1]
 
 
-def _normalise(crop: Pixels, rules: Preprocess, out: Views) -> None:
-    """(T, H, W, 3) -> (3, T, H, W), frame by frame, so that all steps on a plane find it in the processor's cache."""
+def _normalise(crop: Pixels, rules: Preprocess, out: Array) -> None:
+    """(T, H, W, 3) -> (3, T, H, W), plane by plane, so that each stays in the processor's cache between the steps."""
     mean, std = np.array(rules.mean, np.float32), np.array(rules.std, np.float32)
     for time, picture in enumerate(crop):
         for channel in range(3):

@@ -1,4 +1,4 @@
-"""Which files of a folder are videos, by their names."""
+"""Which files of a folder are videos, judging by their names."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ VIDEO_SUFFIXES = tuple(
         *("mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv", "y4m"),
     )
 )
-"""What is taken from a folder. A file that is named itself may be called anything."""
+"""Suffixes of the files that are taken from a folder. A file that the user names may have any name."""
 
 
 def is_video_name(name: str) -> bool:
-    """Whether a file of this name is taken for a video."""
+    """Whether a file of this name counts as a video."""
     return name.lower().endswith(VIDEO_SUFFIXES)

@@ -1,4 +1,4 @@
-"""A small picture that tells one video from another."""
+"""Thumbnails of videos."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
 
 FRAMES = 3
-"""Side by side: a quarter, a half and three quarters into the video, since one frame shows no action."""
+"""Number of frames side by side, at 1/4, 1/2 and 3/4 of the video: one frame shows no action."""
 
 QUALITY = 5
 """Quantiser of the JPEG, from 1 (best) to 31."""
 
 
 def thumbnail(path: Path, short_side: int = 72, frames: int = FRAMES) -> bytes:
-    """Frames of a video side by side, upright, as a JPEG file.
+    """Make a JPEG file of upright frames of a video, side by side.
 
     Args:
-        path: of the video.
-        short_side: pixels of the shorter side of each frame.
-        frames: number of them, evenly spread.
+        path: Path of the video.
+        short_side: Shorter side of each frame, in pixels.
+        frames: Number of frames, evenly spread.
 
     Raises:
-        VideoError: the video cannot be used.
+        VideoError: The video cannot be used.
     """
     info = probe(path)
     count = len(info.times_seconds)
@@ -38,7 +38,7 @@ def thumbnail(path: Path, short_side: int = 72, frames: int = FRAMES) -> bytes:
 
 
 def encode_jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """A JPEG file of an RGB picture (height, width, 3)."""
+    """Encode an RGB picture (height, width, 3) as a JPEG file."""
     codec = av.CodecContext.create("mjpeg", "w")
     codec.height, codec.width = picture.shape[:2]
     codec.pix_fmt = "yuvj420p"
