@@ -1,4 +1,4 @@
 """From a video file to the input of a network: probe, sample, read, preprocess.
 
-numpy arrays cross all borders; PyAV is the only library that sees the file.
+All interfaces are numpy arrays; only this package imports PyAV.
 """

@@ -1,10 +1,10 @@
-"""Where the clips of a video lie: the rules of the published test protocols, one function each.
+"""Choose the clips of a video: the rules of the published test protocols, one function each.
 
-A rule works on a :class:`Timeline` and gives the *positions* (see :mod:`nlvid_cli.video.sample`) of all frames of all
-clips, as (clips, frames) int64. In a video that is shorter than a clip they may lie behind its end; the card's rule for
-short videos brings them back.
+A rule takes a :class:`Timeline` and returns the *positions* (see :mod:`nlvid_cli.video.sample`) of all frames of all
+clips, (clips, frames) int64. In a video that is shorter than a clip they may be beyond its end; the card's rule for
+short videos moves them back.
 
-With one clip, each rule puts it in the centre of the places that it chooses from.
+A single clip is in the centre of the places that a rule chooses from.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nlvid_cli.card.card import Sampling
 
 TARGET_RATE = 30
-"""Frames per second in which PySlowFast and PyTorchVideo count the step of a clip, whatever the video's rate."""
+"""Frames per second in which PySlowFast and PyTorchVideo count a clip's step, whatever the rate of the video."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Timeline:
     """Equal steps in time, at position / rate seconds.
 
     Attributes:
-        positions: number of them, at least 1.
-        rate: positions per second; exact, because whether a clip begins at 7.8666... or a hair later decides which
+        positions: Number of positions, at least 1.
+        rate: Positions per second; exact, because whether a clip starts at 7.8666... or slightly later decides which
             frames it gets.
     """
 
@@ -41,7 +41,7 @@ class Timeline:
 
     @property
     def duration_seconds(self) -> Fraction:
-        """From the first position to the end of the last one."""
+        """Time from the first position to the end of the last one."""
         return self.positions / self.rate
 
 
@@ -55,7 +55,7 @@ def ends(timeline: Timeline, sampling: Sampling) -> Numbers:
         clip 1             ^---^---^---^               start round(1 * 8 / 2) = 4
         clip 2                     ^---^---^---^       start round(2 * 8 / 2) = 8
 
-    Halves are rounded to even, as numpy does. A video that is shorter than a clip has all its clips at 0.
+    Halves are rounded to even, as in numpy. All clips of a video that is shorter than a clip are at 0.
     """
     free = max(timeline.positions - _reach(sampling), 0)
     if sampling.clips == 1:
@@ -80,7 +80,7 @@ def ends_truncated(timeline: Timeline, sampling: Sampling) -> Numbers:
 
 
 def ends_strided(timeline: Timeline, sampling: Sampling) -> Numbers:
-    """Every step-th frame of the whole video makes a list, and clips are runs of that list (GluonCV).
+    """Clips are runs of a list of every step-th frame of the whole video (GluonCV).
 
     ::
 
@@ -90,7 +90,7 @@ def ends_strided(timeline: Timeline, sampling: Sampling) -> Numbers:
         clip 1         ^   ^   ^                       start int(1 * (6 - 3) / 2) = 1
         clip 2                 ^   ^   ^               start int(2 * (6 - 3) / 2) = 3
 
-    All clips therefore begin at multiples of the step. A list shorter than a clip has its last entry repeated.
+    So all clips start at multiples of the step. A list that is shorter than a clip has its last entry repeated.
     """
     listed = ceil(timeline.positions / sampling.step)
     free = max(listed - sampling.frames, 0)
@@ -102,7 +102,7 @@ def ends_strided(timeline: Timeline, sampling: Sampling) -> Numbers:
 
 
 def wrapped(timeline: Timeline, sampling: Sampling) -> Numbers:
-    """Clips begin at equal distances, and what sticks out at the end comes from the start (FAIR, video-nonlocal-net).
+    """Clips start at equal distances, and wrap around from the end to the start (FAIR, video-nonlocal-net).
 
     ::
 
@@ -122,7 +122,7 @@ def wrapped(timeline: Timeline, sampling: Sampling) -> Numbers:
 
 
 def scaled_windows(timeline: Timeline, sampling: Sampling) -> Numbers:
-    """Clips last frames x step thirtieths of a second, and their frames are spread over that (PySlowFast).
+    """Clips last frames x step thirtieths of a second, with their frames spread over that time (PySlowFast).
 
     ::
 
@@ -131,7 +131,7 @@ def scaled_windows(timeline: Timeline, sampling: Sampling) -> Numbers:
         clip 1             [             ]             start (16 - 8) * 1 / 2 = 4, last position 4 + 8 - 1 = 11
         frames             ^   ^   ^     ^             linspace(4, 11, 4) = 4, 6.33, 8.67, 11, rounded down
 
-    Start k of n is k / n of the way, so that no clip lies at the end.
+    Start k of n is k / n of the way, so that no clip is at the end.
     """
     window = max(Fraction(1), _window_seconds(sampling) * timeline.rate)
     free = max(timeline.positions - window, Fraction(0))
@@ -140,7 +140,7 @@ def scaled_windows(timeline: Timeline, sampling: Sampling) -> Numbers:
 
 
 def timed_windows(timeline: Timeline, sampling: Sampling) -> Numbers:
-    """Clips are stretches of time, and their frames are spread over what is shown within (PyTorchVideo).
+    """Clips are windows of time, with their frames spread over the positions inside (PyTorchVideo).
 
     ::
 
@@ -150,7 +150,7 @@ def timed_windows(timeline: Timeline, sampling: Sampling) -> Numbers:
         clip 1                 [           )           start (0.4 - 0.2) * 1 / 1 s: positions 6 to 11
         frames                 ^   ^     ^             6 + linspace(0, 5, 3) = 6, 8.5, 11, rounded down
 
-    A stretch includes its first moment and not its last. A video that is shorter has its frames closer together.
+    A window includes its first moment and not its last. The frames of a shorter video are closer together.
     """
     window = _window_seconds(sampling)
     free = max(timeline.duration_seconds - window, Fraction(0))
@@ -164,7 +164,7 @@ def timed_windows(timeline: Timeline, sampling: Sampling) -> Numbers:
 
 
 def centred_segments(timeline: Timeline, sampling: Sampling) -> Numbers:
-    """Equal segments, as many as there are clips, and a clip around the middle of each (LFB, long-term feature banks).
+    """One clip around the middle of each of as many equal segments (LFB, long-term feature banks).
 
     ::
 
@@ -172,8 +172,8 @@ def centred_segments(timeline: Timeline, sampling: Sampling) -> Numbers:
         clip 0      ^---^---^---^--                    centre round(10 / 2 * 0.5) = 2 (half to even), from 2 - 4 = -2
         clip 1                ^---^---^---^--          centre round(10 / 2 * 1.5) = 8, from 8 - 4 = 4
 
-    The first and the last clips may stick out of the video, also of a long one: the first and the last frame are held,
-    so that clip 0 takes frames 0, 0, 2, 4.
+    The first and the last clips may extend beyond the video, even a long one: the first and the last frame are held, so
+    that clip 0 takes frames 0, 0, 2, 4.
     """
     centres = np.round(timeline.positions / sampling.clips * (np.arange(sampling.clips) + 0.5))
     clips = _steps_from(centres - sampling.frames * sampling.step // 2, sampling)
@@ -193,17 +193,17 @@ CLIP_STARTS: dict[str, Callable[[Timeline, Sampling], Numbers]] = {
 
 
 def clip_span(timeline: Timeline, sampling: Sampling) -> int:
-    """Positions that a video must have for a clip to lie in it as the protocol means it."""
+    """Return the positions that a video needs to contain a clip as the protocol means it."""
     if sampling.clip_starts in ("scaled_windows", "timed_windows"):
         return max(1, floor(_window_seconds(sampling) * timeline.rate))
     return _reach(sampling)
 
 
 def truncated_linspace(start: float | Fraction, stop: float | Fraction, count: int) -> Numbers:
-    """``torch.linspace(start, stop, count).long()``: where a fraction is close to a whole number, the very same.
+    """Compute ``torch.linspace(start, stop, count).long()``, also where a fraction is close to a whole number.
 
-    torch counts in single precision, upwards from ``start`` in the first half and downwards from ``stop`` in the other,
-    and rounds once per value (a fused multiply and add, on every processor that has one).
+    torch counts in single precision, up from ``start`` in the first half and down from ``stop`` in the second, and
+    rounds once per value (a fused multiply-add, on every processor that has one).
     """
     first, last = np.float32(float(start)), np.float32(float(stop))
     if count == 1:
@@ -215,7 +215,7 @@ def truncated_linspace(start: float | Fraction, stop: float | Fraction, count: i
 
 
 def _reach(sampling: Sampling) -> int:
-    """Positions from the first frame of a clip to its last, both included."""
+    """Number of positions from the first frame of a clip to its last, both included."""
     return (sampling.frames - 1) * sampling.step + 1
 
 

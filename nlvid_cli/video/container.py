@@ -1,14 +1,14 @@
-"""The one place that opens video files: regular, self-contained, and no larger than agreed.
+"""Open video files; only this module does. A file must be regular, self-contained, and not too large.
 
 FFmpeg's formats include play lists, scripts, stream descriptions, capture devices and generators, which make it read
-other files, the network or the screen. Three fences keep it to the one file that was named:
+other files, the network or the screen. Three fences restrict it to the named file:
 
-- the path must be a regular file, and is handed over with the ``file:`` protocol in front, so that no part of the name
-  (``http://``, ``concat:``, a leading dash) is understood as anything else;
-- ``protocol_whitelist=file``: nothing that a file mentions can be fetched from elsewhere;
+- The path must be a regular file. It is passed with the ``file:`` protocol in front, so that no part of the name
+  (``http://``, ``concat:``, a leading dash) means anything else.
+- ``protocol_whitelist=file``: nothing that a file mentions can be fetched from elsewhere.
 - ``format_whitelist``: formats that open further files are refused before their code sees the content.
 
-What is at an address comes as a file object (see :mod:`nlvid_cli.video.remote`), and no protocol at all is allowed.
+A remote video is read through a file object (see :mod:`nlvid_cli.video.remote`), and no protocol is allowed at all.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from nlvid_cli.errors import ForbiddenFormat, FrameTooLarge, NoVideoStream, Unre
 from nlvid_cli.video.remote import RemoteFile, RemotePath, open_remote
 
 MAX_FRAME_PIXELS = 8192 * 8192
-"""Largest frame that is decoded. 8K television (7680 x 4320) is half of it and square 8K headset video all of it; a
-frame of this size takes 200 MB as RGB and decoders hold several, so that anything beyond is more likely an attack."""
+"""Largest frame to decode. 8K television (7680 x 4320) has half of these pixels, square 8K headset video all of them. A
+frame of this size takes 200 MB as RGB, and decoders hold several; anything larger is more likely an attack."""
 
 MAX_ASPECT = 32
-"""One side of a frame, in units of the other. The widest cameras and walls of screens have 1:10 or so; with the short
-side of a network, a frame of 2 x 20000 would take 490 MB."""
+"""Largest ratio of the sides of a frame. The widest cameras and video walls have about 1:10; a frame of 2 x 20000 would
+take 490 MB at the short side of a network."""
 
 FORBIDDEN_FORMATS = frozenset({
     # play lists, scripts and stream descriptions: they name other files or addresses
@@ -55,7 +55,7 @@ FORBIDDEN_FORMATS = frozenset({
     # raw samples without any signature: only the file name would speak for them
     "rawvideo", "bitpacked", "v210", "v210x",
 })  # fmt: skip
-"""Demuxers that are never used: those that read more than the named file, and those that take any bytes for video."""
+"""Demuxers to refuse: those that read more than the named file, and those that accept any bytes as video."""
 
 _DESCRIPTIONS = {
     b"#EXTM3U": "an HLS play list",
@@ -69,10 +69,10 @@ _DESCRIPTIONS = {
     b"[Reference]": "an ASX reference file",
     b"RTSPtext": "an RTSP reference file",
 }
-"""First bytes of text files that point at media elsewhere, to tell the user why such a file is refused."""
+"""First bytes of text files that point to media elsewhere, to tell the user why such a file is refused."""
 
 Again = Callable[[], "IO[bytes] | RemoteFile"]
-"""Gives the file from its start, as bytes."""
+"""Opens the file again, at its start."""
 
 
 @contextmanager
@@ -82,19 +82,19 @@ def open_video(path: Path | RemotePath) -> Iterator[tuple[InputContainer, VideoS
     The decoder is set up for one thread; callers that want more set ``stream.codec_context.thread_count``.
 
     Args:
-        path: of a regular file. Names that begin with a dash or hold colons, per cent signs or bytes that are not UTF-8
-            are fine. Or a remote path.
+        path: Path of a regular file, or a remote path. A name may start with a dash, and contain colons, per cent signs
+            or bytes that are not UTF-8.
 
     Yields:
         The container and its best video stream, with all other streams discarded. Closed on leaving.
 
     Raises:
-        VideoNotFound: no such file, or a folder, pipe or device.
-        ForbiddenFormat: a play list, script or stream description.
-        UnreadableVideo: empty, not allowed to be read, or of no known format.
-        NoVideoStream: nothing in it is video.
-        FrameTooLarge: its frames have more than :data:`MAX_FRAME_PIXELS` pixels.
-        RemoteFailure: the address cannot be read.
+        VideoNotFound: There is no such file, or it is a folder, pipe or device.
+        ForbiddenFormat: It is a play list, script or stream description.
+        UnreadableVideo: It is empty, may not be read, or has no known format.
+        NoVideoStream: It has no video stream.
+        FrameTooLarge: Its frames have more than :data:`MAX_FRAME_PIXELS` pixels.
+        RemoteFailure: The address cannot be read.
     """
     if isinstance(path, RemotePath):
         with open_remote(path) as file, open_file(file) as opened:
@@ -108,11 +108,11 @@ def open_video(path: Path | RemotePath) -> Iterator[tuple[InputContainer, VideoS
 
 @contextmanager
 def open_file(file: RemoteFile, only_index: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The same with a file object, behind which FFmpeg can reach nothing else; the file stays open.
+    """Open a file object as :func:`open_video` does; FFmpeg can reach nothing else. The file object stays open.
 
     Args:
-        file: to read from.
-        only_index: believe the file's index, and do not look into packets to confirm what it says of them.
+        file: File to read.
+        only_index: Whether to trust the file's index, instead of checking it against the packets.
     """
 
     def again() -> RemoteFile:
@@ -130,7 +130,7 @@ def _check_regular_file(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         raise VideoNotFound("no such file") from None
     except (OSError, ValueError) as error:
-        raise VideoNotFound(f"cannot be looked at ({_reason(error)})") from None
+        raise VideoNotFound(f"not accessible ({_reason(error)})") from None
     if stat.S_ISDIR(status.st_mode):
         raise VideoNotFound("a folder, not a file")
     if not stat.S_ISREG(status.st_mode):
@@ -142,7 +142,7 @@ def _check_regular_file(path: Path) -> None:
 def _open(
     source: str | RemoteFile, options: dict[str, str], again: Callable[[], IO[bytes] | RemoteFile], name: str
 ) -> InputContainer:
-    """Open what FFmpeg shall read; ``again`` gives the same from its start, for a look at why it cannot."""
+    """Open a source with FFmpeg; if that fails, ``again`` shows its first bytes, which may tell why."""
     try:
         return av.open(
             source,
@@ -163,7 +163,7 @@ def _open(
 
 @lru_cache(maxsize=1)
 def _allowed_formats() -> str:
-    """Comma-separated names of all demuxers of this FFmpeg, less the forbidden ones."""
+    """Return the comma-separated names of this FFmpeg's demuxers, without the forbidden ones."""
     names = {name for name in av.formats_available if not name.startswith("lib")}
     return ",".join(sorted(names - FORBIDDEN_FORMATS))
 
@@ -172,10 +172,10 @@ def _refusal(head: bytes, name: str, error: Exception) -> ForbiddenFormat | Unre
     head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for signature, what in _DESCRIPTIONS.items():
         if head[: len(signature)].lower() == signature.lower():
-            return ForbiddenFormat(f"{what}, not a video (it points at other files; name those instead)")
+            return ForbiddenFormat(f"{what}, not a video (it points to other files; name those instead)")
     if "%" in name:
         return UnreadableVideo(
-            f"not a video, or a picture whose name looks like a pattern for many files, in which case rename it "
+            f"not a video; if it is a picture, rename it, because the name looks like a pattern for many files "
             f"(FFmpeg says: {_reason(error)})"
         )
     return UnreadableVideo(f"not a video, or damaged beyond reading (FFmpeg says: {_reason(error)})")
@@ -187,7 +187,7 @@ def _reason(error: Exception) -> str:
 
 
 def _choose_stream(container: InputContainer, again: Again) -> VideoStream:
-    """The best stream that is really video, by FFmpeg's own judgement where that is not a cover picture."""
+    """Choose the video stream: FFmpeg's best one, unless that is a cover picture."""
     pictures = Disposition.attached_pic | Disposition.timed_thumbnails
     streams = [stream for stream in container.streams.video if not stream.disposition & pictures]
     if not streams:
@@ -215,19 +215,19 @@ def check_frame_size(width: int, height: int) -> None:
 
 
 def check_frame_shape(width: int, height: int) -> None:
-    """Raise :class:`FrameTooLarge` if frames would become very long when their short side is made the network's."""
+    """Raise :class:`FrameTooLarge` if frames would be very long at the short side of the network."""
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise FrameTooLarge(
-            f"frames of {width} x {height} pixels are too narrow: one side may be {MAX_ASPECT} times the other "
+            f"frames of {width} x {height} pixels are too narrow: one side may be at most {MAX_ASPECT} times the other "
             "(crop the video to what matters first)"
         )
 
 
 def _declared_size(stream: VideoStream, again: Again) -> tuple[int, int]:
-    """Width and height by the header.
+    """Return width and height by the header.
 
-    FFmpeg forgets a size that is beyond its own limits (and then decodes nothing); such files of PNG and GIF are asked
-    once more, so that the user learns the reason.
+    FFmpeg drops a size beyond its own limits, and then decodes nothing. For PNG and GIF the header is read again, so
+    that the user learns the reason.
     """
     context = stream.codec_context
     if context.width or context.name not in ("png", "gif"):
@@ -240,7 +240,7 @@ def _declared_size(stream: VideoStream, again: Again) -> tuple[int, int]:
 
 def _what_is_there(container: InputContainer) -> str:
     if len(container.streams.video):
-        return "no video stream (the file holds only audio and a cover picture)"
+        return "no video stream (the file has only audio and a cover picture)"
     if len(container.streams.audio):
-        return "no video stream (the file holds only audio)"
+        return "no video stream (the file has only audio)"
     return "no video stream (nothing in the file is video)"

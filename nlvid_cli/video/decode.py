@@ -1,4 +1,4 @@
-"""Decoding stretches of a video, and noticing when the result is not what the time stamps promised."""
+"""Decode parts of a video after a seek, and notice when the pictures are not those that the time stamps promised."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from nlvid_cli.video.container import open_video
 from nlvid_cli.video.info import Numbers, VideoInfo
 
 DECODING_ERRORS = (av.error.FFmpegError, MemoryError)
-"""What PyAV raises for a packet that cannot be decoded."""
+"""Errors that PyAV raises for a packet that cannot be decoded."""
 
 SEEK_EARLIER_SECONDS = (0, 1, 10)
-"""How far before a key frame a seek aims, one attempt after the other."""
+"""Distance before a key frame at which a seek aims, in the order of the attempts."""
 
 
 class SeekingFailedError(Exception):
-    """What came out after a seek is not what the table of time stamps promises."""
+    """The pictures after a seek are not those that the table of time stamps promises."""
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Wanted frame numbers, ascending, that hang on one key frame; ``start`` is its number, None the file's start."""
+class Seek:
+    """A seek to key frame number ``start``, or None for the start of the file, and the frames to decode after it.
+
+    ``wanted`` holds their numbers, ascending.
+    """
 
     start: int | None
     wanted: list[int]
@@ -38,7 +41,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Shown:
-    """A decoded picture, its frame number, and whether the decoder knows it to be damaged."""
+    """A decoded picture, its frame number, and whether the decoder reports damage."""
 
     number: int
     frame: VideoFrame
@@ -46,28 +49,28 @@ class Shown:
 
 
 def use_threads(stream: VideoStream, threads: int) -> None:
-    """Let the decoder of ``stream`` work on ``threads`` frames at a time; to be called before the first packet."""
+    """Let the decoder of ``stream`` work on ``threads`` frames at a time. Call it before the first packet."""
     stream.codec_context.thread_type = ThreadType.FRAME if threads > 1 else ThreadType.NONE
     stream.codec_context.thread_count = threads
 
 
-def decode_stretch(
-    container: InputContainer, stream: VideoStream, info: VideoInfo, stretch: Stretch
+def decode_after(
+    seek: Seek, container: InputContainer, stream: VideoStream, info: VideoInfo
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """The wanted frames of a stretch, each with its number, ascending.
+    """Yield the wanted frames after a seek, each with its number, ascending.
 
     Args:
-        container: of which ``stream`` is a part; it is moved to the start of the stretch.
-        stream: the video stream.
-        info: with ``pts``.
-        stretch: one of the video's; one without a start must be the first that is read from ``container``.
+        seek: Where to seek to, and the wanted frames. A seek to the start of the file must be the container's first.
+        container: The open file; it is moved.
+        stream: Its video stream.
+        info: The video's info, with ``pts``.
 
     Raises:
-        SeekingFailedError: anything else came out, so that frame numbers after a seek cannot be relied on.
+        SeekingFailedError: Other pictures came out, so that frame numbers after a seek are not reliable in this file.
     """
     assert info.pts is not None
-    wanted = deque(stretch.wanted)
-    packets = _packets_from(container, stream, info, stretch.start)
+    wanted = deque(seek.wanted)
+    packets = _packets_from(container, stream, info, seek.start)
     if stream.codec_context.codec.canonical_name == "h264":
         packets = _skip_disposable(packets, stream, {int(info.pts[number]) for number in wanted})
     for packet in packets:
@@ -86,10 +89,10 @@ def decode_stretch(
 def _packets_from(
     container: InputContainer, stream: VideoStream, info: VideoInfo, start: int | None
 ) -> Iterator[Packet[VideoStream]]:
-    """Packets from key frame number ``start`` on (None: from where the container stands, its start).
+    """Yield packets from key frame number ``start`` on; None: from the start of the file.
 
-    Some formats look for decoding times, which are earlier than presentation times, and so land behind the key frame:
-    then it is tried again with an earlier time. Packets on the way are read, not decoded.
+    Some formats search by decoding times, which are earlier than presentation times, and land behind the key frame.
+    Then the seek is repeated with an earlier time. Packets before the key frame are read, not decoded.
     """
     if start is None:
         yield from container.demux(stream)
@@ -97,7 +100,7 @@ def _packets_from(
     assert info.pts is not None
     key = int(info.pts[start])
     for earlier_seconds in SEEK_EARLIER_SECONDS:
-        _seek(container, stream, key - round(earlier_seconds / (stream.time_base or 1)))
+        _move(container, stream, key - round(earlier_seconds / (stream.time_base or 1)))
         found = False
         for packet in container.demux(stream):
             found = found or (packet.pts == key and packet.is_keyframe)
@@ -110,7 +113,7 @@ def _packets_from(
     raise SeekingFailedError
 
 
-def _seek(container: InputContainer, stream: VideoStream, target: int) -> None:
+def _move(container: InputContainer, stream: VideoStream, target: int) -> None:
     try:
         container.seek(target, stream=stream)
     except DECODING_ERRORS:
@@ -120,9 +123,9 @@ def _seek(container: InputContainer, stream: VideoStream, target: int) -> None:
 def _skip_disposable(
     packets: Iterator[Packet[VideoStream]], stream: VideoStream, wanted_pts: set[int]
 ) -> Iterator[Packet[VideoStream]]:
-    """Let the H.264 decoder drop pictures that nobody wants and no other picture refers to (``nal_ref_idc`` 0).
+    """Let the H.264 decoder drop unwanted pictures that no other picture refers to (``nal_ref_idc`` 0).
 
-    The standard forbids to predict from these (ITU-T H.264, 7.4.1), so all others come out the same, bit for bit.
+    The standard forbids prediction from these (ITU-T H.264, 7.4.1), so all others stay the same, bit for bit.
     """
     for packet in packets:
         stream.codec_context.skip_frame = "DEFAULT" if packet.pts in wanted_pts else "NONREF"
@@ -140,7 +143,7 @@ def _decode_strictly(packet: Packet[VideoStream]) -> list[VideoFrame]:
 
 
 def decode_leniently(packet: Packet[VideoStream]) -> list[VideoFrame]:
-    """The pictures that come out with a packet; none where it is damaged (what follows may still decode)."""
+    """Decode a packet; a damaged one returns no pictures (later ones may still decode)."""
     try:
         return packet.decode()
     except DECODING_ERRORS:
@@ -148,7 +151,7 @@ def decode_leniently(packet: Packet[VideoStream]) -> list[VideoFrame]:
 
 
 def frame_number(pts: Numbers, stamp: int | None) -> int | None:
-    """Number of the frame with this time stamp, None if there is none."""
+    """Return the number of the frame with this time stamp; None if there is none."""
     if stamp is None:
         return None
     number = int(np.searchsorted(pts, stamp))
@@ -156,10 +159,10 @@ def frame_number(pts: Numbers, stamp: int | None) -> int | None:
 
 
 def decode_everything(info: VideoInfo) -> Iterator[Shown]:
-    """All pictures that decode, from the start, in the order in which the decoder displays them.
+    """Yield all pictures that decode, from the start, in the order of display.
 
-    A packet that does not decode is passed over, and the next picture counts as damaged. One thread, because
-    what a decoder makes up for damaged parts may depend on their number (with slice threads, H.264 makes up nothing).
+    A packet that does not decode is skipped, and the next picture counts as damaged. One thread, because how a decoder
+    fills damaged parts may depend on the number of threads (with slice threads, H.264 fills nothing).
     """
     damaged = False
     count = 0

@@ -1,4 +1,4 @@
-"""From a decoded frame to an upright RGB picture of the wanted size, as soon as it is decoded."""
+"""Turn a decoded frame into an upright RGB picture of the wanted size."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from nlvid_cli.video.info import Orientation, Pixels
 from nlvid_cli.video.resize import float_bilinear, opencv_bilinear
 
 EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-"""swscale's flags for exact rounding and no processor-specific short cuts: the same numbers on every machine."""
+"""Flags of swscale for exact rounding without processor-specific short cuts: the same numbers on every machine."""
 
 RESIZE: dict[str, Interpolation | Callable[[NDArray[np.uint8], NDArray[Any]], None]] = {
     "swscale_bilinear": Interpolation.BILINEAR | EXACT,
     "opencv_bilinear": opencv_bilinear,
     "float_bilinear": float_bilinear,
 }
-"""How pixels are interpolated: by swscale with these flags, in one pass with the conversion to RGB (it widens its
-kernels when it shrinks a picture, so that nothing aliases), or from the upright RGB picture of full size by a function
-that fills the new one."""
+"""Interpolation rules: flags for swscale, which resizes and converts to RGB in one pass (and widens its kernels when it
+shrinks a picture, so that nothing aliases); or a function that fills the new picture from the upright one of full
+size."""
 
 
 def pixel_type(rule: str) -> type[np.uint8 | np.float32]:
-    """What the pixels of a resize rule are: whole numbers, or fractions between them; in [0, 255] both."""
+    """Return the type of a resize rule's pixels, in [0, 255]: uint8, or float32 if the rule does not round."""
     return np.float32 if rule == "float_bilinear" else np.uint8
 
 
 def half_up(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """The longer side in proportion, rounded half up (MMAction2)."""
+    """Scale the longer side in proportion, rounded half up (MMAction2)."""
     if width <= height:
         return short_side, int(height * short_side / width + 0.5)
     return int(width * short_side / height + 0.5), short_side
 
 
 def floored(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """The longer side in proportion, rounded down (PySlowFast, PyTorchVideo, LFB)."""
+    """Scale the longer side in proportion, rounded down (PySlowFast, PyTorchVideo, LFB)."""
     if min(width, height) == short_side:
         return width, height
     if width <= height:
@@ -49,17 +49,17 @@ def floored(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 def float32_floored(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Both sides times a ratio in single precision, rounded down (FAIR, video-nonlocal-net).
+    """Scale both sides by a ratio in single precision, rounded down (FAIR, video-nonlocal-net).
 
-    For some sizes this makes the shorter side a pixel too short for the crop (255 of 256); here it is never shorter
-    than ``short_side``.
+    For some sizes the original makes the shorter side a pixel too short for the crop (255 of 256); here it is never
+    shorter than ``short_side``.
     """
     ratio = np.float32(short_side) / np.float32(min(width, height))
     return max(short_side, int(np.float32(width) * ratio)), max(short_side, int(np.float32(height) * ratio))
 
 
 def stretched_340x256(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """340 wide and 256 high, whatever the shape was (GluonCV)."""
+    """Stretch to a width of 340 and a height of 256, whatever the shape (GluonCV)."""
     return 340, 256
 
 
@@ -75,12 +75,12 @@ SIZES: dict[str, Callable[[int, int, int], tuple[int, int]]] = {
 class PictureMaker:
     """Turns the frames of one video into RGB pictures of one size.
 
-    Colour matrix and range are those that the frame carries (ITU-R BT.601, limited range, where it carries none); alpha
-    is dropped. It holds one swscale context and reuses it for every frame, so it belongs to one thread.
+    Colour matrix and range are the frame's own (ITU-R BT.601, limited range, if it has none); alpha is dropped. One
+    swscale context serves all frames, so each thread needs its own maker.
     """
 
     def __init__(self, orientation: Orientation, rule: str) -> None:
-        """Prepare for frames that ``orientation`` turns upright, and for a rule of :data:`RESIZE`."""
+        """Prepare for frames of an orientation, and for a rule of :data:`RESIZE`."""
         self._orientation = orientation
         self._rule = RESIZE[rule]
         self._reformatter = VideoReformatter()
@@ -88,21 +88,21 @@ class PictureMaker:
     def make(self, frame: VideoFrame, out: Pixels) -> None:
         """Write the upright picture of ``frame`` to ``out``, (height, width, 3) as displayed."""
         if isinstance(self._rule, Interpolation):
-            # exchanged twice is unchanged: the size before the picture is turned
+            # displayed() is its own inverse: this is the size before the picture is turned
             width, height = self._orientation.displayed(out.shape[1], out.shape[0])
             out[...] = self._orientation.apply(self._convert(frame, width, height, self._rule))
         else:
             self._rule(self._orientation.apply(self._convert(frame, frame.width, frame.height, EXACT)), out)
 
     def _convert(self, frame: VideoFrame, width: int, height: int, flags: Interpolation) -> NDArray[np.uint8]:
-        """(height, width, 3) RGB, not turned."""
+        """Convert to RGB, (height, width, 3), without turning."""
         same_size = (frame.width, frame.height) == (width, height)
         rgb = self._reformatter.reformat(
             frame,
             width,
             height,
             "rgb24",
-            # without resizing, the plain conversion that every tool built on FFmpeg gives
+            # without resizing: the plain conversion of every tool built on FFmpeg
             interpolation=Interpolation.BILINEAR if same_size else flags,
             threads=1,
         )

@@ -1,12 +1,12 @@
-"""Where the frames of a video lie in time, without decoding it.
+"""Find the times of a video's frames without decoding it.
 
 All packets are read once, undecoded (0.1 s for ten minutes of 1080p), because nothing shorter is exact: headers
-over-count, frame rates are rounded, indices do not hold presentation times. The first two pictures are decoded too, for
-the size and the rotation as displayed, and as a check on the packets' time stamps.
+over-count, frame rates are rounded, indices have no presentation times. The first two pictures are decoded, for the
+size and the rotation as displayed, and to check the packets' time stamps.
 
-Where packets and pictures do not correspond one to one, the whole video is decoded once, and the pictures themselves
-are counted. That is so for AVI (no presentation times in the file), for packets without or with repeated time stamps,
-and for codecs of which too little is known.
+Where packets and pictures do not correspond one to one, the whole video is decoded once and its pictures are counted:
+for AVI (which has no presentation times), for packets with missing or repeated time stamps, and for codecs of which too
+little is known.
 """
 
 from __future__ import annotations
@@ -40,32 +40,32 @@ ONE_PICTURE_PER_PACKET = SEEKABLE | {"png", "gif", "apng"}
 """Codecs whose packets each show one picture, except for VP8's hidden frames and MPEG-4's empty ones (see below)."""
 
 COUNTED_FORMATS = frozenset({"avi", "h264", "hevc", "vvc", "m4v", "mpegvideo", "vc1", "obu", "h261", "h263"})
-"""Formats without presentation time stamps: what FFmpeg reports for them is a guess."""
+"""Formats without presentation time stamps; FFmpeg reports guesses."""
 
 MP4_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
-"""Whose index tells all that the packets tell, so that of a remote file only the index is fetched."""
+"""Formats whose index describes every packet, so that only the index of a remote file is fetched."""
 
 EMPTY_MPEG4_BYTES = 16
-"""MPEG-4 packets below this size may be "not coded" (the picture before stays): no picture comes out for these."""
+"""Size below which an MPEG-4 packet may be "not coded" (the previous picture stays) and return no picture."""
 
 GAP_SECONDS = 10.0
-"""Time without a frame that is told of, where it is also more than half of the video."""
+"""Time without a frame that is reported, if it is also more than half of the video."""
 
 UNEVEN = 0.25
-"""Part of the mean distance by which a frame of a constant frame rate may stray from its place: time stamps are rounded
+"""Deviation from its place, in mean distances, that a frame of a constant frame rate may have: time stamps are rounded
 (to 1 ms in Matroska, to 1/25 s at worst), and cameras jitter."""
 
 MOST_REORDERED = 17
-"""Frames by which the stamps of packets may go back: H.264 and HEVC keep up to 16 pictures (``max_num_reorder``)."""
+"""Frames by which time stamps of packets may go back: H.264 and HEVC reorder up to 16 (``max_num_reorder``)."""
 
-JOINED = "its time stamps begin anew: it is taken for {} recordings, one behind the other"
+JOINED = "its time stamps start again: it is read as {} recordings, one after another"
 
-NO_TIMES = "some pictures have no time stamps: they are taken to be evenly spaced"
+NO_TIMES = "some frames have no time stamps: all are assumed to be evenly spaced"
 
 
 @dataclass(frozen=True)
 class _Packets:
-    """Columns of what the demuxer tells about each packet, in the order of the file."""
+    """Columns of what the demuxer reports about each packet, in the order of the file."""
 
     pts: list[int | None]
     durations: list[int]
@@ -86,13 +86,13 @@ class _Table:
 
 
 def probe(path: Path | RemotePath) -> VideoInfo:
-    """Learn where the frames of a video are, and how large.
+    """Find the times of a video's frames, and its facts.
 
     Args:
-        path: of a local, regular file; or a remote path.
+        path: Path of a local, regular file, or a remote path.
 
     Raises:
-        VideoError: one of the kinds that :func:`nlvid_cli.video.container.open_video` lists; or no picture decodes.
+        VideoError: One of the kinds that :func:`nlvid_cli.video.container.open_video` lists, or no picture decodes.
     """
     with _opened(path) as (container, stream, file):
         packets, first = _read_packets(container, stream, file)
@@ -102,7 +102,7 @@ def probe(path: Path | RemotePath) -> VideoInfo:
     if not first and codec == "webp":
         raise UnreadableVideo("FFmpeg does not decode animated WebP; convert it to GIF or MP4")
     if not first:
-        raise UnreadableVideo("no frame of it can be decoded (the file is damaged, or only its header arrived)")
+        raise UnreadableVideo("no frame can be decoded (the file is damaged, or only its header arrived)")
     table = _trusted_table(packets, codec, file_format, [frame.pts for frame in first])
     if table is None:
         table = _decoded_table(path, packets, nominal * unit)
@@ -122,7 +122,7 @@ def _opened(path: Path | RemotePath) -> Iterator[tuple[InputContainer, VideoStre
 def _read_packets(
     container: InputContainer, stream: VideoStream, file: RemoteFile | None
 ) -> tuple[_Packets, list[VideoFrame]]:
-    """All packets, and the first pictures that decode: two, unless there is only one."""
+    """Read all packets, and decode the first pictures: two, unless there is only one."""
     vp8 = stream.codec_context.codec.canonical_name == "vp8"
     if file is None or vp8 or container.format.name not in MP4_FORMATS:
         return _demux_all(container, stream, vp8)
@@ -148,7 +148,7 @@ def _demux_all(
         if len(first) < pictures:
             first += decode_leniently(packet)
         if packet.size == 0 and packet.pts is None and packet.dts is None:
-            continue  # the demuxer's mark of the end
+            continue  # marks the end
         packets.pts.append(packet.pts)
         packets.durations.append(packet.duration or 0)
         packets.sizes.append(packet.size)
@@ -158,12 +158,12 @@ def _demux_all(
 
 
 def _is_hidden_vp8(packet: Packet[VideoStream]) -> bool:
-    """Whether a VP8 frame is only kept as a reference: ``show_frame``, bit 4 of the frame tag (RFC 6386, 9.1)."""
+    """Whether a VP8 frame is only a reference: ``show_frame``, bit 4 of the frame tag (RFC 6386, 9.1)."""
     return packet.size > 0 and not memoryview(packet)[0] & 0x10
 
 
 def _trusted_table(packets: _Packets, codec: str, file_format: str, first_pts: list[int | None]) -> _Table | None:
-    """The frames by the packets' time stamps, or None where packets and pictures may not correspond."""
+    """Return the frames by the packets' time stamps; None where packets and pictures may not correspond."""
     if codec not in ONE_PICTURE_PER_PACKET or file_format in COUNTED_FORMATS:
         return None
     if codec == "mpeg4" and min(packets.sizes, default=0) < EMPTY_MPEG4_BYTES:
@@ -185,9 +185,9 @@ def _trusted_table(packets: _Packets, codec: str, file_format: str, first_pts: l
 
 
 def _follow_each_other(pts: Numbers, first_pts: list[int | None]) -> bool:
-    """Whether the first pictures that decode are neighbours in the table.
+    """Whether the first decoded pictures are neighbours in the table.
 
-    They are not where fields, or other data, have packets of their own. They need not be at the table's start: the
+    They are not if fields, or other data, have packets of their own. They need not be at the start of the table: the
     first packet may be damaged.
     """
     numbers = [frame_number(pts, stamp) for stamp in first_pts]
@@ -195,12 +195,12 @@ def _follow_each_other(pts: Numbers, first_pts: list[int | None]) -> bool:
 
 
 def _decoded_table(path: Path | RemotePath, packets: _Packets, frame_units: float) -> _Table:
-    """The frames by decoding them all: as many as come out, at the time stamps that came with them."""
+    """Decode all frames, and return as many as come out, at the time stamps that come with them."""
     with open_video(path) as (container, stream):
         pts = [frame.pts for packet in container.demux(stream) for frame in decode_leniently(packet)]
     known = [stamp for stamp in pts if stamp is not None]
     last_duration = max(packets.durations[-1:], default=0)
-    if len(known) < len(pts):  # an even grid is the best guess
+    if len(known) < len(pts):  # the best guess is an even grid
         return _Table(np.arange(len(pts)) / frame_units, last_duration, None, np.zeros(0, np.int64), (NO_TIMES,))
     stamps = np.array(known, np.float64)
     joints = _joints(stamps)
@@ -211,7 +211,7 @@ def _decoded_table(path: Path | RemotePath, packets: _Packets, frame_units: floa
 
 
 def _joints(stamps: Times) -> list[int]:
-    """Where time goes back by more than decoders reorder pictures: recordings were joined, one behind the other."""
+    """Return where time goes back further than decoders reorder pictures: where recordings were joined."""
     steps = np.diff(stamps)
     if len(steps) == 0:
         return []
@@ -243,8 +243,8 @@ def _describe(
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
-    """How to turn a decoded frame upright, by the display matrix that came with it."""
-    # Not frame.side_data: frame and it keep each other alive until Python looks for cycles, one picture per video.
+    """Return how to turn a decoded frame upright, by its display matrix."""
+    # Not frame.side_data: it and the frame refer to each other, and one picture per video would wait for the collector.
     data = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
     if not isinstance(data, Buffer):
         return Orientation()
@@ -252,12 +252,12 @@ def orientation_of(frame: VideoFrame) -> Orientation:
 
 
 def _gap(times_seconds: Times) -> tuple[str, ...]:
-    """What to say where the video stands still for longer than it moves."""
+    """Return a warning if the video stands still for longer than it moves."""
     steps = np.diff(times_seconds)
     if len(steps) < 2 or steps.max() <= max(GAP_SECONDS, times_seconds[-1] / 2):
         return ()
     start = times_seconds[int(steps.argmax())]
-    return (f"its time stamps jump: no frame for {steps.max():.0f} s after {start:.1f} s; clips there see a still",)
+    return (f"its time stamps jump: no frame for {steps.max():.0f} s after {start:.1f} s; clips there show a still",)
 
 
 def _is_uneven(times: Times) -> bool:

@@ -1,8 +1,8 @@
 """Videos at addresses: ``s3://``, ``gs://``, ``hf://``, ``http(s)://``, through fsspec (extra ``remote``).
 
-FFmpeg never sees an address, only a file object, so that its own network and play list code stays out of it. Bytes
-are fetched in blocks, as they are needed. To learn where the frames of an MP4 file lie, its index is enough: the media
-data in between need not be fetched, see :meth:`RemoteFile.without_media`.
+FFmpeg sees only a file object, never an address, so that its own network and play list code is not involved. Bytes are
+fetched in blocks, as they are needed. For the frame times of an MP4 file its index is enough, and the media data is not
+fetched, see :meth:`RemoteFile.without_media`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from nlvid_cli.errors import RemoteFailure, UnreadableVideo, UsageError, VideoNo
 from nlvid_cli.video.suffixes import is_video_name
 
 PROTOCOLS = ("s3", "gs", "gcs", "hf", "http", "https")
-"""That are read; others of fsspec (local files, archives, other hosts' shells) and chains of them are not."""
+"""Protocols that are read. Others of fsspec (local files, archives, shells of other hosts) and chains are not."""
 
 BLOCK_BYTES = 1 << 17
-"""Fetched at a time: more would be fetched in vain around each clip, less would cost more round trips."""
+"""Bytes to fetch at a time. More would be wasted around each clip; fewer would cost more round trips."""
 
 KEPT_BLOCKS = 128
+"""Blocks to keep in memory: 16 MiB."""
 
 VERSION_KEYS = ("ETag", "etag", "blob_id", "md5Hash", "Last-Modified")
-"""What servers call that which changes with the content."""
+"""Names under which servers report a value that changes with the content."""
 
 TRIES = 3
-"""Before an answer that does not come is taken for a failure."""
+"""Attempts before a missing answer counts as a failure."""
 
 _ADDRESS = re.compile(rf"(?:{'|'.join(PROTOCOLS)})://", re.IGNORECASE)
 
@@ -89,37 +90,35 @@ def expand_remote(path: RemotePath) -> Iterator[RemotePath]:
 
 
 def remote_state(path: RemotePath) -> dict[str, Any] | None:
-    """Size and version of what is at an address, as far as they are told; None if nothing can be told."""
+    """Return the size and version of a remote file, as far as the server reports them; None if it does not answer."""
     try:
         system, there = _file_system(path)
         info = system.info(there)
     except Exception:  # it fails again, with a reason, when the video is read
         return None
-    version = next(
-        (info[key] for key in ("ETag", "etag", "blob_id", "md5Hash", "Last-Modified") if info.get(key)), None
-    )
+    version = next((info[key] for key in VERSION_KEYS if info.get(key)), None)
     return {"size_bytes": info.get("size"), "etag": None if version is None else str(version)}
 
 
 @contextmanager
 def open_remote(path: RemotePath) -> Iterator[RemoteFile]:
-    """A file at an address, to read from.
+    """Open a remote file for reading.
 
     Raises:
-        VideoNotFound: nothing is there.
-        RemoteFailure: it cannot be read.
-        UnreadableVideo: it is empty.
+        VideoNotFound: There is no file at this address.
+        RemoteFailure: It cannot be read.
+        UnreadableVideo: It is empty.
     """
     system, there = _file_system(path)
     try:
         size = system.info(there).get("size")
     except Exception as error:
-        cause = error.__cause__ or error  # fsspec calls it not found, whatever a web server answers
+        cause = error.__cause__ or error  # fsspec raises FileNotFoundError for any answer of a web server
         if isinstance(cause, FileNotFoundError) or getattr(cause, "status", None) == 404:
-            raise VideoNotFound("nothing is at this address") from None
+            raise VideoNotFound("no file at this address") from None
         raise RemoteFailure(f"cannot be read ({_reason(cause)})") from None
     if size is None:
-        raise RemoteFailure("the server does not tell its size, so that parts cannot be asked for; download it first")
+        raise RemoteFailure("the server does not report its size, so parts of it cannot be fetched; download it first")
     if size == 0:
         raise UnreadableVideo("empty file (0 bytes)")
     with RemoteFile(system, there, int(size)) as file:
@@ -127,11 +126,11 @@ def open_remote(path: RemotePath) -> Iterator[RemoteFile]:
 
 
 class RemoteFile(io.RawIOBase):
-    """A file of which only blocks that are needed are fetched.
+    """A remote file; only the blocks that are needed are fetched.
 
     Attributes:
-        size_bytes: of the file.
-        fetched_bytes: so far.
+        size_bytes: Size of the file.
+        fetched_bytes: Bytes fetched so far.
     """
 
     def __init__(self, system: Any, path: str, size_bytes: int) -> None:
@@ -144,28 +143,28 @@ class RemoteFile(io.RawIOBase):
         self._blank: list[tuple[int, int]] = []
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Offset from the start."""
+        """Return the offset from the start."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to an offset from the start, from here, or from the end."""
+        """Move to an offset from the start, from here, or from the end."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size_bytes}[whence]
         self._position = max(0, start + offset)
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        """Up to ``size`` bytes; fewer only at the end.
+        """Read up to ``size`` bytes; fewer only at the end.
 
         Raises:
-            RemoteFailure: they cannot be had.
+            RemoteFailure: They cannot be fetched.
         """
         end = self.size_bytes if size < 0 else min(self._position + size, self.size_bytes)
         parts = []
@@ -176,9 +175,9 @@ class RemoteFile(io.RawIOBase):
         return b"".join(parts)
 
     def without_media(self) -> bool:
-        """From now on, give zeros for the media data of an MP4 file (ISO/IEC 14496-12, ``mdat``), unfetched.
+        """From now on, return zeros for the media data of an MP4 file (ISO/IEC 14496-12, ``mdat``); do not fetch it.
 
-        What the demuxer tells of the packets is all in the index; only their content is in the media data.
+        The index has everything that the demuxer reports about packets, except their content.
 
         Returns:
             Whether it is such a file.
@@ -206,7 +205,7 @@ class RemoteFile(io.RawIOBase):
         return {b"moov", b"mdat"} <= kinds
 
     def _some(self, end: int) -> bytes:
-        """At least a byte from here, and no further than ``end``."""
+        """Return at least one byte from here on, and none from ``end`` on."""
         for first, last in self._blank:
             if first <= self._position < last:
                 return bytes(min(end, last) - self._position)
@@ -222,7 +221,11 @@ class RemoteFile(io.RawIOBase):
             data = self._fetch(start, end)
             self.fetched_bytes += len(data)
             if len(data) != end - start:
-                what = "the server does not give parts of a file" if len(data) > end - start else "it became shorter"
+                what = (
+                    "the server does not return parts of a file"
+                    if len(data) > end - start
+                    else "the file became shorter"
+                )
                 raise RemoteFailure(f"{what}; download it first")
             self._blocks[number] = data
             if len(self._blocks) > KEPT_BLOCKS:
@@ -246,13 +249,13 @@ class RemoteFile(io.RawIOBase):
 def _file_system(path: RemotePath) -> tuple[Any, str]:
     """The fsspec file system of a path, and what the path is called in it."""
     if "::" in path.address:
-        raise RemoteFailure("addresses inside of addresses (::) are not read")
+        raise RemoteFailure("chains of addresses (::) are not supported")
     try:
         from fsspec.core import url_to_fs
 
         system, there = url_to_fs(path.address)
     except ImportError as error:
-        raise RemoteFailure(f"needs more packages: pip install 'nlvid-cli[remote]' ({error})") from None
+        raise RemoteFailure(f"needs other packages: pip install 'nlvid-cli[remote]' ({error})") from None
     except ValueError as error:
         raise RemoteFailure(f"not an address ({error})") from None
     return system, there

@@ -1,12 +1,12 @@
-"""Bilinear interpolation of RGB pictures as OpenCV and torch compute it, without either.
+"""Bilinear interpolation of RGB pictures as OpenCV and torch compute it, without either library.
 
-Both take, for each new pixel, the two nearest rows and the two nearest columns, however much the picture shrinks (no
+For each new pixel, both use the two nearest rows and the two nearest columns, however much the picture shrinks (no
 antialiasing), with pixel centres at halves::
 
     4 pixels   |  0  |  1  |  2  |  3  |          new pixel i lies at (i + 0.5) * 4 / 3 - 0.5
     3 pixels   |   0   |   1   |   2   |          = 0.17, 1.5, 2.83
 
-Only rows that are needed are touched: first they are interpolated across, then pairs of them down.
+Only the rows that are needed are read: they are interpolated across first, and then in pairs down.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK_ROWS = 32
-"""New rows that are made at a time, so that what lies between old and new stays in the processor's cache."""
+"""New rows to make at a time, so that intermediate rows stay in the processor's cache."""
 
 COEFFICIENT_BITS = 11
-"""OpenCV's weights of 8-bit pictures are whole multiples of 1 / 2048."""
+"""Bits of OpenCV's weights for 8-bit pictures: multiples of 1 / 2048."""
 
 
 def opencv_bilinear(picture: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
@@ -32,8 +32,8 @@ def opencv_bilinear(picture: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     Where both sides shrink to exactly one half, OpenCV takes the mean of 2 x 2 pixels instead.
 
     Args:
-        picture: (height, width, 3) of the full size, upright: the order of the two directions shows in the rounding.
-        out: (height, width, 3) to be filled.
+        picture: (height, width, 3) of the full size, upright: the order of the two directions affects the rounding.
+        out: (height, width, 3) to fill.
     """
     if picture.shape == out.shape:
         out[...] = picture
@@ -58,7 +58,7 @@ def float_bilinear(picture: NDArray[np.uint8], out: NDArray[np.float32]) -> None
 
     Args:
         picture: (height, width, 3) of the full size.
-        out: (height, width, 3) to be filled with values in [0, 255], not rounded.
+        out: (height, width, 3) to fill with values in [0, 255], not rounded.
     """
     if picture.shape == out.shape:
         out[...] = picture
@@ -73,7 +73,7 @@ def float_bilinear(picture: NDArray[np.uint8], out: NDArray[np.float32]) -> None
 
 @dataclass(frozen=True, eq=False)
 class _Taps:
-    """Along one side: which two old samples make each new one, and their weights; all (new length,)."""
+    """The two old samples of each new one along one side, and their weights; all (new length,)."""
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
@@ -87,15 +87,15 @@ class _Plan:
 
     Attributes:
         rows: (rows,) old rows that are needed, ascending.
-        above: (h,) place in ``rows`` of the upper row of each new one.
-        below: (h,) and of the lower one.
-        upper_weights: (h, 1).
-        lower_weights: (h, 1).
-        columns: (columns,) old columns that are needed, ascending; None leaves all W of them in.
-        left: (w * 3,) place in an old row, (W * 3,) or (columns * 3,), of the left sample of each new one.
-        right: (w * 3,) and of the right one.
-        left_weights: (w * 3,).
-        right_weights: (w * 3,).
+        above: (h,) index in ``rows`` of the upper row of each new row.
+        below: (h,) index in ``rows`` of the lower row.
+        upper_weights: (h, 1) weights of the upper rows.
+        lower_weights: (h, 1) weights of the lower rows.
+        columns: (columns,) old columns that are needed, ascending; None: all W of them.
+        left: (w * 3,) index in an old row, (W * 3,) or (columns * 3,), of the left sample of each new one.
+        right: (w * 3,) index of the right sample.
+        left_weights: (w * 3,) weights of the left samples.
+        right_weights: (w * 3,) weights of the right samples.
     """
 
     rows: NDArray[np.int64]
@@ -111,7 +111,7 @@ class _Plan:
 
 
 def _neighbours(picture: NDArray[np.uint8], plan: _Plan) -> Iterator[tuple[slice, NDArray[Any], NDArray[Any]]]:
-    """For each block of new rows: which they are, and the two old rows around each, (block, w * 3) in the new width."""
+    """Yield each block of new rows, with the old rows above and below each, (block, w * 3) in the new width."""
     if plan.columns is not None:
         picture = picture[:, plan.columns]
     for start in range(0, len(plan.above), BLOCK_ROWS):
@@ -122,7 +122,7 @@ def _neighbours(picture: NDArray[np.uint8], plan: _Plan) -> Iterator[tuple[slice
 
 
 def _across(rows: NDArray[np.uint8], plan: _Plan) -> NDArray[Any]:
-    """(rows, W, 3) -> (rows, w * 3), of the weights' type."""
+    """Interpolate across: (rows, W, 3) -> (rows, w * 3), in the type of the weights."""
     flat = rows.reshape(len(rows), -1)  # (rows, W, 3) -> (rows, W*3)
     left = flat.take(plan.left, axis=1).astype(plan.left_weights.dtype)
     right = flat.take(plan.right, axis=1).astype(plan.right_weights.dtype)
@@ -133,7 +133,7 @@ def _across(rows: NDArray[np.uint8], plan: _Plan) -> NDArray[Any]:
 
 
 def _halved(picture: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Means of 2 x 2 pixels, halves rounded up."""
+    """Return the means of 2 x 2 pixels, halves rounded up."""
     wide = picture.astype(np.uint16)
     rows = wide[0::2] + wide[1::2]
     means = rows[:, 0::2] + rows[:, 1::2]
@@ -156,9 +156,9 @@ def _plan(
     taps: Callable[[int, int], _Taps],
     on_its_side: bool,
 ) -> _Plan:
-    """Made once per video: all its frames share it.
+    """Make the plan of a video: all its frames share it.
 
-    Where the picture lies on its side in memory, its columns are cheap to choose from and its rows are slow to copy.
+    Where the picture lies on its side in memory, columns are cheap to select and rows are slow to copy.
     """
     down, across = taps(height, new_height), taps(width, new_width)
     rows, above, below = _needed(down)
@@ -179,14 +179,14 @@ def _plan(
 
 
 def _needed(taps: _Taps) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Old samples that are used, ascending, and the places among them of the first and the second of each new one."""
+    """Return the old samples that are used, ascending, and the index among them of each new one's first and second."""
     needed, places = np.unique(np.stack([taps.first, taps.second]), return_inverse=True)
     first, second = places.reshape(2, -1)
     return needed, first, second
 
 
 def _fixed_point_taps(length: int, new_length: int) -> _Taps:
-    """OpenCV's: places in single precision, weights rounded half to even, ends repeated."""
+    """Samples and weights of OpenCV: places in single precision, weights rounded half to even, ends repeated."""
     place = ((np.arange(new_length) + 0.5) * (1 / (new_length / length)) - 0.5).astype(np.float32)
     first = np.floor(place)
     fraction = place - first
@@ -200,7 +200,7 @@ def _fixed_point_taps(length: int, new_length: int) -> _Taps:
 
 
 def _float_taps(length: int, new_length: int) -> _Taps:
-    """torch's: all in single precision, places before the first sample moved onto it."""
+    """Samples and weights of torch: all in single precision, places before the first sample moved onto it."""
     scale = np.float32(length) / np.float32(new_length)
     place = np.maximum(scale * (np.arange(new_length, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5), 0)
     first = np.minimum(place.astype(np.int64), length - 1)

@@ -1,8 +1,8 @@
-"""Which frames are looked at: arithmetic only, no video needed.
+"""Choose the frames of the clips: arithmetic only, no video needed.
 
-Rules of published test protocols work on *positions*, equal steps in time. Where a card counts in the video's own
-frames and these are evenly spaced, positions are the frames. Otherwise positions lie on an even grid in time, and each
-stands for the frame nearest to it::
+Published test protocols work on *positions*, equal steps in time. If a card counts the video's own frames, and these
+are evenly spaced, the positions are the frames. Otherwise the positions are an even grid in time, and each stands for
+the nearest frame::
 
     frames      |  |  |        |  |  |        of uneven distance
     positions   |    |    |    |    |         every 1 / rate seconds
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class FramePlan:
-    """Frames of each clip, and when they are shown.
+    """Frames of each clip, and their times.
 
     Attributes:
         frame_numbers: (clips, frames) int64, in [0, number of frames).
-        start_seconds: (clips,) when the earliest frame of the clip is shown.
-        end_seconds: (clips,) when its latest frame ends.
-        warnings: what the user should know about the choice, in sentences.
+        start_seconds: (clips,) time at which the clip's earliest frame is shown.
+        end_seconds: (clips,) time at which its latest frame ends.
+        warnings: Remarks for the user, in sentences.
     """
 
     frame_numbers: Numbers
@@ -44,20 +44,20 @@ class FramePlan:
 
 
 def loop(indices: Numbers, positions: int) -> Numbers:
-    """Start again at the first position after the last one."""
+    """Continue with the first position after the last one."""
     return indices % positions
 
 
 def hold(indices: Numbers, positions: int) -> Numbers:
-    """Stay at the last position after it, and at the first one before it."""
+    """Stay at the last position, and at the first one before it."""
     return np.clip(indices, 0, positions - 1)
 
 
 SAME_SECONDS = 1e-6
-"""Differences in time below this are rounding, and no reason to prefer a frame."""
+"""Difference in time below which two frames count as equally near: it is only rounding."""
 
 SHORT_VIDEO: dict[str, Callable[[Numbers, int], Numbers]] = {"loop": loop, "hold": hold}
-"""(indices, positions) -> the same indices, brought into [0, positions) where a clip sticks out of the video."""
+"""(indices, positions) -> the indices, moved into [0, positions) where a clip extends beyond the video."""
 
 WHEN_SHORT = {
     "loop": "its frames are repeated",
@@ -67,21 +67,21 @@ WHEN_SHORT = {
     "timed_windows": "its frames are taken closer together",
     "centred_segments": "its first and last frames are held",
 }
-"""What happens in a video that is shorter than a clip: by the clip rule, or where that leaves it open, by the other."""
+"""What happens to a video that is shorter than a clip: by its clip rule, or else by its rule for short videos."""
 
 NTSC = Fraction(1000, 1001)
-"""Rates of 24000/1001, 30000/1001 and 60000/1001 frames a second are whole numbers times this."""
+"""Factor of the rates 24000/1001, 30000/1001 and 60000/1001: a whole number times this."""
 
 STAMP_SECONDS = 0.002
-"""Error of a duration whose time stamps are whole milliseconds, as in Matroska and WebM."""
+"""Error of a duration with time stamps in whole milliseconds, as in Matroska and WebM."""
 
 
 def sample(info: VideoInfo, sampling: Sampling) -> FramePlan:
     """Choose the frames of all clips.
 
     Args:
-        info: of which only the times, the duration, the frame rate and its constancy matter.
-        sampling: the card's rules.
+        info: The video; only its times, duration, frame rate and the constancy of the rate matter.
+        sampling: The card's sampling.
     """
     to_frame, timeline = timeline_of(info, sampling.frame_rate)
     positions = CLIP_STARTS[sampling.clip_starts](timeline, sampling)
@@ -105,11 +105,11 @@ def _warnings(timeline: Timeline, sampling: Sampling) -> tuple[str, ...]:
 
 @dataclass(frozen=True, eq=False)
 class FrameAt:
-    """Frame numbers by position, worked out for those that are asked for: a jump in time makes billions of them.
+    """Frame numbers by position, computed on demand: a jump in time makes billions of positions.
 
     Attributes:
         times_seconds: (frames,) ascending.
-        rate: positions per second; None where positions are frames.
+        rate: Positions per second; None if positions are frames.
     """
 
     times_seconds: Times
@@ -120,7 +120,7 @@ class FrameAt:
 
 
 def timeline_of(info: VideoInfo, frame_rate: float | None) -> tuple[FrameAt, Timeline]:
-    """Frame number at each position, and how the positions lie in time; ``frame_rate`` as in the card."""
+    """Return the frame number at each position, and the positions' times; ``frame_rate`` is the card's."""
     if frame_rate is None and not info.facts.variable_frame_rate:
         frames = len(info.times_seconds)
         return FrameAt(info.times_seconds, None), Timeline(frames, exact_rate(frames, info.facts.duration_seconds))
@@ -131,9 +131,9 @@ def timeline_of(info: VideoInfo, frame_rate: float | None) -> tuple[FrameAt, Tim
 
 
 def exact_rate(frames: int, duration_seconds: float) -> Fraction:
-    """Frames per second, before time stamps were rounded.
+    """Return the frames per second before time stamps were rounded.
 
-    A whole number, or one times 1000/1001, if that explains the duration; else the quotient.
+    This is a whole number, or one times 1000/1001, if that explains the duration; else it is the quotient.
     """
     rate = frames / duration_seconds
     nominal = [Fraction(round(rate)), round(rate / NTSC) * NTSC]
@@ -144,11 +144,11 @@ def exact_rate(frames: int, duration_seconds: float) -> Fraction:
 
 
 def nearest_frames(times_seconds: Times, wanted_seconds: NDArray[np.float64]) -> Numbers:
-    """Number of the frame that is shown nearest to each wanted time; of two equally near ones the earlier.
+    """Return the number of the frame nearest to each wanted time; of two equally near ones, the earlier.
 
     Args:
         times_seconds: (frames,) ascending.
-        wanted_seconds: any shape.
+        wanted_seconds: Times, of any shape.
     """
     later = np.clip(np.searchsorted(times_seconds, wanted_seconds), 1, max(len(times_seconds) - 1, 1))
     earlier = later - 1

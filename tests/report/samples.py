@@ -31,7 +31,7 @@ PREDICTION = Prediction(
     clips=(ClipPrediction(0.0, 2.5, (WRESTLING,)), ClipPrediction(7.5, 3671.25, (MASSAGE,))),
     warnings=("3 frames are damaged",),
 )
-FAILURE = Failure.of("music.mp3", NoVideoStream("no video stream (the file holds only audio)"))
+FAILURE = Failure.of("music.mp3", NoVideoStream("no video stream (the file has only audio)"))
 
 
 def made_evaluation() -> Evaluation:

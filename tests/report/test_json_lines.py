@@ -28,7 +28,7 @@ def test_a_line_is_there_as_soon_as_its_video_is_done() -> None:
     assert json.loads(stream.getvalue().splitlines()[1]) == {
         "schema": 1,
         "video": "music.mp3",
-        "error": {"type": "NoVideoStream", "message": "no video stream (the file holds only audio)"},
+        "error": {"type": "NoVideoStream", "message": "no video stream (the file has only audio)"},
     }
 
 

@@ -85,7 +85,7 @@ def test_play_lists_are_not_followed(tmp_path: Path, bait: Path, listener: Liste
     for target in (bait.name, str(bait), bait.as_uri(), f"http://127.0.0.1:{listener.port}/x.ts", f"concat:{bait}"):
         path = tmp_path / f"list{suffix}"
         path.write_text(text.format(target))
-        with pytest.raises(ForbiddenFormat, match="points at other files"):
+        with pytest.raises(ForbiddenFormat, match="other files"):
             probe(path)
     assert bait.stat().st_atime_ns == 0
     assert listener.visits == 0
@@ -207,8 +207,8 @@ def test_what_is_not_a_regular_file(tmp_path: Path) -> None:
         (tmp_path / "none.mp4", "no such file"),
         (tmp_path / "none" / "none.mp4", "no such file"),
         (Path("http://127.0.0.1/x.mp4"), "no such file"),
-        (tmp_path / ("x" * 300), "looked at"),
-        (Path("a\0b"), "looked at"),
+        (tmp_path / ("x" * 300), "accessible"),
+        (Path("a\0b"), "accessible"),
     ]:
         with pytest.raises(VideoNotFound, match=message):
             probe(path)
@@ -226,7 +226,7 @@ def test_streams_that_are_no_video(tmp_path: Path) -> None:
 
         stream = container.add_stream("aac", rate=16000)
         container.mux(silence(stream, 1))
-    with pytest.raises(NoVideoStream, match=r"no video stream \(the file holds only audio\)"):
+    with pytest.raises(NoVideoStream, match="only audio"):
         probe(tmp_path / "sound.m4a")
 
 

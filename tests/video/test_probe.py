@@ -196,7 +196,7 @@ def make_film_with_cover(path: Path, video_too: bool) -> Path:
 def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
     info = probe(make_film_with_cover(tmp_path / "film.mp4", video_too=True))
     assert (info.facts.width, info.facts.height, len(info.times_seconds)) == (64, 48, 10)
-    with pytest.raises(NoVideoStream, match="only audio and a cover picture"):
+    with pytest.raises(NoVideoStream, match="cover picture"):
         probe(make_film_with_cover(tmp_path / "song.m4a", video_too=False))
 
 
@@ -278,22 +278,24 @@ def test_recordings_that_were_joined(tmp_path: Path, later: int) -> None:
     _, pictures = decode_all(joined)
     assert len(info.times_seconds) == len(pictures) == 100
     assert info.times_seconds == pytest.approx(np.arange(100) / 25, abs=1e-4)
-    assert info.warnings == ("its time stamps begin anew: it is taken for 2 recordings, one behind the other",)
+    (warning,) = info.warnings
+    assert "2 recordings" in warning
     frames = read_frames(info, np.array([[5, 49, 50, 99]]), None).frames[0]
     for number, frame in zip((5, 49, 50, 99), frames, strict=True):
         assert np.array_equal(frame, pictures[number])
 
 
-def test_a_jump_in_time_is_told_of(tmp_path: Path) -> None:
+def test_a_jump_in_time_is_a_warning(tmp_path: Path) -> None:
     stamps = [*range(0, 400, 40), *range(1_700_000_000_000, 1_700_000_000_400, 40)]
     info = probe(make_clip(tmp_path / "clip.mkv", times=stamps))
     assert len(info.times_seconds) == 20
-    assert info.warnings == ("its time stamps jump: no frame for 1700000000 s after 0.4 s; clips there see a still",)
+    (warning,) = info.warnings
+    assert "jump: no frame for 1700000000 s after 0.4 s" in warning
 
 
 def test_animated_webp_is_not_called_damaged(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.webp", codec="libwebp_anim", frames=5, b_frames=0)
-    with pytest.raises(UnreadableVideo, match="does not decode animated WebP; convert it"):
+    with pytest.raises(UnreadableVideo, match="WebP"):
         probe(clip)
 
 
@@ -328,7 +330,8 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path, name: str) -> None
     assert peaks[1] < peaks[0] + 16 * 1024  # KiB; one frame of the long file more would be 1650 * 0.3 MiB
 
 
-def test_a_stream_without_time_stamps_is_said(tmp_path: Path) -> None:
+def test_missing_time_stamps_are_a_warning(tmp_path: Path) -> None:
     info = probe(make_clip(tmp_path / "raw.h264", frames=10))
-    assert info.warnings == ("some pictures have no time stamps: they are taken to be evenly spaced",)
+    (warning,) = info.warnings
+    assert "no time stamps" in warning
     np.testing.assert_allclose(info.times_seconds, np.arange(10) / 25)

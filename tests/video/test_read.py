@@ -14,7 +14,7 @@ from nlvid_cli.errors import FrameTooLarge, UnreadableVideo
 from nlvid_cli.video import decode, read
 from nlvid_cli.video.info import VideoInfo
 from nlvid_cli.video.probe import probe
-from nlvid_cli.video.read import plan_stretches, read_frames
+from nlvid_cli.video.read import plan_seeks, read_frames
 from tests.clips import copy_packets, decode_all, even_times, make_clip, spoil_packet
 
 X265_QUIET = "log-level=none:pools=none:frame-threads=1"
@@ -125,7 +125,7 @@ def test_frames_like_threads_are_refused(tmp_path: Path) -> None:
     """They would become very long where their short side is brought to that of the network."""
     info = probe(make_clip(tmp_path / "clip.mkv", codec="ffv1", size=(16, 528), frames=3))
     assert read_frames(info, np.array([[0]]), None).frames.shape == (1, 1, 528, 16, 3)
-    with pytest.raises(FrameTooLarge, match="16 x 528 pixels are too narrow"):
+    with pytest.raises(FrameTooLarge, match="too narrow"):
         read_frames(info, np.array([[0]]), 128)
 
 
@@ -224,7 +224,7 @@ def test_damage_in_the_middle(tmp_path: Path) -> None:
         expected = by_stamp.get(int(info.pts[number]), expected)
         assert np.array_equal(frame, expected), number
     if len(pictures) < 60:
-        assert any("stands in" in warning for warning in read_now.warnings)
+        assert any("cannot be decoded" in warning for warning in read_now.warnings)
 
 
 @pytest.mark.parametrize("keep", [0, 40, 200])
@@ -251,7 +251,7 @@ def test_damage_at_the_start(tmp_path: Path) -> None:
     _, pictures = decode_all(clip)
     assert (len(info.times_seconds), len(pictures)) == (10, 9)
     read_now = read_frames(info, np.arange(10)[None], None)
-    assert any("stands in" in warning for warning in read_now.warnings)
+    assert any("cannot be decoded" in warning for warning in read_now.warnings)
     for number, frame in enumerate(read_now.frames[0]):
         assert np.array_equal(frame, pictures[max(number - 1, 0)])
 
@@ -279,7 +279,7 @@ def test_nothing_decodes(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", frames=10, gop=1)
     for number in range(10):
         spoil_packet(clip, number, keep=0, at=0)
-    with pytest.raises(UnreadableVideo, match="no frame of it can be decoded"):
+    with pytest.raises(UnreadableVideo, match="no frame"):
         probe(clip)
 
 
@@ -340,7 +340,7 @@ def test_frames_that_are_not_there_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_stretches(wanted: list[int], keys: list[int], expected: list[tuple[int | None, list[int]]]) -> None:
-    assert [(stretch.start, stretch.wanted) for stretch in plan_stretches(wanted, keys)] == expected
+    assert [(stretch.start, stretch.wanted) for stretch in plan_seeks(wanted, keys)] == expected
 
 
 def test_threads_end_with_the_call(tmp_path: Path) -> None:

@@ -43,5 +43,5 @@ def test_ends_may_be_open_or_beyond(info: VideoInfo) -> None:
 
 @pytest.mark.parametrize(("start", "end"), [(4.0, 14.0), (2.0, 1.0)])
 def test_a_stretch_without_frames_is_an_error(info: VideoInfo, start: float, end: float) -> None:
-    with pytest.raises(UnreadableVideo, match=r"no frame between .* the file has 4\.00 s"):
+    with pytest.raises(UnreadableVideo, match=r"no frame .* 4\.00 s"):
         trim(info, start, end)
