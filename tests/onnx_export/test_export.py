@@ -397,7 +397,7 @@ def test_a_file_without_a_card(exported: Exported, small_card: Card, clips: Path
     assert "an ONNX file without a model card" in outcome.err
     wrong = run("classify", clips, "-m", path, "--as", "i3d")
     assert wrong.status == 3
-    assert "has the shape (any, 5), and the model has 400 labels" in wrong.err
+    assert "(any, 5)" in wrong.err
 
 
 def test_a_file_without_a_card_as_a_model(

@@ -1,1 +1,1 @@
-"""What an ONNX file must be."""
+"""ONNX files: what they contain, that they are safe to run, and how nlvid runs them."""

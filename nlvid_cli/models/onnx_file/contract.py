@@ -1,7 +1,7 @@
-"""What an ONNX file must be like to name the actions in a video: its input, its outputs, its metadata.
+"""What an ONNX file needs to name the actions in a video: its input, its outputs and its metadata.
 
-nlvid's own files have the input ``video`` and the outputs ``scores`` and ``logits``, and say the rest in their
-metadata. Of somebody else's, the shapes and the last operator tell what goes in and what comes out.
+nlvid's own files have the input ``video`` and the outputs ``scores`` and ``logits``, and state the rest in their
+metadata. For other files, shapes and the last operator decide what goes in and what comes out.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ def keys_name(block: str) -> str:
 
 
 LABELS_KEY = "nlvid_labels"
-"""Key of the class names, one a line, in the metadata."""
+"""Metadata key of the class names, one on each line."""
 
 INPUT_KEY = "nlvid_input"
-"""Key of a sentence for people who run the file elsewhere: what the input is."""
+"""Metadata key of a sentence on the input, for people who run the file elsewhere."""
 
 PRECISION_KEY = "nlvid_precision"
-"""Key of what the graph computes in: ``fp32``, ``fp16`` or ``int8``."""
+"""Metadata key of the precision: ``fp32``, ``fp16`` or ``int8``."""
 
 REFERENCE_KEY = "nlvid_reference"
-"""Key of inputs and outputs to test the file with, see :mod:`nlvid_cli.backends.references`."""
+"""Metadata key of inputs and outputs to test the file with, see :mod:`nlvid_cli.backends.references`."""
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
 SAME_VALUES = (
     "Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear",
 )  # fmt: skip
-"""Operators that give their first input another type or shape."""
+"""Operators that change only the type or shape of their first input."""
 
 FLOATS = {"float32": "fp32", "float16": "fp16"}
 
@@ -59,13 +59,13 @@ class Interface:
     """How to run a graph.
 
     Attributes:
-        input: name of the input.
-        kind: type of its elements: ``float32``, ``float16``, or ``uint8`` for pixels.
-        batch: views that it must be given at once; None: any number.
-        frames: of a clip; None: any number.
-        size: height and width of a clip, each None where any will do.
-        scores: name of the output with scores; None: they must be computed from the logits.
-        logits: name of the output with logits; None: they must be computed from the scores.
+        input: Name of the input.
+        kind: Type of its elements: ``float32``, ``float16``, or ``uint8`` for pixels.
+        batch: Number of views in one run. None for any number.
+        frames: Number of frames in a clip. None for any number.
+        size: Height and width of a clip, each None for any length.
+        scores: Name of the output with scores. None if they must be computed from the logits.
+        logits: Name of the output with logits. None if they must be computed from the scores.
         precision: ``fp32``, ``fp16`` or ``int8``.
         features: Whether there is an output with the last feature map.
         blocks: Non-local blocks with outputs for their queries and keys.
@@ -85,15 +85,15 @@ class Interface:
 
 @dataclass(frozen=True)
 class OnnxFacts:
-    """What a user wants to know of an ONNX file.
+    """What a user wants to know about an ONNX file.
 
     Attributes:
-        opset: version of the standard operators.
-        producer: the program that wrote it.
+        opset: Version of the standard operators.
+        producer: Program that wrote it.
         precision: ``fp32``, ``fp16`` or ``int8``.
-        input: name, type and shape of the input.
-        outputs: the same of each output.
-        operators: how often each is in it, the most frequent first.
+        input: Name, type and shape of the input.
+        outputs: Name, type and shape of each output.
+        operators: Number of times each operator occurs, the most frequent first.
     """
 
     opset: int
@@ -105,7 +105,7 @@ class OnnxFacts:
 
 
 def facts_of(path: Path, card: Card) -> OnnxFacts:
-    """What to tell of an ONNX file; errors as for :func:`interface_of`."""
+    """Return what a user wants to know about an ONNX file; errors as for :func:`interface_of`."""
     model = read_onnx(path)
     interface = interface_of(model, card, str(path))
     operators = sorted(model.operators.items(), key=lambda entry: -entry[1])
@@ -115,26 +115,26 @@ def facts_of(path: Path, card: Card) -> OnnxFacts:
 
 
 def card_in(model: OnnxModel, where: str) -> Card | None:
-    """The card of a file that nlvid wrote, or None.
+    """Return the card in a file that nlvid wrote, or None.
 
     Raises:
-        ModelFileError: it has one that is not valid.
+        ModelFileError: The card is invalid.
     """
     text = model.metadata.get(CARD_KEY)
     return None if text is None else card_from_json(text, where)
 
 
 def interface_of(model: OnnxModel, card: Card, where: str) -> Interface:
-    """How to run a model for videos.
+    """Return how to run a model for videos.
 
     Args:
-        model: as :func:`read_onnx` gives it.
-        card: of the model: how many labels are expected, and which sizes where the file leaves them free.
-        where: the file, for messages.
+        model: Model as :func:`read_onnx` returns it.
+        card: Card of the model. It decides the number of labels, and the sizes that the file leaves free.
+        where: File, for messages.
 
     Raises:
-        ModelFileError: its inputs or outputs are not those of a network for videos.
-        CheckpointMismatch: it has another number of classes.
+        ModelFileError: Its inputs or outputs are not those of a network for videos.
+        CheckpointMismatch: It has another number of classes.
     """
     port = _video_port(model, where)
     shape = port.shape or (None,) * 5
@@ -142,28 +142,28 @@ def interface_of(model: OnnxModel, card: Card, where: str) -> Interface:
     crop = card.preprocess.crop
     sizes = (batch or 1, frames or card.sampling.frames, height or crop, width or crop)
     if math.prod(sizes) * 3 > MAX_VIEW_VALUES:
-        told = f"{' x '.join(map(str, sizes))} (views x frames x height x width)"
-        raise ModelFileError(f"{where}: takes clips of {told}, which is more than nlvid feeds")
+        shown = f"{' x '.join(map(str, sizes))} (views x frames x height x width)"
+        raise ModelFileError(f"{where}: its input is {shown}, which is more than nlvid gives to a network")
     scores, logits = _outputs(model, card.labels.count, where)
     precision = model.metadata.get(PRECISION_KEY) or _precision(model)
     if precision not in PRECISIONS:
         raise ModelFileError(
-            f"{where}: says that it computes in {precision[:20]!r}, and not in {', '.join(PRECISIONS)}"
+            f"{where}: its precision is {precision[:20]!r}, which is not one of {', '.join(PRECISIONS)}"
         )
     features, blocks = _inner_outputs(model, card)
     return Interface(port.name, port.kind, batch, frames, (height, width), scores, logits, precision, features, blocks)
 
 
 def fit_card(card: Card, path: Path) -> Card:
-    """The card for somebody's ONNX file that has the network of ``card``: frames and crop as the file fixes them.
+    """Return a card for another program's ONNX file of the same network, with frames and crop as the file fixes them.
 
     Raises:
-        ModelError: as for :func:`read_onnx` and :func:`interface_of`, or the file takes clips that are no squares.
+        ModelError: As for :func:`read_onnx` and :func:`interface_of`, or the file's clips are not square.
     """
     interface = interface_of(read_onnx(path), card, str(path))
     height, width = interface.size
     if height != width:
-        raise ModelFileError(f"{path}: takes frames of {width} x {height} pixels; nlvid cuts squares out of videos")
+        raise ModelFileError(f"{path}: its frames are {width} x {height} pixels, but nlvid crops squares")
     crop = height or card.preprocess.crop
     short_side = max(crop, card.preprocess.short_side)
     return replace(
@@ -176,12 +176,12 @@ def fit_card(card: Card, path: Path) -> Card:
 def _video_port(model: OnnxModel, where: str) -> Port:
     if len(model.inputs) != 1:
         names = ", ".join(port.name for port in model.inputs) or "none"
-        raise ModelFileError(f"{where}: has {len(model.inputs)} inputs ({names}); a network for videos takes one")
+        raise ModelFileError(f"{where}: has {len(model.inputs)} inputs ({names}); a network for videos has one")
     port = model.inputs[0]
     pixels = port.kind == "uint8"
     if port.kind not in FLOATS and not pixels:
         raise ModelFileError(
-            f"{where}: its input {port.name!r} is of {port.kind}; nlvid gives float32, float16 or uint8"
+            f"{where}: its input {port.name!r} is {port.kind}; nlvid supports float32, float16 and uint8"
         )
     colours = -1 if pixels else 1
     if port.shape is not None and (len(port.shape) != 5 or port.shape[colours] not in (3, None)):
@@ -194,18 +194,18 @@ def _video_port(model: OnnxModel, where: str) -> Port:
 
 
 def _outputs(model: OnnxModel, classes: int, where: str) -> tuple[str | None, str | None]:
-    """Names of the outputs with scores and with logits."""
+    """Return the names of the outputs with scores and with logits."""
     for port in model.outputs:
         if port.kind not in FLOATS:
-            raise ModelFileError(f"{where}: its output {port.name!r} is of {port.kind}; scores are float32 or float16")
+            raise ModelFileError(f"{where}: its output {port.name!r} is {port.kind}; scores are float32 or float16")
     names = {port.name: port for port in model.outputs}
     if all(name in names for name in OUTPUTS):
         _require_classes([names[name] for name in OUTPUTS], classes, where)
         return OUTPUTS
     if len(model.outputs) != 1:
         raise ModelFileError(
-            f"{where}: has the outputs {', '.join(names) or 'none'}; nlvid takes one of (views, classes), or two that "
-            "are called scores and logits"
+            f"{where}: has the outputs {', '.join(names) or 'none'}; nlvid needs one of (views, classes), or two named "
+            "scores and logits"
         )
     port = model.outputs[0]
     _require_classes([port], classes, where)
@@ -213,9 +213,9 @@ def _outputs(model: OnnxModel, classes: int, where: str) -> tuple[str | None, st
 
 
 def _inner_outputs(model: OnnxModel, card: Card) -> tuple[bool, tuple[str, ...]]:
-    """Whether there is an output with features, and the blocks with outputs for attention.
+    """Return whether there is an output with features, and the blocks with outputs for attention.
 
-    Outputs of the same names in somebody else's file count only with the shape that nlvid gives them.
+    In other programs' files, outputs of the same names count only if they have the right number of axes.
     """
     maps = {port.name for port in model.outputs if port.shape is not None and len(port.shape) == 5}
     blocks = card.architecture.nonlocal_blocks
@@ -224,9 +224,9 @@ def _inner_outputs(model: OnnxModel, card: Card) -> tuple[bool, tuple[str, ...]]
 
 
 def _maker(model: OnnxModel, name: str) -> str:
-    """The operator that computed a value, before others gave it another form."""
+    """Return the operator that computed a value, before others changed its type or shape."""
     kind = ""
-    for _ in model.makers:  # a chain is no longer than this, and a damaged file may have a circle
+    for _ in model.makers:  # no chain is longer than this, and a damaged file may have a circle
         kind, name = model.makers.get(name, ("", ""))
         if kind not in SAME_VALUES:
             break
@@ -237,13 +237,13 @@ def _require_classes(ports: list[Port], classes: int, where: str) -> None:
     for port in ports:
         if port.shape is not None and (len(port.shape) != 2 or port.shape[1] not in (classes, None)):
             raise CheckpointMismatch(
-                f"{where}: its output {port.name!r} has the shape {_shown(port.shape)}, and the model has {classes} "
-                f"labels, so that (views, {classes}) is needed; is it another model's file?"
+                f"{where}: its output {port.name!r} has the shape {_shown(port.shape)}, but with the model's {classes} "
+                f"labels it should be (views, {classes}); is it another model's file?"
             )
 
 
 def _precision(model: OnnxModel) -> str:
-    """What somebody's file computes in, by its operators and most of its weights."""
+    """Return the precision of another program's file, by its operators and most of its weights."""
     if any("Quantize" in kind or "QLinear" in kind for kind in model.operators):
         return "int8"
     most = max(model.weight_kinds, key=lambda kind: model.weight_kinds[kind], default="float32")

@@ -1,4 +1,4 @@
-"""ONNX files from outside: what is read of them, and that those which mean harm are refused before they are run."""
+"""ONNX files from outside: what is read from them, and that hostile ones are refused before they are run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_what_a_file_says_of_itself(tmp_path: Path) -> None:
     assert found.weight_kinds == {"int64": 24, "float32": 60}
 
 
-def test_weights_that_old_files_list_among_the_inputs_are_none(tmp_path: Path) -> None:
+def test_weights_that_old_files_list_as_inputs_are_not_inputs(tmp_path: Path) -> None:
     """Before version 4 of the format, as in GluonCV's published files, every weight was an input too."""
     model = make_model()
     model.graph.input.append(helper.make_tensor_value_info("weights", TensorProto.FLOAT, [3, 5]))
@@ -89,7 +89,7 @@ def _function(model: onnx.ModelProto, name: str, *nodes: onnx.NodeProto) -> onnx
 
 
 def _external_by_default(model: onnx.ModelProto) -> None:
-    """A function's attribute, for calls that do not give it: the runtime puts it where the constant's value stands."""
+    """The default of a function's attribute, which the runtime uses as the constant's value."""
     constant = helper.make_node("Constant", [], ["c"])
     constant.attribute.add(name="value", ref_attr_name="given", type=onnx.AttributeProto.TENSOR)
     function = _function(model, "Add", constant, helper.make_node("Add", ["x", "c"], ["y"]))
@@ -99,7 +99,7 @@ def _external_by_default(model: onnx.ModelProto) -> None:
 
 
 def _made_of_integers(model: onnx.ModelProto) -> None:
-    """Runtimes put operators into order by themselves."""
+    """The operator comes before its input: runtimes sort operators by themselves."""
     model.graph.node.append(helper.make_node("ConstantOfShape", ["s"], ["huge"]))
     model.graph.node.append(helper.make_node("Constant", [], ["s"], value_ints=[2**20, 2**20]))
 
@@ -119,7 +119,7 @@ def _many_calls(model: onnx.ModelProto) -> None:
 
 
 def _graph_for_a_function(model: onnx.ModelProto) -> None:
-    """A function may put the one graph that it is given into any number of branches."""
+    """A function could use the graph that it is given in any number of branches."""
     _function(model, "F", helper.make_node("Relu", ["x"], ["y"]))
     call = _call("F", "y")
     call.attribute.append(helper.make_attribute("body", _inside(helper.make_node("Relu", ["a"], ["b"]), 0)))
@@ -151,7 +151,7 @@ HOSTILE: dict[str, tuple[Callable[[onnx.ModelProto], None], str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_files_that_ask_for_what_they_do_not_get(name: str, tmp_path: Path) -> None:
+def test_hostile_files_are_refused(name: str, tmp_path: Path) -> None:
     spoil, message = HOSTILE[name]
     model = make_model()
     spoil(model)
@@ -181,7 +181,7 @@ def _unknown_type(model: onnx.ModelProto) -> None:
         (_unknown_type, "'weights' .* type 99"),
     ],
 )
-def test_tensors_that_are_not_what_they_say(
+def test_tensors_that_are_not_what_they_state(
     spoil: Callable[[onnx.ModelProto], None], message: str, tmp_path: Path
 ) -> None:
     model = make_model()
@@ -191,7 +191,7 @@ def test_tensors_that_are_not_what_they_say(
 
 
 def test_tensors_in_all_the_ways_of_writing_them(tmp_path: Path) -> None:
-    """The package onnx writes typed fields; their number must be that of the shape too."""
+    """The package onnx writes typed fields. Their number must match the shape too."""
     kinds = [
         TensorProto.FLOAT,
         TensorProto.DOUBLE,
@@ -222,8 +222,8 @@ def test_a_field_that_occurs_twice_is_refused(tmp_path: Path) -> None:
         read_onnx(path)
 
 
-def test_a_field_whose_number_others_shorten_is_refused(tmp_path: Path) -> None:
-    """As number 4 + 2**29, which the runtime's own reader takes for 4: the type of the operator."""
+def test_a_field_number_that_other_programs_truncate_is_refused(tmp_path: Path) -> None:
+    """4 + 2**29, which the runtime reads as 4: the type of the operator."""
     path = tmp_path / "model.onnx"
     path.write_bytes(_field(7, _field(1, b"\xa2\x80\x80\x80\x10\x04Loop")))
     with pytest.raises(ModelFileError, match=r"a field has the number 536870916"):
@@ -231,7 +231,7 @@ def test_a_field_whose_number_others_shorten_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["operator", "input", "producer"])
-def test_names_that_would_move_a_terminal(place: str, tmp_path: Path) -> None:
+def test_names_with_control_characters_are_refused(place: str, tmp_path: Path) -> None:
     model, name = make_model(), "\x1b[31mred"
     if place == "operator":
         model.graph.node[0].op_type = name
@@ -244,7 +244,7 @@ def test_names_that_would_move_a_terminal(place: str, tmp_path: Path) -> None:
     assert "\x1b" not in str(caught.value)
 
 
-def test_many_small_parts_are_refused_at_once(tmp_path: Path) -> None:
+def test_many_small_fields_are_refused_quickly(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(b"\x72\x00" * 2_000_000)
     started = time.process_time()
@@ -257,7 +257,7 @@ def test_many_small_parts_are_refused_at_once(tmp_path: Path) -> None:
     ("content", "message"),
     [(b"", "it is empty"), (b"\x08\x0a", "no graph"), (b"PK\x03\x04" + bytes(100), "ONNX file")],
 )
-def test_files_that_are_no_onnx(content: bytes, message: str, tmp_path: Path) -> None:
+def test_files_that_are_not_onnx(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
     with pytest.raises(ModelFileError, match=message):
@@ -266,8 +266,8 @@ def test_files_that_are_no_onnx(content: bytes, message: str, tmp_path: Path) ->
         read_onnx(tmp_path / "missing.onnx")
 
 
-def test_whatever_happens_to_a_file_is_no_crash(tmp_path: Path) -> None:
-    """Cut off anywhere, or with any bytes changed, it is read, or refused with an error of nlvid's."""
+def test_no_damage_to_a_file_is_a_crash(tmp_path: Path) -> None:
+    """A file that is cut off, or has changed bytes, is read or refused with an error of nlvid's own."""
     good = make_model(last="Softmax").SerializeToString()
     path = tmp_path / "model.onnx"
     chance = random.Random(0)
