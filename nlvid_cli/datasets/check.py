@@ -1,8 +1,8 @@
-"""Look at each video of a data set before hours of training do, and at the data set as a whole.
+"""Check each video of a data set, and the data set as a whole, before hours of training.
 
-Of each file the packets are read and three frames are decoded: first, middle and last. This finds what is cut off,
-empty or no video, and how long each is, in a fraction of the time of decoding it all; other damage goes unnoticed.
-(AVI and raw streams are decoded whole, because nothing else tells how many frames they have.)
+Of each file the packets are read, and the first, the middle and the last frame are decoded. In a fraction of the time
+of a full decode this finds files that are truncated, empty or not videos; other damage goes unnoticed. AVI and raw
+streams are decoded completely, because nothing else tells how many frames they have.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.trim import trim
 
 CHECKED_SHORT_SIDE = 64
-"""Pixels to which the three frames are scaled: they are looked at by nobody."""
+"""Short side of the three frames, in pixels; nobody sees them."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with one video.
+    """A problem with one video.
 
     Attributes:
-        where: it is written: "train.csv, line 12", or the folder of its class.
-        path: of the file.
-        message: what is wrong, a sentence.
+        where: Place in the data set: "train.csv, line 12", or the folder of the class.
+        path: Path to the file.
+        message: What is wrong.
     """
 
     where: str
@@ -48,9 +48,9 @@ class Duplicate:
     """Files with the same content.
 
     Attributes:
-        paths: of the files, and where each is written, two at least.
-        across_split: whether they are both in training and in validation.
-        different_labels: whether they are labelled differently.
+        paths: Two or more paths, each with its place in the data set.
+        across_split: Whether the files are in both training and validation.
+        different_labels: Whether their labels differ.
     """
 
     paths: tuple[tuple[str, str], ...]
@@ -60,21 +60,21 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class DataReport:
-    """What was found.
+    """Result of :func:`check_data`.
 
     Attributes:
-        source: how the data set is written down.
+        source: Form of the data set, in words.
         kind: "single" or "multi" labels.
-        split: name of the split; None: it is not split.
-        videos: entries of the data set.
-        seconds: of all videos that can be read.
-        frames: of the shortest video that can be read, the median, and the longest.
-        classes: how many videos each has.
-        unreadable: videos that cannot be used at all.
-        too_short: videos with fewer frames than asked for.
-        odd: videos that can be used, but are damaged or strange in some way.
-        duplicates: files with the same content.
-        suspicions: about the data set as a whole, in sentences.
+        split: Name of the split; None if the data set is not split.
+        videos: Number of entries.
+        seconds: Total duration of the readable videos.
+        frames: Number of frames of the shortest readable video, the median one and the longest one.
+        classes: Number of videos of each class.
+        unreadable: Videos that cannot be used.
+        too_short: Videos with fewer frames than required.
+        odd: Videos that can be used, but are damaged or unusual.
+        duplicates: Files with the same content.
+        suspicions: Warnings about the data set as a whole, in sentences.
     """
 
     source: str
@@ -92,13 +92,13 @@ class DataReport:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing at all was found."""
+        """Whether no problem was found."""
         return not (self.unreadable or self.too_short or self.odd or self.duplicates or self.suspicions)
 
 
 @dataclass(frozen=True)
 class _Checked:
-    """One entry, after its file was looked at; `frames` is 0 if it cannot be used."""
+    """An entry whose file was checked; ``frames`` is 0 if the file cannot be used."""
 
     video: LabelledVideo
     in_val: bool
@@ -115,15 +115,15 @@ def check_data(
     group_pattern: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> DataReport:
-    """Look at all videos, side by side, and at what they make together.
+    """Check all videos of a data set.
 
     Args:
-        data: a data set, or one that is split: then also whether its sides have something in common.
-        min_frames: fewer make a video too short.
-        jobs: videos that are looked at side by side; None: as many as there are processors.
-        group_pattern: regular expression of groups, as in :func:`nlvid_cli.datasets.split.split_by_group`; None: groups
-            are guessed from the names.
-        progress: called after each video with how many are done, and of how many.
+        data: Data set, or a split of one, which is also checked for groups on both sides.
+        min_frames: Number of frames below which a video is too short.
+        jobs: Number of videos checked side by side; None for one per processor.
+        group_pattern: Regular expression of groups, see :func:`nlvid_cli.datasets.split.split_by_group`; None to guess
+            groups from the names.
+        progress: Called after each video with the number of videos done and of all videos.
     """
     entries = _entries(data)
     checked = []
@@ -182,7 +182,7 @@ def _check(entry: tuple[LabelledVideo, bool]) -> _Checked:
 
 
 def _late_labels(video: LabelledVideo, duration_seconds: float) -> Iterator[str]:
-    """Charades: times that no frame of the file has."""
+    """Report times of actions that are not in the file (Charades)."""
     late = [start for start, _ in video.label_times if start >= duration_seconds]
     if late:
         yield f"an action begins at {late[0]:g} s, after the end of the file ({duration_seconds:.2f} s)"
@@ -206,7 +206,7 @@ def _count_classes(classes: Sequence[str], checked: Iterable[_Checked]) -> tuple
 
 
 def _find_duplicates(checked: Sequence[_Checked]) -> Iterator[Duplicate]:
-    """Different files of the same size, and then of the same content."""
+    """Find different files with the same content, among those of the same size."""
     by_path: dict[Path, list[_Checked]] = {}
     for one in checked:
         by_path.setdefault(one.video.path, []).append(one)

@@ -1,4 +1,4 @@
-"""What all formats have in common once a row is understood: labels to numbers, and mistakes that need the whole set."""
+"""From the entries of a data set, in whatever form, to labelled videos: number the labels, find contradictions."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlvid_cli.datasets.decimals import decimal_order, decimal_value, place_of, places_by_value
-from nlvid_cli.datasets.labelled import DataSet, Kind, LabelledVideo
-from nlvid_cli.datasets.locate import told
-from nlvid_cli.errors import DataSetError, UnknownName, did_you_mean
+from nlvid_cli.datasets.labelled import SHOWN, DataSet, Kind, LabelledVideo
+from nlvid_cli.datasets.numbered_labels import class_index, decimal_order, decimal_value, indices_by_value
+from nlvid_cli.errors import DataSetError, UnknownName, did_you_mean, shortened
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What no name of a class may hold: control characters, and bytes of a folder's name that are not UTF-8."""
+"""Not allowed in class names: control characters, and bytes that are not UTF-8 in the name of a folder."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One labelled video as it is written down.
+    """A labelled video as it is written down.
 
     Attributes:
-        where: for messages: "train.csv, line 12", or a folder.
-        written: the video as the data set calls it.
-        path: of the file.
-        labels: as they are written.
+        where: Place in the data set, for messages: "train.csv, line 12", or a folder.
+        written: Name of the video in the data set.
+        path: Path to the file.
+        labels: Labels as written.
         split: "train", "val", "test" or None.
-        start_seconds: as in :class:`LabelledVideo`, and so are the following two.
+        start_seconds: See :class:`LabelledVideo`.
+        end_seconds: See :class:`LabelledVideo`.
+        label_times: See :class:`LabelledVideo`.
     """
 
     where: str
@@ -45,11 +46,11 @@ class Entries:
     """A data set as it is written down.
 
     Attributes:
-        entries: in the order of the file.
-        source: what was recognised, in words.
+        entries: Entries in the order of the file.
+        source: Form of the data set, in words.
         kind: "multi" if an entry may have any number of labels.
-        class_names: what labels stand for, where these are numbers or codes; None: they are names.
-        fixed_classes: whether the data set itself fixes all classes and their order, by `class_names`.
+        class_names: Names of classes by label, where labels are numbers or codes; None where labels are names.
+        fixed_classes: Whether ``class_names`` fixes all classes and their order.
     """
 
     entries: tuple[Entry, ...]
@@ -60,19 +61,19 @@ class Entries:
 
 
 def build_data_set(found: Entries, classes: Sequence[str] | None) -> DataSet:
-    """Check what was found as a whole, and number its labels.
+    """Check the entries as a whole, and number their labels.
 
     Args:
-        found: by the reader of a format.
-        classes: names in the order of a model; None: those of the data set.
+        found: Entries of a data set.
+        classes: Class names in the order of a model; None to take those of the data set.
 
     Raises:
-        DataSetError: entries contradict each other, or there are none.
-        UnknownName: a label is not among the classes.
+        DataSetError: Entries contradict each other, or there are none.
+        UnknownName: A label is not among the classes.
     """
     entries = found.entries
     if not any(entry.labels for entry in entries):
-        raise DataSetError(f"the data set ({found.source}) holds no labelled video")
+        raise DataSetError(f"no labelled video in the data set ({found.source})")
     _check_repetitions(entries, found.kind)
     names = [tuple(_name_of(entry, label, found.class_names) for label in entry.labels) for entry in entries]
     if classes is None:
@@ -102,10 +103,10 @@ def _check_repetitions(entries: Sequence[Entry], kind: Kind) -> None:
             repeated.append((first, entry))
     if not repeated:
         return
-    places = told((_twice(first, entry) for first, entry in repeated), len(repeated))
+    places = shortened([_twice(first, entry) for first, entry in repeated], SHOWN)
     first, entry = repeated[0]
     if first.split != entry.split:
-        advice = f"which puts it into both {first.split} and {entry.split}; keep one"
+        advice = f"so that it is in both {first.split} and {entry.split}; keep one"
     elif set(first.labels) != set(entry.labels) and kind == "single":
         advice = (
             f"with the labels {first.labels[0]!r} and {entry.labels[0]!r}; keep one, or write several labels into one "
@@ -125,14 +126,14 @@ def _name_of(entry: Entry, label: str, class_names: Mapping[str, str] | None) ->
     if not label:
         raise DataSetError(f"{entry.where}: the label is empty")
     if _CONTROL.search(label):
-        raise DataSetError(f"{entry.where}: the label {label!r} holds control characters, or is not UTF-8")
+        raise DataSetError(f"{entry.where}: the label {label!r} contains control characters, or is not UTF-8")
     if class_names is None:
         return label
     name = class_names.get(decimal_value(label) or label)
     if name is None:
         numbers = sorted(class_names, key=lambda text: (len(text), text))
         raise UnknownName(
-            f"{entry.where}: the label {label!r} is none of the {len(class_names)} classes "
+            f"{entry.where}: the label {label!r} is not among the {len(class_names)} classes "
             f"({numbers[0]} to {numbers[-1]})"
         )
     return name
@@ -152,7 +153,7 @@ def _own_classes(found: Entries, names: Sequence[tuple[str, ...]]) -> tuple[str,
 def _numbers(
     entries: Sequence[Entry], names: Sequence[tuple[str, ...]], classes: Sequence[str]
 ) -> list[tuple[int, ...]]:
-    """Indices of the labels among the classes: by name (capitals, ``_-`` and leading zeros may differ), or by place."""
+    """Indices of the labels among the classes: by name (case, ``_-`` and leading zeros may differ), or by index."""
     by_name = {name: index for index, name in enumerate(classes)}
     folded: dict[str, list[int]] = {}
     for name, index in by_name.items():
@@ -161,9 +162,9 @@ def _numbers(
     all_numbers = all(map(str.isdecimal, used)) and not all(map(str.isdecimal, classes))
     are_numbers = all_numbers and not used <= by_name.keys()
     if are_numbers:
-        by_name = {name: place for name in used if (place := place_of(name, classes)) is not None}
+        by_name = {name: found for name in used if (found := class_index(name, classes)) is not None}
     else:
-        by_value = places_by_value(classes)
+        by_value = indices_by_value(classes)
         for name in used - by_name.keys():
             if (value := decimal_value(name)) in by_value and value is not None:
                 by_name[name] = by_value[value]
@@ -178,8 +179,8 @@ def _numbers(
 
 def _unknown(entry: Entry, name: str, classes: Sequence[str], unknown: set[str], are_numbers: bool) -> UnknownName:
     if are_numbers:
-        hint = "; they count from 0" if name == str(len(classes)) else ""
-        return UnknownName(f"{entry.where}: there is no label {name}, with {len(classes)} classes{hint}")
+        hint = "; labels count from 0" if name == str(len(classes)) else ""
+        return UnknownName(f"{entry.where}: no label {name} among {len(classes)} classes{hint}")
     others = f"; {len(unknown)} labels of the data set are unknown" if len(unknown) > 1 else ""
     return UnknownName(f"{entry.where}: {did_you_mean('class', name, classes, f'{len(classes)} classes{others}')}")
 

@@ -1,4 +1,4 @@
-"""What every format of data sets is read into."""
+"""Labelled videos: what every form of data set is read into."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from nlvid_cli.errors import did_you_mean
 
 log = logging.getLogger(__name__)
 
+SHOWN = 5
+"""Names that a message lists before "and N more"."""
+
 Kind = Literal["single", "multi"]
 """Whether each video has exactly one label, or any number of them."""
 
 
 @dataclass(frozen=True)
 class LabelledVideo:
-    """A video, or a stretch of one, and what can be seen in it.
+    """A video, or a part of one, and its labels.
 
     Attributes:
-        path: as it can be opened: absolute, or relative to the working directory.
-        labels: indices into :attr:`DataSet.classes`; exactly one where the kind of the data set is "single".
-        where: it is written, for messages: "train.csv, line 12", or the folder of its class.
-        split: "train", "val" or "test" where the data set says so.
-        start_seconds: only the stretch from here belongs to the labels (Kinetics CSV); None is the start of the file.
-        end_seconds: end of that stretch; None is the end of the file.
-        label_times: (start, end) in seconds of each label, aligned with `labels` (Charades); empty if not told.
+        path: Path to the file, absolute or relative to the working directory.
+        labels: Indices into :attr:`DataSet.classes`; exactly one if the data set is "single".
+        where: Place in the data set, for messages: "train.csv, line 12", or the folder of the class.
+        split: "train", "val" or "test", if the data set says so.
+        start_seconds: Start of the part that the labels describe (Kinetics CSV); None for the start of the file.
+        end_seconds: End of that part; None for the end of the file.
+        label_times: (start, end) in seconds of each label, in the order of ``labels`` (Charades); empty if unknown.
     """
 
     path: Path
@@ -41,13 +44,13 @@ class LabelledVideo:
 
 @dataclass(frozen=True)
 class DataSet:
-    """Labelled videos, and the classes that their labels count.
+    """Labelled videos, and their classes.
 
     Attributes:
-        videos: in the order of the file, or of the sorted names.
-        classes: names, by index.
+        videos: Videos in the order of the file, or of their sorted names.
+        classes: Names of the classes, by index.
         kind: "single" if each video has exactly one label, else "multi".
-        source: what was recognised, in words: "folder per class", "Kinetics CSV".
+        source: Form of the data set in words, such as "folder per class" or "Kinetics CSV".
     """
 
     videos: tuple[LabelledVideo, ...]

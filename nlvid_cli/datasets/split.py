@@ -1,10 +1,10 @@
-"""Which videos are for training and which for validation.
+"""Split a data set into videos for training and videos for validation.
 
-What must stay together is a *unit*: the stretches of one file, or all files of a group (one person, one recording).
-Units are put in an order that only the seed and the names of the files decide, so that the same data set in another
-place, or with a few videos more, is split alike. From the rarest class on, each class then has its share of units
-validate; a unit stays in training where a class would otherwise have none left there. (This is the iterative
-stratification of Sechidis, Tsoumakas and Vlahavas, 2011, for two subsets; with one label each it is "per class".)
+A *unit* is what stays together: the parts of one file, or all files of a group (one person, one recording). The order
+of units depends only on the seed and the names of the files, so that a data set that was moved, or has a few videos
+more, is split in the same way. From the rarest class on, each class gives its share of units to validation; a unit
+stays in training if a class would have none left there. This is the iterative stratification of Sechidis, Tsoumakas
+and Vlahavas (2011) for two subsets; with one label a video it is "per class".
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nlvid_cli.datasets.labelled import DataSet
-from nlvid_cli.datasets.locate import told
-from nlvid_cli.errors import DataSetError, UsageError, did_you_mean
+from nlvid_cli.datasets.labelled import SHOWN, DataSet
+from nlvid_cli.errors import DataSetError, UsageError, did_you_mean, shortened
 
 
 @dataclass(frozen=True)
 class Split:
-    """A data set in two, with the same classes.
+    """A data set in two parts with the same classes.
 
     Attributes:
-        train: videos to learn from.
-        val: videos to choose and to judge by; not one of them is in `train`.
-        name: how it was split, fit for a folder: "val-0.2-seed-0", "fold-1-of-5", "without-daria".
+        train: Videos to learn from.
+        val: Videos to validate on; none of them is in ``train``.
+        name: Name of the split, which can name a folder: "val-0.2-seed-0", "fold-1-of-5", "without-daria".
     """
 
     train: DataSet
@@ -39,7 +38,7 @@ class Split:
 
 @dataclass(frozen=True)
 class _Unit:
-    """Videos that stay together, and the classes that they show."""
+    """Videos that stay together, and their classes."""
 
     name: str
     videos: tuple[int, ...]
@@ -47,26 +46,26 @@ class _Unit:
 
 
 def split_by_fraction(data: DataSet, val_fraction: float, seed: int) -> Split:
-    """That share of the videos of each class, one at least, is for validation.
+    """Hold out a fraction of the videos of each class, at least one, for validation.
 
     Args:
-        data: to split. A class with a single video has it in training.
-        val_fraction: in (0, 1).
-        seed: another one gives another choice; the same one always the same.
+        data: Data set. The only video of a class stays in training.
+        val_fraction: Fraction in (0, 1).
+        seed: Random seed of the choice.
 
     Raises:
-        UsageError: the fraction is none.
-        DataSetError: nothing could be held out, or there is but one class.
+        UsageError: The fraction is out of range.
+        DataSetError: No video can be held out, or there is only one class.
     """
     held_out = _choose(_file_units(data), _checked(val_fraction), seed)
     return _split(data, held_out, f"val-{val_fraction:g}-seed-{seed}")
 
 
 def split_by_column(data: DataSet) -> Split:
-    """As the data set says itself: "train" against "val", or against "test" where nothing is called "val".
+    """Split as the data set says: "train" and "val", or "train" and "test" if it has no "val".
 
     Raises:
-        DataSetError: it says nothing, or not for all videos; or a class is not in training.
+        DataSetError: A video has no split, a split is missing, or a class is not in training.
     """
     kinds = {video.split for video in data.videos}
     silent = next((video for video in data.videos if video.split is None), None)
@@ -79,7 +78,7 @@ def split_by_column(data: DataSet) -> Split:
     for split in ("train", val):
         if split not in kinds:
             raise DataSetError(
-                f"the data set says which videos are {told(sorted(map(str, kinds)), len(kinds))}, but has no {split}"
+                f"the data set has the splits {shortened(sorted(map(str, kinds)), SHOWN)}, but no {split}"
             )
     used = replace(data, videos=tuple(video for video in data.videos if video.split in ("train", val)))
     return _split(used, {n for n, video in enumerate(used.videos) if video.split == val}, f"train-{val}")
@@ -92,60 +91,61 @@ def split_by_group(
     held_out: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Split:
-    """Whole groups are for validation: a share of them, or those that are named.
+    """Hold out whole groups for validation: a fraction of them, or named ones.
 
     Args:
-        data: to split.
-        pattern: regular expression that finds the group in the stem of a file: its first group of parentheses, or else
-            all of the match. ``^[^_]+`` is what comes before the first ``_``.
-        val_fraction: share of the groups, in (0, 1), for each class; give this or `held_out`.
-        held_out: names of groups.
-        seed: of the choice by fraction.
+        data: Data set.
+        pattern: Regular expression that finds the group in the stem of a file name: its first parenthesised group, or
+            else the whole match. ``^[^_]+`` is what comes before the first ``_``.
+        val_fraction: Fraction of the groups of each class, in (0, 1). Give either this or ``held_out``.
+        held_out: Names of groups.
+        seed: Random seed of the choice by fraction.
 
     Raises:
-        UsageError: the pattern is none, or not exactly one of `val_fraction` and `held_out` is given.
-        UnknownName: no group is called so.
-        DataSetError: the pattern does not fit all files, or a class would not be in training.
+        UsageError: The pattern is not a regular expression, or not exactly one of the two options is given.
+        UnknownName: There is no group of a name.
+        DataSetError: The pattern does not match all files, or a class would not be in training.
     """
     if (val_fraction is None) == (held_out is None):
-        raise UsageError("a split by group takes either a fraction or the groups to hold out")
+        raise UsageError("a split by group needs either a fraction or the groups to hold out")
     names = _group_names(data, pattern)
     if held_out is None:
         chosen = _choose(_group_units(data, names), _checked(val_fraction or 0.0), seed)
         return _split(data, chosen, f"groups-{val_fraction:g}-seed-{seed}")
     for name in held_out:
         if name not in names:
-            raise did_you_mean("group", name, names, told(sorted(set(names)), len(set(names))))
+            raise did_you_mean("group", name, names, shortened(sorted(set(names)), SHOWN))
     chosen = {number for number, name in enumerate(names) if name in held_out}
     return _split(data, chosen, f"without-{'-'.join(held_out)}")
 
 
 def folds(data: DataSet, n: int, seed: int, pattern: str | None = None) -> Iterator[Split]:
-    """Cross-validation: each video is for validation exactly once.
+    """Split for cross-validation, so that each video is held out exactly once.
 
     Args:
-        data: to split.
-        n: number of folds, 2 at least.
-        seed: of the choice.
-        pattern: of groups that stay together, as in :func:`split_by_group`; None: files are split.
+        data: Data set.
+        n: Number of folds, at least 2.
+        seed: Random seed of the choice.
+        pattern: Regular expression of groups that stay together, see :func:`split_by_group`; None to keep only the
+            parts of a file together.
 
     Raises:
-        UsageError: more folds than files or groups, or fewer than two.
-        DataSetError: a class would not be in training in some fold.
+        UsageError: There are more folds than files or groups, or fewer than two.
+        DataSetError: A class would not be in training in some fold.
     """
     units = _file_units(data) if pattern is None else _group_units(data, _group_names(data, pattern))
     if not 2 <= n <= len(units):
         what = "files" if pattern is None else "groups"
-        raise UsageError(f"{n} folds of {len(units)} {what} are impossible; choose from 2 to {len(units)}")
+        raise UsageError(f"{n} folds of {len(units)} {what} are impossible; choose 2 to {len(units)}")
     members = _deal(units, n, seed)
     return iter([_split(data, chosen, f"fold-{k}-of-{n}") for k, chosen in enumerate(members, start=1)])
 
 
 def leave_one_group_out(data: DataSet, pattern: str) -> Iterator[Split]:
-    """A split for each group, in the order of their names, in which it alone is for validation.
+    """Hold out each group in turn, in order of name.
 
     Raises:
-        DataSetError: a class is shown by one group only.
+        DataSetError: Only one group shows some class.
     """
     names = _group_names(data, pattern)
     splits = [split_by_group(data, pattern, held_out=[name]) for name in sorted(set(names))]
@@ -153,7 +153,7 @@ def leave_one_group_out(data: DataSet, pattern: str) -> Iterator[Split]:
 
 
 def group_of(path: Path, pattern: re.Pattern[str]) -> str | None:
-    """The group of a file, by its stem; None: the pattern does not fit."""
+    """Return the group of a file by its stem; None if the pattern does not match."""
     match = pattern.search(path.stem)
     if match is None:
         return None
@@ -165,21 +165,21 @@ def _group_names(data: DataSet, pattern: str) -> list[str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"the pattern of groups, {pattern!r}, is no regular expression ({error})") from None
+        raise UsageError(f"--group-by {pattern!r} is not a regular expression ({error})") from None
     names = [group_of(video.path, compiled) for video in data.videos]
     unfit = [video for video, name in zip(data.videos, names, strict=True) if not name]
     if unfit:
-        files = told((f"{video.path} ({video.where})" for video in unfit), len(unfit))
+        files = shortened([f"{video.path} ({video.where})" for video in unfit], SHOWN)
         raise DataSetError(
             f"the pattern {pattern!r} finds no group in {len(unfit)} of {len(names)} file names: {files}"
         )
     if len(set(names)) < 2:
-        raise DataSetError(f"the pattern {pattern!r} finds one and the same group, {names[0]!r}, in all file names")
+        raise DataSetError(f"the pattern {pattern!r} finds the same group, {names[0]!r}, in all file names")
     return [name for name in names if name]
 
 
 def _file_units(data: DataSet) -> list[_Unit]:
-    """A unit for each file, whatever it is called; its name stays the same when the data set is moved."""
+    """A unit for each file; its name stays the same when the data set is moved."""
     members = _members(os.path.realpath(video.path) for video in data.videos)
     return [_unit(data, "/".join(data.videos[numbers[0]].path.parts[-2:]), numbers) for numbers in members.values()]
 
@@ -209,7 +209,7 @@ def _in_order(units: Iterable[_Unit], seed: int) -> list[_Unit]:
 
 
 def _from_rarest(units: Sequence[_Unit], seed: int) -> Iterator[tuple[int | None, list[_Unit]]]:
-    """Classes from the rarest on, each with its units in order; at last None, with the units of no class."""
+    """Yield classes from the rarest on, each with its units in order; last None, with the units without a class."""
     counts = Counter(label for unit in units for label in unit.classes)
     ordered = _in_order(units, seed)
     for label in sorted(counts, key=lambda label: (counts[label], label)):
@@ -218,7 +218,7 @@ def _from_rarest(units: Sequence[_Unit], seed: int) -> Iterator[tuple[int | None
 
 
 def _choose(units: Sequence[_Unit], fraction: float, seed: int) -> set[int]:
-    """Numbers of the videos that are for validation."""
+    """Choose the numbers of the videos for validation."""
     left = Counter(label for unit in units for label in unit.classes)  # units of each class in training
     decided: dict[tuple[int, ...], bool] = {}
     for _, candidates in _from_rarest(units, seed):
@@ -235,7 +235,7 @@ def _choose(units: Sequence[_Unit], fraction: float, seed: int) -> set[int]:
 
 
 def _deal(units: Sequence[_Unit], n: int, seed: int) -> list[set[int]]:
-    """Numbers of the videos in each of n folds: a unit goes where its class, and then where all, have fewest units."""
+    """Deal videos to n folds: each unit goes to the fold with the fewest units of its class, then of all classes."""
     members: list[set[int]] = [set() for _ in range(n)]
     sizes = [0] * n
     per_class: list[Counter[int | None]] = [Counter() for _ in range(n)]
@@ -254,7 +254,7 @@ def _deal(units: Sequence[_Unit], n: int, seed: int) -> list[set[int]]:
 
 def _checked(fraction: float) -> float:
     if not 0 < fraction < 1:
-        raise UsageError(f"the fraction for validation must lie between 0 and 1, not at {fraction:g}")
+        raise UsageError(f"the fraction for validation must be between 0 and 1, not {fraction:g}")
     return fraction
 
 
@@ -262,12 +262,12 @@ def _split(data: DataSet, held_out: set[int], name: str) -> Split:
     train = tuple(video for number, video in enumerate(data.videos) if number not in held_out)
     val = tuple(video for number, video in enumerate(data.videos) if number in held_out)
     if not train or not val:
-        raise DataSetError(f"{name}: no video is left for {'validation' if train else 'training'}; add videos")
+        raise DataSetError(f"{name}: no video left for {'validation' if train else 'training'}; add videos")
     learnt = {label for video in train for label in video.labels}
     shown = learnt | {label for video in val for label in video.labels}
     if data.kind == "single" and len(shown) < 2:
-        raise DataSetError(f"only one class, {data.classes[min(shown)]!r}, in the data set; there must be two at least")
+        raise DataSetError(f"the data set has only one class, {data.classes[min(shown)]!r}; training needs two or more")
     if shown > learnt:
         missing = [data.classes[label] for label in sorted(shown - learnt)]
-        raise DataSetError(f"{name}: no video of {told(missing, len(missing))} is for training")
+        raise DataSetError(f"{name}: no video for training of {shortened(missing, SHOWN)}")
     return Split(replace(data, videos=train), replace(data, videos=val), name)

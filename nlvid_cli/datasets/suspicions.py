@@ -1,4 +1,4 @@
-"""What looks wrong with a data set as a whole, by the counts of its classes and the names of its files."""
+"""Warnings about a data set as a whole, from the counts of its classes and the names of its files."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from nlvid_cli.datasets.labelled import LabelledVideo
-from nlvid_cli.datasets.locate import told
+from nlvid_cli.datasets.labelled import SHOWN, LabelledVideo
 from nlvid_cli.datasets.split import group_of
+from nlvid_cli.errors import shortened
 
 FEW_VIDEOS = 5
-"""A class with fewer is hardly learnt, and its accuracy is a matter of luck."""
+"""A class with fewer videos is hardly learned, and its accuracy is a matter of luck."""
 
 UNEVEN_CLASSES = 10
-"""How many times as many videos the largest class may have as the smallest."""
+"""Largest ratio between the sizes of two classes that is not reported."""
 
 _NUMBERED = re.compile(
     r"^(.+?)(?:_\d{6}_\d{6}|[_\-. ]*(?:(?:clip|part|seg|segment|scene|shot|chunk|c|p|s)[_\-. ]*)?(?<!\d)\d+)$",
     re.IGNORECASE,
 )
-"""A stem that ends in numbers, as left by cutting a recording: ``v_run_g08_c02``, ``match-3``, ``ID_000010_000020``."""
+"""A stem that ends in numbers, as when a recording was cut: ``v_run_g08_c02``, ``match-3``, ``ID_000010_000020``."""
 
 _FIRST_WORD = re.compile(r"^([^_\-. ]+)[_\-. ]")
 
-
-Entry = tuple[LabelledVideo, bool]
+VideoOfSplit = tuple[LabelledVideo, bool]
 """A video, and whether it is for validation."""
 
 _Group = TypeVar("_Group", bound=Hashable)
@@ -34,7 +33,7 @@ _Group = TypeVar("_Group", bound=Hashable)
 
 @dataclass(frozen=True)
 class ClassCount:
-    """How many videos show a class; without a split, all count as training."""
+    """Number of videos of a class for training and for validation; without a split, all count as training."""
 
     name: str
     train: int
@@ -42,61 +41,62 @@ class ClassCount:
 
 
 def suspect_counts(counts: Sequence[ClassCount], is_split: bool) -> Iterator[str]:
-    """Classes with few videos, far more than others, or none for validation; a sentence each."""
+    """Report classes with few videos, with far more than others, or with none for validation; a sentence each."""
     shown = [count for count in counts if count.train + count.val]
     few = [f"{count.name} ({count.train})" for count in shown if count.train < FEW_VIDEOS]
     if few:
         what = "videos for training" if is_split else "videos"
-        yield f"fewer than {FEW_VIDEOS} {what} of {told(few, len(few))}"
+        yield f"fewer than {FEW_VIDEOS} {what} of {shortened(few, SHOWN)}"
     sizes = sorted((count.train, count.name) for count in shown if count.train)
     if sizes and sizes[-1][0] > UNEVEN_CLASSES * sizes[0][0]:
         yield (
             f"very uneven classes: {sizes[-1][1]} has {sizes[-1][0]} videos, {sizes[0][1]} has {sizes[0][0]}; "
-            "weigh the classes when training"
+            "weight the classes in training"
         )
     absent = [count.name for count in shown if not count.val]
     if is_split and absent:
-        yield f"no video for validation of {told(absent, len(absent))}"
+        yield f"no video for validation of {shortened(absent, SHOWN)}"
     if len(shown) < 2:
         yield "there is only one class"
 
 
-def suspect_groups(entries: Sequence[Entry], pattern: str | None) -> Iterator[str]:
-    """Groups that are on both sides of a split, a sentence each.
+def suspect_groups(entries: Sequence[VideoOfSplit], pattern: str | None) -> Iterator[str]:
+    """Report groups that are on both sides of a split, a sentence each.
 
     Args:
-        entries: the videos, and whether each is for validation.
-        pattern: that finds the group in a name; None: by names that look like people, or like parts of one recording.
+        entries: Videos, and whether each is for validation.
+        pattern: Regular expression that finds the group in a name; None to look for names of people, and for parts of
+            one recording.
     """
     if pattern is not None:
         compiled = re.compile(pattern)
         shared = _on_both_sides((group_of(entry[0].path, compiled), entry) for entry in entries)
         if shared:
-            yield f"groups both in training and in validation: {told(map(str, shared), len(shared))}"
+            yield f"groups in both training and validation: {shortened(shared, SHOWN)}"
         return
     recordings = [name for _, name in _on_both_sides(_recordings(entries))]
     if recordings:
         yield (
-            "videos that seem to be cut from one recording are both in training and in validation: "
-            f"{told(recordings, len(recordings))}; split by group, or scores will be too good"
+            "videos that seem to be cut from one recording are in both training and validation: "
+            f"{shortened(recordings, SHOWN)}; split by group, or scores will be too good"
         )
     people = _on_both_sides(_people(entries))
     if people:
         yield (
-            f"names begin alike in several classes and on both sides: {told(people, len(people))}; if these are people "
+            f"names on both sides and in several classes begin alike: {shortened(people, SHOWN)}; if these are people "
             "or cameras, split with --group-by '^[^_. -]+', or scores will be too good"
         )
 
 
-def _on_both_sides(groups: Iterable[tuple[_Group, Entry]]) -> list[_Group]:
+def _on_both_sides(groups: Iterable[tuple[_Group, VideoOfSplit]]) -> list[_Group]:
     sides: dict[_Group, set[bool]] = {}
     for group, (_, in_val) in groups:
         sides.setdefault(group, set()).add(in_val)
     return [group for group, both in sides.items() if len(both) == 2]
 
 
-def _recordings(entries: Sequence[Entry]) -> Iterator[tuple[tuple[tuple[int, ...], str], Entry]]:
-    """Labels, and stems without the numbers at their ends; not of classes where these are all the same (``run_1``)."""
+def _recordings(entries: Sequence[VideoOfSplit]) -> Iterator[tuple[tuple[tuple[int, ...], str], VideoOfSplit]]:
+    """Labels, and stems without the numbers at their ends; skips classes where all of these are equal (``run_1``)."""
     stems: dict[tuple[int, ...], set[str]] = {}
     found = []
     for entry in entries:
@@ -108,8 +108,8 @@ def _recordings(entries: Sequence[Entry]) -> Iterator[tuple[tuple[tuple[int, ...
     yield from ((group, entry) for group, entry in found if len(stems[group[0]]) > 1)
 
 
-def _people(entries: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
-    """First words of stems, of those that come in several classes; not if it is a single word (``v_``)."""
+def _people(entries: Sequence[VideoOfSplit]) -> Iterator[tuple[str, VideoOfSplit]]:
+    """First words of stems that occur in several classes; none if there is only one such word (``v_``)."""
     found = [(match[1], entry) for entry in entries if (match := _FIRST_WORD.match(entry[0].path.stem))]
     classes: dict[str, set[tuple[int, ...]]] = {}
     for name, (video, _) in found:

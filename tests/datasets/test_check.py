@@ -132,7 +132,7 @@ def test_uneven_classes_and_classes_without_validation(data: Path) -> None:
     assert report.classes == (ClassCount("jump", 1, 0), ClassCount("run", 48, 12), ClassCount("walk", 4, 1))
     assert report.suspicions == (
         "fewer than 5 videos for training of jump (1), walk (4)",
-        "very uneven classes: run has 48 videos, jump has 1; weigh the classes when training",
+        "very uneven classes: run has 48 videos, jump has 1; weight the classes in training",
         "no video for validation of jump",
     )
 
@@ -144,13 +144,11 @@ def test_parts_of_one_recording_on_both_sides(data: Path) -> None:
     found = _same_clip(data, names)
     split = split_by_fraction(found, 0.3, 0)
     (suspicion,) = check_data(split).suspicions
-    assert suspicion.startswith(
-        "videos that seem to be cut from one recording are both in training and in validation: v_"
-    )
+    assert suspicion.startswith("videos that seem to be cut from one recording are in both training and validation: v_")
     clean = split_by_group(found, r"^(.+)_c\d+$", 0.3)
     assert check_data(clean).suspicions == ()
     assert check_data(split, group_pattern=r"_c\d+").suspicions == (
-        "groups both in training and in validation: _c00, _c01, _c02",
+        "groups in both training and validation: _c00, _c01, _c02",
     )
 
 
@@ -165,6 +163,6 @@ def test_weizmann_people_on_both_sides(shared: Path) -> None:
     assert report.videos == 90
     assert report.unreadable == report.odd == report.duplicates == ()
     (suspicion,) = report.suspicions
-    assert "names begin alike in several classes and on both sides: " in suspicion
+    assert "names on both sides and in several classes begin alike: " in suspicion
     assert "--group-by" in suspicion
     assert check_data(split_by_group(found, "^[^_]+", 0.3), group_pattern="^[^_]+").is_well

@@ -35,7 +35,7 @@ def test_labels_that_the_model_does_not_know() -> None:
         UnknownName, match=r"no label is called 'swiming'; did you mean 'swimming'\? \(val\.csv, line 2"
     ):
         match_classes(data, labels, "m")
-    with pytest.raises(UnknownName, match=r"none of its 2 \(x, y\) is among the model's 2 \(running, swimming\)"):
+    with pytest.raises(UnknownName, match=r"\(x, y\).* \(running, swimming\)"):
         match_classes(replace(data, classes=("x", "y")), labels, "m")
     ambiguous = replace(data, classes=("running", "A.B"))
     with pytest.raises(UnknownName, match=r"no label is called 'A\.B'"):  # "a-b" and "ab" are alike
@@ -43,10 +43,10 @@ def test_labels_that_the_model_does_not_know() -> None:
     numbers = replace(data, classes=("1", "0"))
     assert [video.labels for video in match_classes(numbers, labels, "m")[0].videos] == [(1,), (0,)]
     assert (
-        "labels are numbers, taken as places, from 0, among the model's labels: 1 as 'swimming'"
+        "labels of the data set are numbers, taken as indices, from 0, of the model's labels: 1 as 'swimming'"
         in match_classes(numbers, labels, "m")[1][0]
     )
-    with pytest.raises(UnknownName, match=r"none of its 2 \(0, 2\) is among"):
+    with pytest.raises(UnknownName, match=r"none of the 2 \(0, 2\) is among"):
         match_classes(replace(data, classes=("0", "2")), labels, "m")
     with pytest.raises(UsageError, match="holds no video"):
         match_classes(replace(data, videos=()), labels, "m")
@@ -83,7 +83,7 @@ def test_numbers_of_pyslowfasts_lists_are_places(make: Make, write: Make) -> Non
     data = read_for_model(write("val.csv", "a.mp4 6\nb.mp4 399\n"), kinetics)
     matched, notes = match_classes(data, kinetics, "i3d")
     assert [kinetics[video.labels[0]] for video in matched.videos] == ["arm wrestling", "zumba"]
-    assert "numbers, taken as places, from 0, among the model's labels: 6 as 'arm wrestling'" in notes[0]
+    assert "taken as indices, from 0, of the model's labels: 6 as 'arm wrestling'" in notes[0]
 
 
 def test_numbers_that_are_names_are_no_places(make: Make, write: Make) -> None:
@@ -102,7 +102,7 @@ def test_numbers_that_are_names_are_no_places(make: Make, write: Make) -> None:
             (3,),
         ]
     zero = read_for_model(write("t.csv", "0.mp4,0\n1.mp4,6\n"), model)
-    with pytest.raises(UnknownName, match=r"none of its 2 \(0, 6\) is among the model's 5"):
+    with pytest.raises(UnknownName, match=r"\(0, 6\).* 5 labels"):
         match_classes(zero, model, "m")
     with pytest.raises(UnknownName, match="no class is called '0'"):
         read_data_set(write("t.csv", "0.mp4,0\n1.mp4,2\n"), model)
@@ -114,10 +114,10 @@ def test_a_number_of_thousands_of_digits(make: Make, write: Make) -> None:
     data = read_data_set(table)
     assert data.classes == ("1", "9" * 5000)
     kinetics = label_names(find_card("i3d"))
-    with pytest.raises(UnknownName, match="none of its 2"):
+    with pytest.raises(UnknownName, match="none of the 2"):
         match_classes(data, kinetics, "i3d")
-    with pytest.raises(UnknownName, match="there is no label 999"):
+    with pytest.raises(UnknownName, match="no label 999"):
         read_data_set(table, kinetics)
     write("classes.txt", f"1 run\n{'9' * 5000} walk\n")
-    with pytest.raises(UnknownName, match="is none of the 2 classes"):
+    with pytest.raises(UnknownName, match="2 classes"):
         read_data_set(table)

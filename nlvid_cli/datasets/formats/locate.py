@@ -1,44 +1,58 @@
-"""From what a table calls a video to the file."""
+"""Find the file of a video that a table names."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 
-from nlvid_cli.errors import DataSetError
+from nlvid_cli.datasets.labelled import SHOWN
+from nlvid_cli.errors import DataSetError, shortened
 from nlvid_cli.video.suffixes import is_video_name
 
 log = logging.getLogger(__name__)
 
-TOLD = 5
-"""Of many things that are wrong, so many are named."""
-
 MAX_FOLDERS = 20_000
-"""Folders that are looked into for files by their names alone."""
+"""Number of folders searched for a file by its name alone."""
+
+
+@dataclass(frozen=True)
+class PathRules:
+    """How to find the videos of a table.
+
+    Attributes:
+        root: Folder that paths are relative to; None for the folder of the table, then the working directory.
+        skip_missing: Whether to leave out missing videos, with a warning, instead of refusing the table.
+    """
+
+    root: Path | None = None
+    skip_missing: bool = False
 
 
 class Locator:
-    """Finds the videos of a table below given folders.
+    """Finds the videos of a table.
 
     Attributes:
-        table: the table.
-        folders: that relative paths may be relative to: the root, or the table's own folder and the working directory.
+        table: Path to the table.
+        rules: How to find its videos.
+        folders: Folders that paths may be relative to.
     """
 
-    def __init__(self, table: Path, root: Path | None) -> None:
+    def __init__(self, table: Path, rules: PathRules) -> None:
+        root = rules.root
         if root is not None and not root.is_dir():
-            raise DataSetError(f"{root}: the root of the paths must be a folder that is there")
+            raise DataSetError(f"{root}: --root must be an existing folder")
         self.table = table
+        self.rules = rules
         self.folders = (root,) if root is not None else tuple(dict.fromkeys((table.parent, Path())))
 
     def find(self, written: str) -> Path | None:
-        """The file of that path, with or without the suffix of a video; None: there is none.
+        """Return the file of a path, with or without the suffix of a video; None if it is missing.
 
-        Backslashes may separate folders, and a leading slash may mean the root of the data set.
+        Backslashes may separate folders, and a leading slash may stand for the root of the data set.
         """
         for folder in self.folders:
             for path in dict.fromkeys((written, written.replace("\\", "/"))):
@@ -48,11 +62,11 @@ class Locator:
         return None if is_video_name(written) else self.find_stem(written)
 
     def find_stem(self, stem: str, parents: Sequence[str] = ()) -> Path | None:
-        """The video called ``stem`` and a suffix, up to two folders below.
+        """Return the video with this name and any suffix, up to two folders deep; None if it is missing.
 
         Args:
-            stem: name of the file without its suffix; may begin with folders.
-            parents: of several such files, one that lies in a folder of this name is preferred.
+            stem: Name of the file without its suffix; may begin with folders.
+            parents: Names of folders; of several such files, one in such a folder is preferred.
         """
         *folders, name = stem.replace("\\", "/").split("/")
         for index in self._stems:
@@ -63,39 +77,43 @@ class Locator:
 
     @cached_property
     def _stems(self) -> list[dict[str, list[Path]]]:
-        """By folder: the videos in it and two levels below, by their stems."""
+        """For each folder, the videos in it and two levels below, by stem."""
         return [_stems_below(folder) for folder in self.folders]
 
-    def check_missing(self, missing: Mapping[int, str], total: int, skip: bool) -> None:
-        """Raise for videos that are not there: which ones, where they were looked for, and what would help.
+    def check_missing(self, missing: Mapping[int, str], total: int) -> None:
+        """Raise an error if videos are missing: which ones, where they were looked for, and what may help.
 
         Args:
-            missing: videos as the table calls them, by line.
-            total: of all videos in the table.
-            skip: only warn, unless all are missing.
+            missing: Missing videos as the table names them, by line.
+            total: Number of videos in the table.
+
+        Raises:
+            DataSetError: Videos are missing.
         """
         if not missing:
             return
-        names = told((f"line {line}: {written}" for line, written in missing.items()), len(missing), "; ")
+        names = shortened([f"line {line}: {written}" for line, written in missing.items()], SHOWN, "; ")
         looked = " and ".join(f"{folder}{os.sep}" for folder in self.folders)
-        text = f"{self.table}: {len(missing)} of {total} videos are not there ({names})"
-        if skip and len(missing) < total:
-            log.warning("%s; left out", text)
+        text = f"{self.table}: {len(missing)} of {total} videos are missing ({names})"
+        if self.rules.skip_missing and len(missing) < total:
+            log.warning("%s; skipped", text)
             return
-        raise DataSetError(f"{text}; looked in {looked}{self._advice(list(missing.values()))}")
+        raise DataSetError(f"{text}; searched {looked}{self._advice(list(missing.values()))}")
 
     def _advice(self, missing: Sequence[str]) -> str:
         for folder in self._other_folders():
             found = sum(_is_file(folder / written) for written in missing)
             if found:
-                return f"; {folder}{os.sep} has {'all' if found == len(missing) else found} of them: give it as --root"
+                return (
+                    f"; {folder}{os.sep} has {'all' if found == len(missing) else found} of them; try --root {folder}"
+                )
         if missing[0].startswith(("http:", "https:", "s3:", "gs:")):
             return "; download them first"
         near = self._other_suffix(missing[0])
-        return f"; there is {near}, though" if near else ""
+        return f"; did you mean {near}?" if near else ""
 
     def _other_folders(self) -> Iterator[Path]:
-        """Folders that people mean: those above the table's, and those below the ones that were tried."""
+        """Folders that the paths may be relative to: those above the table, and those below the searched ones."""
         above = self.table.absolute().parent
         for folder in self.folders:
             yield from (Path(entry.path) for entry in _entries(folder) if entry.is_dir())
@@ -103,7 +121,7 @@ class Locator:
             yield Path(os.path.normpath(self.table.parent / Path(*[".."] * steps)))
 
     def _other_suffix(self, written: str) -> Path | None:
-        """The same name with another suffix, or with other capitals."""
+        """A file of the same name with another suffix, or other capitals."""
         for folder in self.folders:
             wanted = folder / written
             for entry in _entries(wanted.parent):
@@ -111,12 +129,6 @@ class Locator:
                 if stems[0] == stems[1] and is_video_name(entry.name):
                     return Path(entry.path)
         return None
-
-
-def told(items: Iterable[str], count: int, separator: str = ", ") -> str:
-    """The first of many, and how many more there are."""
-    shown = list(islice(items, TOLD))
-    return separator.join(shown) + (f" and {count - len(shown)} more" if count > len(shown) else "")
 
 
 def _lies_in(path: Path, folders: Sequence[str]) -> bool:

@@ -1,9 +1,9 @@
-"""A folder per class, and ``train/``, ``val/``, ``test/`` of such folders.
+"""A folder per class, and ``train/``, ``val/`` and ``test/`` with such folders.
 
 ::
 
     DATA/run/a.mp4            DATA/train/run/a.mp4
-    DATA/run/daria/b.mp4      DATA/train/walk/c.mp4      videos may lie deeper: the first folder is the class
+    DATA/run/daria/b.mp4      DATA/train/walk/c.mp4      videos may be deeper: the first folder is the class
     DATA/walk/c.mp4           DATA/val/run/d.mp4
 """
 
@@ -13,31 +13,32 @@ import logging
 from pathlib import Path
 
 from nlvid_cli.datasets.entries import Entries, Entry
-from nlvid_cli.datasets.locate import told
-from nlvid_cli.datasets.look import Folder, Place, Wanted
+from nlvid_cli.datasets.folder import Folder, FolderOrTable
+from nlvid_cli.datasets.formats.locate import PathRules
+from nlvid_cli.datasets.labelled import SHOWN
 from nlvid_cli.datasets.table import SPLITS
-from nlvid_cli.errors import DataSetError
+from nlvid_cli.errors import DataSetError, shortened
 
 log = logging.getLogger(__name__)
 
 
-def has_split_folders(place: Place) -> bool:
-    """Whether all folders with videos are called train, val, test or the like, and hold folders with videos."""
+def has_split_folders(place: FolderOrTable) -> bool:
+    """Whether a folder called train, val, test or the like holds folders with videos."""
     if not isinstance(place, Folder):
         return False
     deep = {parts[0] for parts in place.videos if len(parts) > 2}
     return any(name.casefold() in SPLITS for name in deep)
 
 
-def read_split_folders(place: Place, wanted: Wanted) -> Entries:
-    """The videos of ``train/CLASS/``, ``val/CLASS/`` and ``test/CLASS/``."""
+def read_split_folders(place: FolderOrTable, rules: PathRules) -> Entries:
+    """Read the videos of ``train/CLASS/``, ``val/CLASS/`` and ``test/CLASS/``."""
     assert isinstance(place, Folder)
     strangers = [name for name in place.class_folders if name.casefold() not in SPLITS]
     if strangers:
         splits = [name for name in place.class_folders if name.casefold() in SPLITS]
         raise DataSetError(
-            f"{place.path}: is {splits[0]}/ a part of the data or a class? Beside it "
-            f"{told(strangers, len(strangers))} hold videos, too; move these elsewhere, or rename the class"
+            f"{place.path}: is {splits[0]}/ a split or a class? Beside it "
+            f"{shortened(strangers, SHOWN)} hold videos too; move these elsewhere, or rename the class"
         )
     entries = []
     for parts in place.videos:
@@ -48,13 +49,13 @@ def read_split_folders(place: Place, wanted: Wanted) -> Entries:
     return Entries(tuple(entries), " and ".join(f"{name}/" for name in place.class_folders) + " of folders per class")
 
 
-def has_class_folders(place: Place) -> bool:
-    """Whether there are videos in folders."""
+def has_class_folders(place: FolderOrTable) -> bool:
+    """Whether folders in this folder hold videos."""
     return isinstance(place, Folder) and bool(place.class_folders)
 
 
-def read_class_folders(place: Place, wanted: Wanted) -> Entries:
-    """The videos of ``CLASS/``."""
+def read_class_folders(place: FolderOrTable, rules: PathRules) -> Entries:
+    """Read the videos of ``CLASS/``."""
     assert isinstance(place, Folder)
     entries = [_entry(place.path, parts[:1], parts, None) for parts in place.videos if len(parts) > 1]
     _check_empty_folders(place, {entry.labels[0] for entry in entries}, ("",))
@@ -68,19 +69,19 @@ def _entry(folder: Path, place: tuple[str, ...], parts: tuple[str, ...], split: 
 
 
 def _check_empty_folders(place: Folder, classes: set[str], parents: tuple[str, ...]) -> None:
-    """Raise for a folder beside those of the classes that has no video, in any of the parents."""
+    """Raise an error for a class folder without videos, below any of the parents."""
     for parent in parents:
         for folder in sorted((place.path / parent).iterdir()):
             hidden = folder.name.startswith((".", "__MACOSX", "@eaDir"))
             if folder.is_dir() and not hidden and folder.name not in classes:
                 pictures = any(suffix in place.others for suffix in (".jpg", ".jpeg", ".png"))
-                advice = "nlvid reads videos, not folders of pictures" if pictures else "remove it, or fill it"
-                raise DataSetError(f"{folder}: no video in this folder of a class ({advice})")
+                advice = "nlvid reads videos, not folders of frames" if pictures else "remove it, or fill it"
+                raise DataSetError(f"{folder}: no video in this class folder ({advice})")
 
 
 def _tell_left_out(place: Folder, loose: int) -> None:
     if loose:
-        log.warning("%s: %d videos lie in no folder of a class; left out", place.path, loose)
+        log.warning("%s: skipped %d videos outside of class folders", place.path, loose)
     if place.others:
-        suffixes = told(sorted(place.others), len(place.others))
-        log.info("%s: %d files are no videos (%s); left out", place.path, sum(place.others.values()), suffixes)
+        suffixes = shortened(sorted(place.others), SHOWN)
+        log.info("%s: skipped %d files that are not videos (%s)", place.path, sum(place.others.values()), suffixes)

@@ -42,7 +42,7 @@ def test_a_class_may_be_called_like_a_split(make: Make) -> None:
 
 def test_a_split_beside_a_class_is_an_error(make: Make) -> None:
     folder = make("train/run/a.mp4", "train/walk/b.mp4", "jump/c.mp4")
-    with pytest.raises(DataSetError, match=r"is train/ a part of the data or a class\? Beside it jump"):
+    with pytest.raises(DataSetError, match=r"is train/ a split or a class.*jump"):
         read_data_set(folder)
 
 
@@ -66,13 +66,11 @@ def test_an_unknown_class_names_the_folder_and_what_was_meant(make: Make) -> Non
     assert error.value.exit_status == 2
 
 
-@pytest.mark.parametrize(
-    ("extra", "advice"), [("", "remove it, or fill it"), ("jump/0001.jpg", "nlvid reads videos, not folders")]
-)
+@pytest.mark.parametrize(("extra", "advice"), [("", "remove it, or fill it"), ("jump/0001.jpg", "nlvid reads videos")])
 def test_an_empty_class_folder(make: Make, extra: str, advice: str) -> None:
     folder = make("run/a.mp4", "walk/b.mp4", *([extra] if extra else []))
     (folder / "jump").mkdir(exist_ok=True)
-    with pytest.raises(DataSetError, match=rf"data/jump: no video in this folder of a class \({advice}"):
+    with pytest.raises(DataSetError, match=rf"data/jump: no video .*\({advice}"):
         read_data_set(folder)
 
 
@@ -86,8 +84,8 @@ def test_what_is_no_video_is_counted(make: Make, caplog: pytest.LogCaptureFixtur
     folder = make("run/a.mp4", "walk/b.mp4", "walk/notes.txt", "readme.md", "loose.mp4")
     with caplog.at_level(logging.INFO, "nlvid_cli"):
         assert len(read_data_set(folder).videos) == 2
-    assert f"{folder}: 2 files are no videos (.md, .txt); left out" in caplog.text
-    assert f"{folder}: 1 videos lie in no folder of a class; left out" in caplog.text
+    assert f"{folder}: skipped 2 files that are not videos (.md, .txt)" in caplog.text
+    assert f"{folder}: skipped 1 videos outside" in caplog.text
 
 
 def test_loops_of_links_are_left_out_and_other_links_followed(make: Make, caplog: pytest.LogCaptureFixture) -> None:
@@ -97,7 +95,7 @@ def test_loops_of_links_are_left_out_and_other_links_followed(make: Make, caplog
     data = read_data_set(folder)
     assert data.classes == ("jump", "run", "walk")
     assert len(data.videos) == 3
-    assert "run/again: this link leads back to a folder that holds it; left out" in caplog.text
+    assert "run/again: skipped" in caplog.text
 
 
 def test_a_folder_that_is_no_data_set(make: Make) -> None:
@@ -108,9 +106,7 @@ def test_a_folder_that_is_no_data_set(make: Make) -> None:
     with pytest.raises(DataSetError, match="no video in this folder, but pictures"):
         read_data_set(folder)
     make("a.mp4")
-    with pytest.raises(
-        DataSetError, match="1 videos, but nothing says what they show; put them into a folder for each"
-    ):
+    with pytest.raises(DataSetError, match="1 videos without labels"):
         read_data_set(folder)
     with pytest.raises(DataSetError, match="nowhere: no such file or folder"):
         read_data_set(folder / "nowhere")
@@ -118,5 +114,5 @@ def test_a_folder_that_is_no_data_set(make: Make) -> None:
 
 def test_a_name_that_is_not_utf8(make: Make) -> None:
     folder = make("run/a.mp4", "caf\udce9/b.mp4")
-    with pytest.raises(DataSetError, match=r"the label 'caf\\udce9' holds control characters, or is not UTF-8"):
+    with pytest.raises(DataSetError, match=r"the label 'caf\\udce9' contains control characters"):
         read_data_set(folder)

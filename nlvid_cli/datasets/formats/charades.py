@@ -1,6 +1,6 @@
-"""Charades: a CSV with ``id`` and ``actions``, such as ``c092 11.90 21.20;c147 0.00 12.60``; any number for each video.
+"""Charades: a CSV with the columns ``id`` and ``actions``, such as ``c092 11.90 21.20;c147 0.00 12.60``.
 
-The videos are ``ID.mp4`` beside the table, below the root, or in folders below these.
+A video has any number of actions. Its file is ``ID.mp4`` beside the table or in the root, or in folders below these.
 """
 
 from __future__ import annotations
@@ -9,31 +9,31 @@ import math
 
 from nlvid_cli.card.manifest import weights_folder
 from nlvid_cli.datasets.entries import Entries, Entry
-from nlvid_cli.datasets.locate import Locator
-from nlvid_cli.datasets.look import Folder, Place, Wanted
+from nlvid_cli.datasets.folder import Folder, FolderOrTable
+from nlvid_cli.datasets.formats.locate import Locator, PathRules
 from nlvid_cli.datasets.table import SPLITS, Table, TableRow, read_table
 from nlvid_cli.errors import DataSetError
 from nlvid_cli.inputs.text import read_lines
 
 CHARADES_FILES = {"train": "Charades_v1_train.csv", "test": "Charades_v1_test.csv"}
-"""As the data set is published, by split."""
+"""Names of the published tables, by split."""
 
 
-def is_charades(place: Place) -> bool:
-    """Whether it is a table with Charades' columns, or a folder with its published tables."""
+def is_charades(place: FolderOrTable) -> bool:
+    """Whether this is a table with the columns of Charades, or a folder with its published tables."""
     if isinstance(place, Folder):
         return bool(set(CHARADES_FILES.values()) & set(place.files))
     return {"id", "actions"} <= set(place.header or ()) and any(_is_timed(place, row) for row in place.rows)
 
 
-def read_charades(place: Place, wanted: Wanted) -> Entries:
-    """The rows of one Charades CSV, or of those for training and testing in a folder."""
+def read_charades(place: FolderOrTable, rules: PathRules) -> Entries:
+    """Read a Charades CSV, or the published tables in a folder."""
     if isinstance(place, Folder):
         tables = {split: read_table(place.path / n) for split, n in CHARADES_FILES.items() if n in place.files}
     else:
         words = place.path.stem.casefold().replace("-", "_").split("_")
         tables = {next((SPLITS[word] for word in words if word in SPLITS), ""): place}
-    entries = [entry for split, table in tables.items() for entry in _read_table(table, split or None, wanted)]
+    entries = [entry for split, table in tables.items() for entry in _read_table(table, split or None, rules)]
     names = {f"c{number:03d}": name for number, name in enumerate(class_names())}
     return Entries(tuple(entries), "Charades CSV", "multi", names, fixed_classes=True)
 
@@ -43,11 +43,11 @@ def class_names() -> list[str]:
     return read_lines(weights_folder() / "labels" / "charades157.txt")
 
 
-def _read_table(table: Table, split: str | None, wanted: Wanted) -> list[Entry]:
+def _read_table(table: Table, split: str | None, rules: PathRules) -> list[Entry]:
     column = table.column(("id",))
     if column is None or table.column(("actions",)) is None:
         raise DataSetError(f"{table.path}, line 1: a Charades CSV has the columns id and actions")
-    locator = Locator(table.path, wanted.root)
+    locator = Locator(table.path, rules)
     entries: list[Entry] = []
     missing: dict[int, str] = {}
     for row in table.rows:
@@ -58,12 +58,12 @@ def _read_table(table: Table, split: str | None, wanted: Wanted) -> list[Entry]:
             missing[row.line] = name
         else:
             entries.append(Entry(table.where(row), name, path, labels, split, label_times=times))
-    locator.check_missing(missing, len(table.rows), wanted.skip_missing)
+    locator.check_missing(missing, len(table.rows))
     return entries
 
 
 def _read_actions(table: Table, row: TableRow) -> tuple[tuple[str, ...], tuple[tuple[float, float], ...]]:
-    """Codes and times; a code that comes several times, at different times, stands there several times."""
+    """Codes and their times. An action that occurs several times in a video is there several times."""
     labels, times = [], []
     for action in filter(None, (part.strip() for part in _actions(table, row).split(";"))):
         try:
@@ -72,10 +72,10 @@ def _read_actions(table: Table, row: TableRow) -> tuple[tuple[str, ...], tuple[t
             labels.append(code)
         except ValueError:
             raise DataSetError(
-                f"{table.where(row)}: {action!r} is no action (expected a code and two times, such as c092 11.90 21.20)"
+                f"{table.where(row)}: {action!r} is not a code and two times, such as c092 11.90 21.20"
             ) from None
         if not all(map(math.isfinite, times[-1])):
-            raise DataSetError(f"{table.where(row)}: the times of {action!r} are no numbers")
+            raise DataSetError(f"{table.where(row)}: the times of {action!r} are not finite numbers")
     return tuple(labels), tuple(times)
 
 

@@ -1,4 +1,4 @@
-"""What there is at the place that the user named: a folder, walked once, or a table."""
+"""Where a data set lies: a folder, walked once, or a table."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder and all that lies below it; hidden files and folders are left out.
+    """A folder and everything below it, without hidden files and folders.
 
     Attributes:
-        path: of the folder.
-        folders: directly in it, sorted.
-        files: that are not videos, directly in it, sorted.
-        videos: anywhere below, as parts of their paths from the folder on, sorted.
-        others: anywhere below: how many files that are not videos, by suffix.
+        path: Path to the folder.
+        folders: Names of the folders directly in it, sorted.
+        files: Names of the files directly in it that are not videos, sorted.
+        videos: Videos anywhere below, as the parts of their paths relative to the folder, sorted.
+        others: Number of files anywhere below that are not videos, by suffix.
     """
 
     path: Path
@@ -37,31 +37,18 @@ class Folder:
 
     @cached_property
     def class_folders(self) -> tuple[str, ...]:
-        """Folders directly in it that have videos somewhere below."""
+        """Names of the folders directly in it that hold videos at any depth, sorted."""
         return tuple(sorted({parts[0] for parts in self.videos if len(parts) > 1}))
 
 
-Place = Folder | Table
+FolderOrTable = Folder | Table
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What the user says about a data set beyond its place.
-
-    Attributes:
-        root: folder that paths in tables are relative to; None: the table's own, then the working directory.
-        skip_missing: leave out the videos of a table that are not there, instead of refusing the table.
-    """
-
-    root: Path | None = None
-    skip_missing: bool = False
-
-
-def look(path: Path) -> Place:
-    """Walk the folder, or read the table, at ``path``.
+def open_folder_or_table(path: Path) -> FolderOrTable:
+    """Walk a folder, or read a table.
 
     Raises:
-        DataSetError: nothing is there, or it can be neither.
+        DataSetError: The path does not exist, or is neither.
     """
     if path.is_dir():
         return _walk_folder(path)
@@ -89,7 +76,7 @@ def _walk_folder(path: Path) -> Folder:
 
 
 def _walk(folder: Path, parts: tuple[str, ...], above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, ...]]:
-    """Parts of the paths of all files; links are followed unless they lead back up."""
+    """Yield the parts of the paths of all files. Links are followed unless they lead back up."""
     for entry in _visible(folder):
         place = (*parts, entry.name)
         if not entry.is_dir():
@@ -97,7 +84,7 @@ def _walk(folder: Path, parts: tuple[str, ...], above: frozenset[tuple[int, int]
             continue
         identity = _identity(Path(entry.path))
         if identity in above:
-            log.warning("%s: this link leads back to a folder that holds it; left out", entry.path)
+            log.warning("%s: skipped, since this link leads back to a folder that contains it", entry.path)
             continue
         yield from _walk(Path(entry.path), place, above | {identity})
 
@@ -107,7 +94,7 @@ def _visible(folder: Path) -> Iterator[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             yield from (entry for entry in entries if not entry.name.startswith((".", "__MACOSX", "@eaDir")))
     except OSError as error:
-        raise DataSetError(f"{folder}: cannot look into this folder ({error.strerror})") from None
+        raise DataSetError(f"{folder}: cannot open this folder ({error.strerror})") from None
 
 
 def _identity(folder: Path) -> tuple[int, int]:

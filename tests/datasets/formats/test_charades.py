@@ -50,14 +50,14 @@ def test_the_videos_may_lie_elsewhere_and_the_classes_of_a_model_count(make: Mak
 @pytest.mark.parametrize(
     ("actions", "error", "message"),
     [
-        ("c092 11.90", DataSetError, "line 2: 'c092 11.90' is no action .expected a code and two times"),
+        ("c092 11.90", DataSetError, "line 2: 'c092 11.90' is not a code"),
         (
             "c092 11.90 21.20;c200 1 2",
             UnknownName,
-            r"line 2: the label 'c200' is none of the 157 classes \(c000 to c156\)",
+            r"line 2: .*'c200'.* 157 classes",
         ),
-        ("c092 a b", DataSetError, "line 2: 'c092 a b' is no action"),
-        ("c092 1 nan", DataSetError, "line 2: the times of 'c092 1 nan' are no numbers"),
+        ("c092 a b", DataSetError, "line 2: 'c092 a b' is not a code"),
+        ("c092 1 nan", DataSetError, "line 2: .*'c092 1 nan' are not finite"),
     ],
 )
 def test_mistakes(make: Make, write: Make, actions: str, error: type[Exception], message: str) -> None:
@@ -68,5 +68,5 @@ def test_mistakes(make: Make, write: Make, actions: str, error: type[Exception],
 
 
 def test_missing_videos(make: Make, write: Make) -> None:
-    with pytest.raises(DataSetError, match=r"t\.csv: 1 of 1 videos are not there \(line 2: YSKX3\); looked in .*data/"):
+    with pytest.raises(DataSetError, match=r"t\.csv: 1 of 1 videos are missing \(line 2: YSKX3\).*data/"):
         read_data_set(write("t.csv", HEADER + ROW))

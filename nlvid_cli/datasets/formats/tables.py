@@ -1,4 +1,4 @@
-"""Tables with a path and a label in each row: CSV, TSV, JSONL, PySlowFast's lists, Hugging Face's ``videofolder``."""
+"""Tables with a path and a label a row: CSV, TSV, JSONL, lists of PySlowFast, ``videofolder`` of Hugging Face."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nlvid_cli.datasets.class_names import CLASS_FILES, find_class_names
-from nlvid_cli.datasets.decimals import decimal_value
 from nlvid_cli.datasets.entries import Entries, Entry
+from nlvid_cli.datasets.folder import Folder, FolderOrTable
+from nlvid_cli.datasets.formats.locate import Locator, PathRules
 from nlvid_cli.datasets.labelled import Kind
-from nlvid_cli.datasets.locate import Locator
-from nlvid_cli.datasets.look import Folder, Place, Wanted
+from nlvid_cli.datasets.numbered_labels import CLASS_FILES, decimal_value, find_class_names
 from nlvid_cli.datasets.table import (
     LABEL_COLUMNS,
     LABELS_COLUMNS,
@@ -34,7 +33,7 @@ METADATA_FILES = ("metadata.csv", "metadata.jsonl")
 
 @dataclass(frozen=True)
 class _Columns:
-    """Indices of columns; `several`: a cell of the label column may hold several, separated by | or ;."""
+    """Indices of columns, and whether a cell of the label column may hold several labels, separated by | or ;."""
 
     path: int
     label: int
@@ -42,50 +41,50 @@ class _Columns:
     several: bool
 
 
-def is_table(place: Place) -> bool:
-    """Whether it is a table: what no other format claims."""
+def is_table(place: FolderOrTable) -> bool:
+    """Whether this is a table; asked after the more special forms."""
     return isinstance(place, Table)
 
 
-def read_one_table(place: Place, wanted: Wanted) -> Entries:
-    """The rows of a table."""
+def read_one_table(place: FolderOrTable, rules: PathRules) -> Entries:
+    """Read a table."""
     assert isinstance(place, Table)
-    return _read_tables([(place, None)], wanted, _words(place))
+    return _read_tables([(place, None)], rules, _words(place))
 
 
-def has_metadata(place: Place) -> bool:
-    """Whether a folder, or its folders of splits, have the metadata file of ``videofolder``."""
+def has_metadata(place: FolderOrTable) -> bool:
+    """Whether a folder, or a split folder in it, has the metadata file of ``videofolder``."""
     return isinstance(place, Folder) and bool(_metadata_files(place))
 
 
-def read_metadata(place: Place, wanted: Wanted) -> Entries:
-    """The rows of ``metadata.csv`` or ``metadata.jsonl``; its folder, or the first one in a path, tells the split."""
+def read_metadata(place: FolderOrTable, rules: PathRules) -> Entries:
+    """Read ``metadata.csv`` or ``metadata.jsonl``; its folder, or the first folder of a path, names the split."""
     assert isinstance(place, Folder)
     files = [(read_table(path), SPLITS.get(path.parent.name.casefold())) for path in _metadata_files(place)]
-    return _read_tables(files, wanted, "Hugging Face videofolder", by_folder=True)
+    return _read_tables(files, rules, "Hugging Face videofolder", by_folder=True)
 
 
-def has_split_tables(place: Place) -> bool:
-    """Whether a folder has ``train.csv`` and the like, also as ``train_list.txt`` or ``k400_train.csv``."""
+def has_split_tables(place: FolderOrTable) -> bool:
+    """Whether a folder has ``train.csv``, or the same in another form."""
     return isinstance(place, Folder) and "train" in _split_tables(place)
 
 
-def read_split_tables(place: Place, wanted: Wanted) -> Entries:
-    """The rows of ``train.csv``, ``val.csv`` and ``test.csv``, or the same in another format."""
+def read_split_tables(place: FolderOrTable, rules: PathRules) -> Entries:
+    """Read ``train.csv``, ``val.csv`` and ``test.csv``, or the same in another form."""
     assert isinstance(place, Folder)
     found = [(read_table(path), split) for split, path in _split_tables(place).items()]
-    return _read_tables(found, wanted, " and ".join(table.path.name for table, _ in found))
+    return _read_tables(found, rules, " and ".join(table.path.name for table, _ in found))
 
 
-def has_single_table(place: Place) -> bool:
-    """Whether a folder has exactly one table, and its videos do not lie in several folders."""
+def has_single_table(place: FolderOrTable) -> bool:
+    """Whether a folder has exactly one table, and at most one folder with videos."""
     return isinstance(place, Folder) and len(_tables_in(place)) == 1 and len(place.class_folders) < 2
 
 
-def read_single_table(place: Place, wanted: Wanted) -> Entries:
-    """The rows of the one table of a folder."""
+def read_single_table(place: FolderOrTable, rules: PathRules) -> Entries:
+    """Read the only table of a folder."""
     assert isinstance(place, Folder)
-    return read_one_table(read_table(_tables_in(place)[0]), wanted)
+    return read_one_table(read_table(_tables_in(place)[0]), rules)
 
 
 def _tables_in(place: Folder) -> list[Path]:
@@ -98,13 +97,13 @@ def _metadata_files(place: Folder) -> list[Path]:
 
 
 def _split_tables(place: Folder) -> dict[str, Path]:
-    """Tables by split: those whose names are one of its names and a suffix."""
+    """Tables by split: files that are called by a name of a split and a suffix."""
     found: dict[str, Path] = {}
     for name in place.files:
         split = SPLITS.get(Path(name).stem.casefold())
         if split and name.endswith(TABLE_SUFFIXES):
             if split in found:
-                raise DataSetError(f"{place.path}: both {found[split].name} and {name} are there; name one table")
+                raise DataSetError(f"{place.path}: {found[split].name} and {name} are both for {split}; name one table")
             found[split] = place.path / name
     return dict(sorted(found.items()))
 
@@ -118,23 +117,23 @@ def _words(table: Table) -> str:
 
 
 def _read_tables(
-    tables: Sequence[tuple[Table, str | None]], wanted: Wanted, source: str, by_folder: bool = False
+    tables: Sequence[tuple[Table, str | None]], rules: PathRules, source: str, by_folder: bool = False
 ) -> Entries:
-    """The rows of tables that lie side by side.
+    """Read the rows of one or more tables.
 
     Args:
-        tables: each with the split of all its rows, if that is known.
-        wanted: by the user.
-        source: what was recognised.
-        by_folder: whether a folder in a path tells the split.
+        tables: Tables, each with the split of all its rows if that is known.
+        rules: How to find the videos.
+        source: Form of the data set, in words.
+        by_folder: Whether the first folder of a path names the split.
     """
     entries: list[Entry] = []
     several = False
     for table, split in tables:
         columns = _find_columns(table)
-        entries += _read_rows(table, columns, split, by_folder, wanted)
+        entries += _read_rows(table, columns, split, by_folder, rules)
         several = several or _has_several(table, columns)
-    folders = (*((wanted.root,) if wanted.root else ()), *(table.path.parent for table, _ in tables))
+    folders = (*((rules.root,) if rules.root else ()), *(table.path.parent for table, _ in tables))
     kind: Kind = "multi" if several else "single"
     if all(label.isdecimal() for entry in entries for label in entry.labels):
         return Entries(_in_one_spelling(entries), source, kind, find_class_names(folders))
@@ -142,7 +141,7 @@ def _read_tables(
 
 
 def _in_one_spelling(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """The same with the first spelling of each number: ``2`` and ``02`` are one label."""
+    """Write each number as it was first written: ``2`` and ``02`` are one label."""
     spelt: dict[str | None, str] = {}
 
     def first(label: str) -> str:
@@ -152,7 +151,7 @@ def _in_one_spelling(entries: Sequence[Entry]) -> tuple[Entry, ...]:
 
 
 def _find_columns(table: Table) -> _Columns:
-    """Which column is what: by the header, or by what is in them."""
+    """Find the columns by the header, or by their cells."""
     taken = {table.column((name,)) for name in SPLIT_COLUMNS}
     width = len(table.rows[0].cells)
     split = table.column(SPLIT_COLUMNS) if table.header else _split_column(table, width)
@@ -179,7 +178,7 @@ def _split_column(table: Table, width: int) -> int | None:
 
 
 def _only(table: Table, columns: Iterator[int], what: str, name: str) -> int:
-    """The one column that can be it."""
+    """Return the only candidate for a column; DataSetError if there is none or more than one."""
     found = list(columns)
     if len(found) == 1:
         return found[0]
@@ -188,8 +187,8 @@ def _only(table: Table, columns: Iterator[int], what: str, name: str) -> int:
     raise DataSetError(f"{table.where(table.rows[0])}: cannot tell which column holds the {what} ({held}); {advice}")
 
 
-def _read_rows(table: Table, columns: _Columns, split: str | None, by_folder: bool, wanted: Wanted) -> list[Entry]:
-    locator = Locator(table.path, wanted.root)
+def _read_rows(table: Table, columns: _Columns, split: str | None, by_folder: bool, rules: PathRules) -> list[Entry]:
+    locator = Locator(table.path, rules)
     entries: list[Entry] = []
     missing: dict[int, str] = {}
     for row in table.rows:
@@ -202,23 +201,23 @@ def _read_rows(table: Table, columns: _Columns, split: str | None, by_folder: bo
         if by_folder and own_split is None:
             own_split = SPLITS.get(Path(written).parts[0].casefold())
         entries.append(Entry(table.where(row), written, path, _labels_of(table, row, columns), own_split))
-    locator.check_missing(missing, len(table.rows), wanted.skip_missing)
+    locator.check_missing(missing, len(table.rows))
     return entries
 
 
 def _path_cell(table: Table, row: TableRow, column: int) -> str:
     cell = row.cells[column]
     if not isinstance(cell, str) or not cell:
-        raise DataSetError(f"{table.where(row)}: the path is empty, or no text")
-    if "\n" in cell:
-        raise DataSetError(f"{table.where(row)}: a quote is opened here and closed only lines later")
+        raise DataSetError(f"{table.where(row)}: the path is empty, or not a text")
+    if "\n" in cell or "\r" in cell:
+        raise DataSetError(f"{table.where(row)}: a quote opens here and closes lines later")
     return cell
 
 
 def _split_of(table: Table, row: TableRow, column: int | None) -> str | None:
     cell = "" if column is None else str(row.cells[column]).casefold()
     if cell and cell not in SPLITS:
-        raise DataSetError(f"{table.where(row)}: the split {cell!r} is none of {', '.join(SPLITS)}")
+        raise DataSetError(f"{table.where(row)}: unknown split {cell!r}; known are {', '.join(SPLITS)}")
     return SPLITS.get(cell)
 
 
@@ -226,7 +225,7 @@ def _labels_of(table: Table, row: TableRow, columns: _Columns) -> tuple[str, ...
     cell = row.cells[columns.label]
     labels = _split_cell(cell) if columns.several or not isinstance(cell, str) else (cell,)
     if not labels and not _has_several(table, columns):
-        labels = ("",)  # an empty cell, which is told as such
+        labels = ("",)  # an empty cell, which is reported later
     return tuple(dict.fromkeys(labels))
 
 
@@ -237,6 +236,6 @@ def _split_cell(cell: Cell) -> tuple[str, ...]:
 
 
 def _has_several(table: Table, columns: _Columns) -> bool:
-    """Whether any row has a list, or several labels in its cell."""
+    """Whether any row has several labels in its cell, or a JSON list."""
     cells = [row.cells[columns.label] for row in table.rows]
     return any(not isinstance(cell, str) or (columns.several and len(_split_cell(cell)) > 1) for cell in cells)

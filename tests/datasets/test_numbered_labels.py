@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nlvid_cli.datasets.class_names import find_class_names, read_class_names
+from nlvid_cli.datasets.numbered_labels import find_class_names, read_class_names
 from nlvid_cli.errors import DataSetError
 from tests.datasets.conftest import Make
 
@@ -38,10 +38,10 @@ def test_names_that_begin_with_numbers(write: Make) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.json", '{"run": 0, "walk": 0}', "the number 0 stands for both 'run' and 'walk'"),
+        ("a.json", '{"run": 0, "walk": 0}', "number 0 has two names"),
         ("a.json", '{"run": "x"}', "must be a list of names, or an object"),
         ("a.json", "[1]", "must be a list of names, or an object"),
-        ("a.txt", "run\nwalk\nrun\n", "a name of a class stands there twice"),
+        ("a.txt", "run\nwalk\nrun\n", "a class name occurs twice"),
     ],
 )
 def test_mistakes(write: Make, name: str, text: str, message: str) -> None:

@@ -51,7 +51,7 @@ def test_paths_relative_to_another_root(make: Make, write: Make) -> None:
     root = make("clips/a.mp4", "clips/b.mp4") / "clips"
     table = write("t.csv", "path,label\na.mp4,x\n/b.mp4,y\n")
     assert [video.path for video in read_data_set(table, root=root).videos] == [root / "a.mp4", root / "b.mp4"]
-    with pytest.raises(DataSetError, match="nowhere: the root of the paths must be a folder that is there"):
+    with pytest.raises(DataSetError, match="nowhere: --root"):
         read_data_set(table, root=root / "nowhere")
 
 
@@ -60,12 +60,12 @@ def test_paths_relative_to_another_root(make: Make, write: Make) -> None:
     [
         (
             "path,label\nclips/a.mp4,x\ngone.mp4,y\n",
-            r"t\.csv: 2 of 2 videos are not there \(line 2: clips/a\.mp4; line 3: gone\.mp4\); "
-            r"looked in .*data/ and \./; .*videos/ has 1 of them: give it as --root",
+            r"t\.csv: 2 of 2 videos are missing \(line 2: clips/a\.mp4; line 3: gone\.mp4\); "
+            r"searched .*data/ and \./; .*videos/ has 1 of them; try --root",
         ),
-        ("a.mp4,x\nb.mp4,y\n", r"looked in .*; .*videos/clips/ has all of them|there is .*a\.avi, though"),
+        ("a.mp4,x\nb.mp4,y\n", r"searched .*; .*videos/clips/ has all of them|did you mean .*a\.avi"),
         ("https://example.org/a.mp4,x\nb.mp4,y\n", "download them first"),
-        ("data/c.mp4,x\ndata/a.avi,y\n", r"\.\./? has all of them|/\.\./ has all|/ has all of them: give it as --root"),
+        ("data/c.mp4,x\ndata/a.avi,y\n", r"\.\./? has all of them|/\.\./ has all|/ has all of them; try --root"),
         ("\n".join(f"{n}.mp4,x" for n in range(9)), r"9 of 9 .*line 5: 4\.mp4 and 4 more\)"),
         ("a\0.mp4,x\nb.mp4,y\n", "not a text file"),
     ],
@@ -90,8 +90,8 @@ def test_missing_files_may_be_left_out(make: Make, write: Make, caplog: pytest.L
     make("a.mp4", "b.mp4")
     data = read_data_set(write("t.csv", "a.mp4,x\nb.mp4,y\nc.mp4,y\n"), skip_missing=True)
     assert _rows(data) == [("a.mp4", ["x"]), ("b.mp4", ["y"])]
-    assert "t.csv: 1 of 3 videos are not there (line 3: c.mp4); left out" in caplog.text
-    with pytest.raises(DataSetError, match="2 of 2 videos are not there"):
+    assert "t.csv: 1 of 3 videos are missing (line 3: c.mp4); skipped" in caplog.text
+    with pytest.raises(DataSetError, match="2 of 2 videos are missing"):
         read_data_set(write("t.csv", "d.mp4,x\nc.mp4,y\n"), skip_missing=True)
 
 
@@ -100,7 +100,7 @@ def test_missing_files_may_be_left_out(make: Make, write: Make, caplog: pytest.L
     [
         ("path,label\na.mp4,x\nb.mp4,\n", r"t\.csv, line 3: the label is empty"),
         ("path,label\na.mp4,x\n,y\n", r"t\.csv, line 3: the path is empty"),
-        ("path,label\na.mp4,x\nb.mp4,y\x07\n", r"line 3: the label 'y\\x07' holds control characters"),
+        ("path,label\na.mp4,x\nb.mp4,y\x07\n", r"line 3: the label 'y\\x07' contains control characters"),
         (
             "path,label\na.mp4,x\nb.mp4,y\na.mp4,x\n",
             r"twice: a\.mp4 in .*t\.csv, line 2 and .*t\.csv, line 4: remove the",
@@ -108,15 +108,15 @@ def test_missing_files_may_be_left_out(make: Make, write: Make, caplog: pytest.L
         ("path,label\na.mp4,x\nb.mp4,y\na.mp4,y\n", "with the labels 'x' and 'y'; keep one, or write several labels"),
         (
             "path,label,split\na.mp4,x,train\nb.mp4,y,train\na.mp4,x,val\n",
-            "line 2 and .*line 4: which puts it into both train and val; keep one",
+            "line 2 and .*line 4: so that it is in both train and val",
         ),
-        ("path,label,split\na.mp4,x,train\nb.mp4,y,tain\n", "line 3: the split 'tain' is none of train, training, val"),
+        ("path,label,split\na.mp4,x,train\nb.mp4,y,tain\n", "line 3: unknown split 'tain'"),
         ("a.mp4,x,3\nb.mp4,y,4\n", r"line 1: cannot tell which column holds the labels \(3 columns without a header\)"),
         (
             "path,foo,bar\na.mp4,x,3\nb.mp4,y,4\n",
             r"which column holds the labels \(path, foo, bar\); call its column label",
         ),
-        ('path,label\na.mp4,x\n"b.mp4,y\nc.mp4",y\n', "line 3: a quote is opened here and closed only lines later"),
+        ('path,label\na.mp4,x\n"b.mp4,y\nc.mp4",y\n', "line 3: a quote opens"),
     ],
 )
 def test_mistakes_name_file_and_line(make: Make, write: Make, text: str, message: str) -> None:
@@ -164,9 +164,7 @@ def test_numbers_as_labels(make: Make, write: Make) -> None:
     assert [video.labels for video in data.videos] == [(1,), (0,), (0,)]
     known = [f"class {number}" for number in range(11)]
     assert [video.labels for video in read_data_set(table, classes=known).videos] == [(10,), (2,), (2,)]
-    with pytest.raises(
-        UnknownName, match=r"train\.csv, line 1: there is no label 10, with 10 classes; they count from 0"
-    ):
+    with pytest.raises(UnknownName, match=r"train\.csv, line 1: no label 10 .*count from 0"):
         read_data_set(table, classes=known[:10])
     write("classes.json", '{"run": 2, "walk": 10, "jump": 3}')
     data = read_data_set(folder)
@@ -174,7 +172,7 @@ def test_numbers_as_labels(make: Make, write: Make) -> None:
     assert [video.labels for video in data.videos] == [(1,), (0,), (0,)]
     assert [video.split for video in data.videos] == ["train"] * 3
     write("classes.json", '["run", "walk", "jump"]')
-    with pytest.raises(UnknownName, match=r"line 1: the label '10' is none of the 3 classes \(0 to 2\)"):
+    with pytest.raises(UnknownName, match=r"line 1: .*'10' .*3 classes \(0 to 2\)"):
         read_data_set(table)
 
 
@@ -199,7 +197,7 @@ def test_a_folder_with_tables_of_splits(make: Make, write: Make) -> None:
         ("c.mp4", "val"),
     ]
     write("train.txt", "videos/a.mp4 x\n")
-    with pytest.raises(DataSetError, match=r"both train\.csv and train\.txt are there; name one table"):
+    with pytest.raises(DataSetError, match=r"train\.csv and train\.txt"):
         read_data_set(folder)
 
 
@@ -235,5 +233,5 @@ def test_videofolder_metadata_in_each_split(make: Make, write: Make) -> None:
         ("validation/1.mp4", "val"),
     ]
     write("validation/metadata.csv", "file_name,labels\n3.mp4,x\n")
-    with pytest.raises(DataSetError, match=r"validation/metadata\.csv: 1 of 1 videos are not there \(line 2: 3\.mp4\)"):
+    with pytest.raises(DataSetError, match=r"validation/metadata\.csv: 1 of 1 videos are missing \(line 2: 3\.mp4\)"):
         read_data_set(folder)

@@ -1,7 +1,7 @@
-"""The CSV files of Kinetics: ``label,youtube_id,time_start,time_end,split``.
+"""Kinetics: a CSV with the columns ``label,youtube_id,time_start,time_end,split``.
 
-Of each row the video is ``ID_000010_000020.mp4`` (from second 10 to 20 of the original, cut out already) or
-``ID.mp4``, in the folder of the table or the root, or in folders of splits and labels below it.
+The video of a row is ``ID_000010_000020.mp4`` (already cut, from second 10 to 20 of the original) or ``ID.mp4``, beside
+the table or in the root, or in folders of splits and labels below these.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nlvid_cli.datasets.entries import Entries, Entry
-from nlvid_cli.datasets.locate import Locator
-from nlvid_cli.datasets.look import Place, Wanted
+from nlvid_cli.datasets.folder import FolderOrTable
+from nlvid_cli.datasets.formats.locate import Locator, PathRules
 from nlvid_cli.datasets.table import LABEL_COLUMNS, SPLIT_COLUMNS, SPLITS, Table, TableRow
 from nlvid_cli.errors import DataSetError, VideoError
 from nlvid_cli.video.probe import probe
 
 PROBED = 5
-"""Files that are looked at to learn whether they are cut out already."""
+"""Number of files probed to tell whether the videos are already cut."""
 
 CUT_SLACK_SECONDS = 1.0
-"""Cutting keeps to key frames, so that cut files may be this much longer than the stretch."""
+"""A cut file may be this much longer than its time range, since programs cut at key frames."""
 
 
-def is_kinetics(place: Place) -> bool:
-    """Whether it is a table with Kinetics' columns."""
+def is_kinetics(place: FolderOrTable) -> bool:
+    """Whether this is a table with the columns of Kinetics."""
     return isinstance(place, Table) and {"youtube_id", "time_start", "time_end"} <= set(place.header or ())
 
 
-def read_kinetics(place: Place, wanted: Wanted) -> Entries:
-    """The rows of a Kinetics CSV."""
+def read_kinetics(place: FolderOrTable, rules: PathRules) -> Entries:
+    """Read a Kinetics CSV."""
     assert isinstance(place, Table)
     label = place.column(LABEL_COLUMNS)
     if label is None:
-        raise DataSetError(f"{place.path}, line 1: there is no column of labels (Kinetics' test lists come without)")
-    locator = Locator(place.path, wanted.root)
+        raise DataSetError(f"{place.path}, line 1: no column of labels (the test lists of Kinetics have none)")
+    locator = Locator(place.path, rules)
     entries: list[Entry] = []
     missing: dict[int, str] = {}
     for row in place.rows:
@@ -44,7 +44,7 @@ def read_kinetics(place: Place, wanted: Wanted) -> Entries:
             missing[row.line] = _text(place, row, "youtube_id")
         else:
             entries.append(entry)
-    locator.check_missing(missing, len(place.rows), wanted.skip_missing)
+    locator.check_missing(missing, len(place.rows))
     whole = [entry for entry in entries if entry.start_seconds is not None]
     if whole and _are_cut(whole[:PROBED]):
         entries = [replace(entry, start_seconds=None, end_seconds=None) for entry in entries]
@@ -58,7 +58,7 @@ def _read_row(table: Table, row: TableRow, label: int, locator: Locator) -> Entr
         _seconds(table, row, "time_end"),
     )
     if end <= start:
-        raise DataSetError(f"{table.where(row)}: the stretch ends ({end:g} s) before it begins ({start:g} s)")
+        raise DataSetError(f"{table.where(row)}: time_end ({end:g} s) is not after time_start ({start:g} s)")
     action = str(row.cells[label])
     column = table.column(SPLIT_COLUMNS)
     written_split = "" if column is None else str(row.cells[column])
@@ -72,7 +72,7 @@ def _read_row(table: Table, row: TableRow, label: int, locator: Locator) -> Entr
 
 
 def _are_cut(entries: Sequence[Entry]) -> bool:
-    """Whether files that are called by the video alone are no longer than the stretches that were asked for."""
+    """Whether files named by ID alone are no longer than their time ranges, so that they must be cut already."""
     fits = []
     for entry in entries:
         try:
