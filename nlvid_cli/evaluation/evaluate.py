@@ -19,8 +19,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+import nlvid_cli.datasets.formats.charades as charades
 from nlvid_cli.card.manifest import label_names
-from nlvid_cli.datasets import charades
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.datasets.match import match_classes, read_for_model
 from nlvid_cli.errors import UnreadableVideo, UsageError

@@ -46,11 +46,11 @@ def test_labels_that_the_model_does_not_know() -> None:
         "labels of the data set are numbers, taken as indices, from 0, of the model's labels: 1 as 'swimming'"
         in match_classes(numbers, labels, "m")[1][0]
     )
-    with pytest.raises(UnknownName, match=r"none of the 2 \(0, 2\) is among"):
+    with pytest.raises(UnknownName, match=r"\(0, 2\)"):
         match_classes(replace(data, classes=("0", "2")), labels, "m")
-    with pytest.raises(UsageError, match="holds no video"):
+    with pytest.raises(UsageError, match="no video"):
         match_classes(replace(data, videos=()), labels, "m")
-    with pytest.raises(UnknownName, match="none of the videos has a label"):
+    with pytest.raises(UnknownName, match="has a label"):
         match_classes(_data([()], ()), labels, "m")
 
 

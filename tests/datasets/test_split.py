@@ -223,13 +223,13 @@ def test_mistakes() -> None:
         split_by_fraction(_data(["a.mp4", "b.mp4"], [(0,), (1,)]), 0.5, 0)
     with pytest.raises(UsageError, match="16 folds of 15 files are impossible"):
         folds(data, 16, 0)
-    with pytest.raises(UsageError, match="1 folds of 5 groups are impossible; choose from 2 to 5"):
+    with pytest.raises(UsageError, match="1 folds of 5 groups"):
         folds(data, 1, 0, "^[^_]+")
-    with pytest.raises(UsageError, match="is no regular expression"):
+    with pytest.raises(UsageError, match="regular expression"):
         split_by_group(data, "(", 0.5)
     with pytest.raises(DataSetError, match=r"finds no group in 15 of 15 file names: data/0/ann_0\.mp4 .*and 10 more"):
         split_by_group(data, "^x", 0.5)
-    with pytest.raises(DataSetError, match="one and the same group, '_', in all file names"):
+    with pytest.raises(DataSetError, match="same group, '_'"):
         split_by_group(data, "_", 0.5)
     with pytest.raises(UnknownName, match="no group is called 'anne'; did you mean 'ann'"):
         split_by_group(data, "^[^_]+", held_out=["anne"])

@@ -80,8 +80,7 @@ def test_figures_equal_those_worked_out_from_classify(
     likelihood = -np.mean([np.log(answer[actual]) for answer, actual in zip(answers, truth, strict=True)])
     assert evaluation.calibration.likelihood == pytest.approx(likelihood, rel=1e-6)
     assert evaluation.notes[0] == (
-        "classes are spelt otherwise in the data set and were matched: 'Swimming' as 'swimming', "
-        "'eating_cake' as 'eating cake'"
+        "matched classes that are spelled differently: 'Swimming' as 'swimming', 'eating_cake' as 'eating cake'"
     )
     assert evaluation.notes[1].startswith("3 of the model's 5 labels occur")
 
@@ -119,7 +118,7 @@ def test_several_labels(recognizer: Recognizer, clips: list[Path]) -> None:
 
 
 def test_the_labels_of_charades_choose_its_rule_for_videos_without_labels() -> None:
-    from nlvid_cli.datasets.charades import class_names
+    from nlvid_cli.datasets.formats.charades import class_names
 
     names = tuple(class_names())
     rows = [ScoredVideo("none", "", (), np.linspace(1, 0.5, 157, dtype=np.float32)),
