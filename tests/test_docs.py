@@ -33,13 +33,16 @@ def blocks_of(page: Path, language: str) -> list[str]:
     return [code for name, code in re.findall(r"^```(\w*)\n(.*?)^```", text_of(page), re.M | re.S) if name == language]
 
 
-def command_lines() -> Iterator[tuple[str, str]]:
-    """Every nlvid command of the pages, in code blocks and in the text, with the name of its page."""
+def command_lines() -> Iterator[tuple[str, str, bool]]:
+    """Every nlvid command of the pages: the name of the page, the line, and whether it is complete.
+
+    Those in code blocks are; those in the text may leave out the videos.
+    """
     for page in PAGES:
         for block in blocks_of(page, ""):
-            yield from ((page.name, line) for line in block.splitlines() if line.startswith("nlvid "))
+            yield from ((page.name, line, True) for line in block.splitlines() if line.startswith("nlvid "))
         prose = re.sub(r"^```.*?^```", "", text_of(page), flags=re.M | re.S)
-        yield from ((page.name, code.replace("\n", " ")) for code in re.findall(r"`(nlvid [^`]+)`", prose))
+        yield from ((page.name, code.replace("\n", " "), False) for code in re.findall(r"`(nlvid [^`]+)`", prose))
 
 
 def parse(line: str) -> None:
@@ -61,11 +64,12 @@ def test_every_command_line_of_the_documentation_parses() -> None:
     lines = list(command_lines())
     assert len(lines) > 60
     faults = []
-    for page, line in lines:
+    for page, line, complete in lines:
         try:
             parse(line)
         except Exception as error:
-            faults.append(f"{page}: {line}: {error!r}")
+            if complete or type(error).__name__ != "MissingParameter":
+                faults.append(f"{page}: {line}: {error!r}")
     assert not faults, "\n".join(faults)
 
 
@@ -127,10 +131,22 @@ def test_pictures_ask_no_other_host() -> None:
         assert not re.search(r"(?:src|href|url)\s*[=(:]\s*[\"']?https?:", text_of(picture))
 
 
-def test_contributing_names_files_and_names_that_exist() -> None:
+def test_files_that_the_pages_name_exist() -> None:
+    roots = (REPOSITORY, REPOSITORY / "nlvid_cli")
+    modules = {
+        path.name
+        for folder in ("nlvid_cli", "tests", "docs", "benchmarks")
+        for path in (REPOSITORY / folder).rglob("*.py")
+    }
+    for page in PAGES:
+        for code in re.findall(r"`([\w.]+(?:/[\w.]*)+|\w+\.py)`", text_of(page)):
+            if page.name in ("CONTRIBUTING.md", "architecture.md") or code.endswith(".py"):
+                assert code in modules or any((root / code).exists() for root in roots), f"{page.name}: {code}"
+
+
+def test_contributing_names_dicts_that_exist() -> None:
     text = text_of(REPOSITORY / "CONTRIBUTING.md")
-    for code in re.findall(r"`([^`\n]+)`", text):
-        if re.fullmatch(r"[\w./]+/[\w./]*", code) and not code.startswith("$"):
-            assert (REPOSITORY / code).exists() or (REPOSITORY / "nlvid_cli" / code).exists(), code
-    for name, file in re.findall(r"`([A-Z_]+)` \(`([\w./]+\.py)`", text):
+    found = re.findall(r"`([A-Z_]+)` \(`([\w./]+\.py)`", text)
+    assert len(found) > 10
+    for name, file in found:
         assert re.search(rf"^{name}\b", text_of(REPOSITORY / "nlvid_cli" / file), re.M), f"{name} in {file}"
