@@ -14,7 +14,7 @@ import typer
 
 import nlvid_cli
 from docs.models_table import PAGE, README, full_row, readme_rows, row_without_cost
-from nlvid_cli.app import app
+from nlvid_cli.app import COMMANDS, MODEL_COMMANDS, app
 from nlvid_cli.card.manifest import find_card, load_manifest
 from tests.clips import make_clip
 from tests.conftest import REPOSITORY
@@ -48,6 +48,7 @@ def command_lines() -> Iterator[tuple[str, str, bool]]:
 def parse(line: str) -> None:
     """Parse a command line as the program does, without running it."""
     line = re.sub(r"\$\(\(.*?\)\)", "1", line)  # shell arithmetic
+    line = re.split(r" [|>] ", line)[0]  # pipes and redirections
     arguments = shlex.split(line, comments=True)[1:]
     command: Any = COMMAND
     while arguments and hasattr(command, "commands"):
@@ -71,6 +72,14 @@ def test_every_command_line_of_the_documentation_parses() -> None:
             if complete or type(error).__name__ != "MissingParameter":
                 faults.append(f"{page}: {line}: {error!r}")
     assert not faults, "\n".join(faults)
+
+
+def test_the_examples_of_every_help_text_parse() -> None:
+    for command in (COMMANDS | MODEL_COMMANDS).values():
+        examples = re.findall(r"^ +(nlvid .*)$", command.__doc__ or "", re.M)
+        assert len(examples) >= 2
+        for line in examples:
+            parse(line)
 
 
 def test_python_snippets_use_public_names_only() -> None:
