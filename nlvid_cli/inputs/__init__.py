@@ -1,1 +1,1 @@
-"""From what the user names to videos."""
+"""From what the user names to videos: files, folders, patterns, lists, tables and addresses."""

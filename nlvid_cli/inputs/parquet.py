@@ -1,4 +1,4 @@
-"""pyarrow, which reads and writes Parquet and is an extra."""
+"""The optional package for Parquet."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from nlvid_cli.errors import UsageError
 
 
 def import_parquet() -> Any:
-    """``pyarrow.parquet``.
+    """Import ``pyarrow.parquet``, which an extra installs.
 
     Raises:
-        UsageError: it is not installed.
+        UsageError: It is not installed.
     """
     try:
         import pyarrow.parquet

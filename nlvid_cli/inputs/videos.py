@@ -1,4 +1,4 @@
-"""From what the user names to paths of videos: files, folders, globs, ``@list``, ``-``, tables and addresses."""
+"""Find the videos that the user names: files, folders, patterns, ``@list``, ``-``, tables and addresses."""
 
 from __future__ import annotations
 
@@ -17,27 +17,37 @@ from nlvid_cli.video.suffixes import is_video_name
 log = logging.getLogger(__name__)
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
-"""Files that are not videos but name them, in a column."""
+"""Files that name videos in a column."""
 
 SIGNATURE_BYTES = 189
-"""That are read of a file whose name tells nothing."""
+"""Bytes read of a file whose name does not tell what it is; enough for the second packet of a transport stream."""
 
 AUDIO_AND_PICTURES = (b"M4A ", b"M4B ", b"heic", b"heix", b"mif1", b"avif", b"crx ")
-"""Brands of MP4's family (ISO/IEC 14496-12, ``ftyp``) that are no videos."""
+"""Brands of the MP4 family (ISO/IEC 14496-12, ``ftyp``) that are not videos."""
 
 
 def find_videos(names: Iterable[str]) -> list[VideoPath]:
-    """Paths of the videos that ``names`` stand for, in their order, each once.
+    """Find the videos that the user names.
 
-    A folder stands for the videos in it and below it, in the order of their names: the files that are called like
-    videos, and those without a telling name that begin like one. ``*``, ``?`` and ``[...]`` in a name that is not
-    there itself are patterns, ``**`` goes into folders; ``@list.txt`` stands for the paths in that file, one a
-    line; a CSV, TSV or Parquet file, also one that matches a pattern for such files, for those in its column of
-    paths; ``-`` for the paths on stdin. Paths in lists and tables are relative to the current folder, or else to
-    the list's own. However a folder is spelled (``v``, ``./v``, ``v//``), its videos have the same paths.
+    Args:
+        names: Each of these may be
+
+            - a file;
+            - a folder, for the videos in it and below, in order of name: files with the suffix of a video, and files
+              without a known suffix that begin like a video;
+            - a pattern with ``*``, ``?``, ``[...]`` or ``**``, if no file has that name;
+            - ``@list.txt``, for the paths in that file, one a line; ``-`` for a list on stdin;
+            - a CSV, TSV or Parquet file, or a pattern for such files, for the paths in its column of paths;
+            - an address.
+
+            Paths in lists and tables are relative to the current folder, or else to the folder of the list.
+
+    Returns:
+        Videos in the order of the names, each once. Different spellings of a folder (``v``, ``./v``, ``v//``) give
+        equal paths.
 
     Raises:
-        UsageError: if a list cannot be read, a pattern matches nothing, or nothing is left.
+        UsageError: A list cannot be read, a pattern matches nothing, or there is no video at all.
     """
     names = list(names)
     here = os.getcwd()
@@ -59,7 +69,7 @@ def is_one_video(names: Sequence[str]) -> bool:
 
 
 def _plain(path: VideoPath) -> VideoPath:
-    """A path without ``./`` and doubled slashes; ``..`` stays, for what it means depends on the links before it."""
+    """Remove ``./`` and doubled slashes. ``..`` stays, since what it means depends on links."""
     return path if isinstance(path, RemotePath) or not path else str(Path(path))
 
 
@@ -81,7 +91,7 @@ def _expand(name: str) -> Iterator[VideoPath]:
 
 
 def _file(name: str) -> Iterator[VideoPath]:
-    """A file itself, or those that it names if it is a table."""
+    """Yield a file, or the paths in it if it is a table."""
     if _is_table(name):
         from nlvid_cli.inputs.path_list import read_paths
 
@@ -123,7 +133,7 @@ def _lines(content: bytes, where: str) -> list[str]:
 
 
 def _in_folder(folder: str) -> Iterator[str]:
-    """Videos of a folder and those below; each folder once, however links go round in circles."""
+    """Yield the videos in a folder and below. Each folder is visited once, so that circles of links end."""
     seen: set[tuple[int, int]] = set()
     waiting = [folder]
     while waiting:
@@ -136,7 +146,7 @@ def _in_folder(folder: str) -> Iterator[str]:
             with os.scandir(current) as scan:
                 entries = sorted(scan, key=lambda entry: entry.name)
         except OSError as error:
-            log.warning("%s: cannot look into this folder (%s)", current, error.strerror)
+            log.warning("%s: cannot open this folder (%s)", current, error.strerror)
             continue
         yield from (entry.path for entry in entries if not _is_folder(entry) and _is_video(entry))
         waiting += [entry.path for entry in reversed(entries) if _is_folder(entry)]
@@ -151,7 +161,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _is_video(entry: os.DirEntry[str]) -> bool:
     name = entry.name
-    if name.startswith("._"):  # what macOS keeps about a file, under the file's own name
+    if name.startswith("._"):  # attributes of another file, as macOS stores them
         return False
     suffix = os.path.splitext(name)[1].lower()
     if is_video_name(name) and suffix != ".ts":
@@ -160,7 +170,7 @@ def _is_video(entry: os.DirEntry[str]) -> bool:
 
 
 def _begins_like_a_video(entry: os.DirEntry[str]) -> bool:
-    """By the first bytes; of ``.ts``, which is also TypeScript, and of files whose names tell nothing."""
+    """Whether a file begins like a video. Asked for ``.ts``, which may be TypeScript, and for unknown suffixes."""
     try:
         if not entry.is_file():
             return False
@@ -184,4 +194,4 @@ SIGNATURES = (
     b"YUV4MPEG2",
     b"\x06\x0e\x2b\x34",  # MXF
 )
-"""First bytes of videos; those of MP4, AVI and transport streams stand elsewhere."""
+"""First bytes of videos, other than MP4, AVI and transport streams, which need more than a comparison."""

@@ -1,1 +1,1 @@
-"""Many videos: find them, skip what is done, decode in processes of their own, look at them together, write rows."""
+"""Labelling many videos: skip those that have a row, label the others, write a row for each."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 from nlvid_cli.recognize.answer import Answer
@@ -99,12 +100,12 @@ class Request:
     auto_views: bool
     answer: Answer
 
-    @property
+    @cached_property
     def views_record(self) -> dict[str, Any]:
         """The ``asked`` of a row."""
         return asdict(self.views) | {"auto": self.auto_views}
 
-    @property
+    @cached_property
     def answer_record(self) -> dict[str, Any]:
         """The ``answer`` of a row."""
         labels = None if self.answer.labels is None else list(self.answer.labels)

@@ -1,4 +1,4 @@
-"""A run over many videos on this machine: what is to do, through the pipeline, into the ledger."""
+"""One run: an engine makes the rows of videos, and each is written to the ledger as it is done."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Todo = Sequence[tuple[VideoPath, FileState | None]]
 
 @dataclass
 class Tally:
-    """What became of a run so far.
+    """Counts of a run so far.
 
     Attributes:
-        total: videos that were to do.
-        done: videos with a prediction.
-        failures: videos without, by type of error.
-        video_seconds: length of the videos done.
-        started: when the run began, in seconds of the monotonic clock.
-        stages: seconds that each stage was busy, over all its processes; empty if nobody measured.
+        total: Number of videos to label.
+        done: Number of videos with a prediction.
+        failures: Number of videos that failed, by type of error.
+        video_seconds: Total duration of the videos with a prediction.
+        started: Start of the run, in seconds of the monotonic clock.
+        stages: Seconds that each stage was busy, over all its processes; empty if nobody measured.
     """
 
     total: int
@@ -42,12 +42,12 @@ class Tally:
 
     @property
     def failed(self) -> int:
-        """Videos without a prediction."""
+        """Number of videos that failed."""
         return self.failures.total()
 
     @property
     def seconds(self) -> float:
-        """That the run has taken."""
+        """Time since the start of the run."""
         return time.monotonic() - self.started
 
     def count(self, row: Row) -> None:
@@ -63,6 +63,7 @@ Engine = Callable[[Todo, Tally], Generator[Row, None, None]]
 """Makes the rows of videos, in any order."""
 
 Listener = Callable[[Row], None]
+"""Called with each row once it is written."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ class LocalEngine:
     """Processes and devices of this machine.
 
     Attributes:
-        recognizers: the model, once per device.
-        request: what is wanted.
-        limits: what may be taken.
-        stopping: asked before each video whether no more are to be begun.
+        recognizers: The model, once per device.
+        request: What to ask about each video.
+        limits: Limits on time, memory and processes.
+        stopping: Whether to begin no more videos; asked before each one.
     """
 
     recognizers: Sequence[Recognizer]
@@ -82,7 +83,7 @@ class LocalEngine:
     stopping: Callable[[], bool]
 
     def __call__(self, todo: Todo, tally: Tally) -> Generator[Row, None, None]:
-        """Rows of videos as they are done."""
+        """Yield the rows of videos as they are done."""
         first, *more = self.recognizers
         states = [state for _, state in todo]
         segments = (Segment(video) for video, _ in todo if not self.stopping())
@@ -92,17 +93,17 @@ class LocalEngine:
 
 
 def label(engine: Engine, ledger: Ledger, todo: Todo, tally: Tally, listener: Listener) -> None:
-    """Make the rows of videos and write each as it is done.
+    """Label videos, and write each row as it is done.
 
     Args:
-        engine: that makes them.
-        ledger: open for writing.
-        todo: the videos.
-        tally: is kept up to date.
-        listener: is told of each row when it is safe.
+        engine: Makes the rows.
+        ledger: Ledger that is open for writing.
+        todo: Videos to label.
+        tally: Counts to keep up to date.
+        listener: Called with each row once it is written.
 
     Raises:
-        OutputError: a row cannot be written.
+        OutputError: A row cannot be written.
     """
     with closing(engine(todo, tally)) as rows:
         for row in rows:

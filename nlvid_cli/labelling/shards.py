@@ -1,4 +1,4 @@
-"""One job out of many: which videos are a shard's, where it writes, and how shards become one file again."""
+"""Shards: divide the videos among jobs, and merge the files of rows that the jobs wrote."""
 
 from __future__ import annotations
 
@@ -23,41 +23,39 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Shard:
-    """Part ``number`` of ``count``, counted from 1."""
+    """One job of several, ``number`` of ``count``, counted from 1."""
 
     number: int
     count: int
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """From ``3/8``.
+        """Parse ``3/8``.
 
         Raises:
-            UsageError: it is not of that form, or out of range.
+            UsageError: The text is not of this form, or out of range.
         """
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            raise UsageError(f"--shard is NUMBER/COUNT, from 1/COUNT to COUNT/COUNT, not {text!r}")
+            raise UsageError(f"--shard must be NUMBER/COUNT, from 1/COUNT to COUNT/COUNT, not {text!r}")
         return cls(int(match[1]), int(match[2]))
 
     def holds(self, video: VideoPath) -> bool:
-        """Whether a video is this shard's.
-
-        By a hash of its path, so that a video stays where it is when others are added or removed.
-        """
+        """Return whether a video belongs to this shard."""
+        # By a hash of the path, so that videos keep their shard when others are added or removed.
         digest = hashlib.blake2b(os.fsencode(str(video)), digest_size=8).digest()
         return int.from_bytes(digest, "big") % self.count == self.number - 1
 
     def output(self, output: Path) -> Path:
-        """Where it writes: ``labels.3-of-8.jsonl`` for ``labels.jsonl``."""
+        """Return the file of this shard: ``labels.3-of-8.jsonl`` for ``labels.jsonl``."""
         return output.with_name(f"{output.stem}.{self.number}-of-{self.count}{output.suffix}")
 
 
 def shard_files(output: Path) -> list[Path]:
-    """Files that shards of ``output`` have written, in their order.
+    """Return the files of the shards of ``output``, in order; warn if some are missing.
 
     Raises:
-        UsageError: there is none, they are of different counts, or the folder cannot be looked into.
+        UsageError: There are none, they have different counts, or the folder cannot be read.
     """
     pattern = re.compile(re.escape(output.stem) + r"\.(\d+)-of-(\d+)" + re.escape(output.suffix))
     try:
@@ -68,28 +66,32 @@ def shard_files(output: Path) -> list[Path]:
     counts = sorted({count for count, _, _ in found})
     if len(counts) != 1:
         what = f"shards of different counts ({', '.join(map(str, counts))})" if counts else "no shards"
-        raise UsageError(f"{output}: there are {what} beside it; name the files that are to be merged")
+        raise UsageError(f"{output}: there are {what} beside it; name the files to merge")
     missing = sorted(set(range(1, counts[0] + 1)) - {number for _, number, _ in found})
     if missing:
-        log.warning("%s: of %d shards, these have written nothing: %s", output, counts[0], shortened(missing, 10))
+        log.warning("%s: of %d shards, these have no file: %s", output, counts[0], shortened(missing, 10))
     return [path for _, _, path in found]
 
 
 def merge(files: Iterable[Path], output: Path) -> tuple[int, int]:
-    """Write the rows of several files into one, each video of a model and its views once.
+    """Merge the rows of several files into one, with one row for each video, model and views.
 
-    What is in ``output`` already comes before all of them. Of two rows, the one that saw the newer file counts; if
-    that is not known, or they saw the same, a prediction counts more than a failure; else the later one counts.
+    Of two rows, the one about the newer version of the video counts. If the version is the same or unknown, a
+    prediction counts more than a failure, else the later row counts.
+
+    Args:
+        files: Files of rows, in order.
+        output: File to write. Its own rows come before those of all files.
 
     Returns:
-        Number of rows, and how many of them are failures.
+        Number of rows, and number of failures among them.
 
     Raises:
-        OutputError: a file is being written by another process, cannot be read, or ``output`` cannot be written.
+        OutputError: A file cannot be read or written, or another process is writing it.
     """
     with ExitStack() as stack:
         stack.enter_context(locked(output))
-        shards = {os.path.realpath(file): file for file in files}  # each once, however it is named
+        shards = {os.path.realpath(file): file for file in files}  # each file once, whatever its names
         shards.pop(os.path.realpath(output), None)
         for file in shards.values():
             if not file.is_file():
@@ -110,12 +112,12 @@ def _read(file: Path) -> Ledger:
     ledger = Ledger(file)
     ledger.read()
     if ledger.torn:
-        log.warning("%s: %d lines are torn or damaged, and left out", file, ledger.torn)
+        log.warning("%s: left out %d lines that are torn or damaged", file, ledger.torn)
     return ledger
 
 
 def _choose(ledgers: Iterable[Ledger]) -> dict[RowKey, Ledger]:
-    """Which of them has the row that counts."""
+    """For each row, the ledger whose version of it counts."""
     chosen: dict[RowKey, Ledger] = {}
     for ledger in ledgers:
         for key, span in ledger.spans.items():

@@ -20,14 +20,15 @@ COLUMNS = (
     "clips", "crops", "duration_seconds", "frame_rate", "variable_frame_rate", "width", "height", "rotation_degrees",
     "warnings", "size_bytes", "modified_seconds", "error_type", "error_message",
 )  # fmt: skip
-"""A row per video. ``label``, ``index`` and ``score`` are the best; ``labels`` holds all that were told, as JSON in
-CSV and as a list of structures in Parquet; ``warnings`` likewise."""
+"""Columns of the table. ``label``, ``index`` and ``score`` are of the best label; ``labels`` holds all reported labels
+and ``warnings`` all warnings, as JSON in CSV and as lists in Parquet."""
 
 ROWS_AT_ONCE = 10_000
+"""Rows of a group in a Parquet file."""
 
 
 def write_csv(rows: Iterable[Row], path: Path) -> None:
-    """One row per video, after RFC 4180, in UTF-8."""
+    """Write a table as CSV (RFC 4180) in UTF-8."""
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         table = csv_writer(stream, COLUMNS)
         for row in rows:
@@ -38,7 +39,7 @@ def write_csv(rows: Iterable[Row], path: Path) -> None:
 
 
 def write_parquet(rows: Iterable[Row], path: Path) -> None:
-    """The same columns, with lists and structures where CSV has JSON."""
+    """Write the same table as Parquet, with lists where CSV has JSON."""
     import_parquet()
     import pyarrow
     import pyarrow.parquet as parquet
@@ -60,20 +61,25 @@ def write_parquet(rows: Iterable[Row], path: Path) -> None:
 
 
 TABLES: dict[str, Callable[[Iterable[Row], Path], None]] = {"csv": write_csv, "parquet": write_parquet}
-"""From the name after ``--format`` to what writes it."""
+"""Writers of tables, by the name for ``--format``."""
 
 
 def make_table(output: Path, format_name: str, table: Path) -> None:
-    """Write the rows of ``output`` as another table, which is whole or not there.
+    """Write the rows of ``output`` as a table, completely or not at all.
+
+    Args:
+        output: File of rows.
+        format_name: Key of :data:`TABLES`.
+        table: File to write.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: The table cannot be written.
     """
     try:
         with atomic_file(table) as part:
             TABLES[format_name](read_rows(output), part)
     except OSError as error:
-        raise OutputError(f"{table}: cannot be written ({error.strerror or error}); {output} is whole") from None
+        raise OutputError(f"{table}: cannot be written ({error.strerror or error}); {output} is complete") from None
 
 
 def _flat(row: Row) -> dict[str, Any]:
@@ -96,7 +102,7 @@ def _flat(row: Row) -> dict[str, Any]:
 
 
 def _clean(flat: dict[str, Any]) -> dict[str, Any]:
-    """Parquet's texts are UTF-8: bytes of a name that are not appear as replacement characters."""
+    """Replace bytes of names that are not UTF-8, which Parquet cannot hold."""
     return {
         key: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
         for key, value in flat.items()

@@ -101,7 +101,7 @@ def test_a_folder_that_cannot_be_read_is_told(
 
     monkeypatch.setattr(os, "scandir", refuse)
     assert find_videos(["v"]) == ["v/a.mp4"]
-    assert "v/closed: cannot look into this folder (Permission denied)" in caplog.text
+    assert "v/closed: cannot open this folder (Permission denied)" in caplog.text
 
 
 def test_patterns() -> None:

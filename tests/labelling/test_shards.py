@@ -40,7 +40,7 @@ def test_merged_shards_hold_each_video_once(tmp_path: Path, caplog: pytest.LogCa
     assert shard_files(output) == [first, third]
     assert merge(shard_files(output), output) == (3, 0)
     assert _videos(output) == videos
-    assert "labels.3-of-3.jsonl: 1 lines are torn or damaged" in caplog.text
+    assert "labels.3-of-3.jsonl: left out 1 lines" in caplog.text
     assert merge([first], output) == (3, 0)
     assert not list(tmp_path.glob(".*.part"))
 

@@ -71,6 +71,6 @@ def test_lines_of_wrong_types_are_left_out(
 
 def test_a_table_that_cannot_be_written_leaves_the_old_one(rows: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv" / "inside").mkdir(parents=True)
-    with pytest.raises(OutputError, match=r"labels\.csv: .*labels\.jsonl is whole"):
+    with pytest.raises(OutputError, match=r"labels\.csv: .*labels\.jsonl is complete"):
         make_table(rows, "csv", tmp_path / "labels.csv")
     assert not list(tmp_path.glob(".*.part"))
