@@ -76,7 +76,7 @@ def test_every_command_line_of_the_documentation_parses() -> None:
 
 def test_the_examples_of_every_help_text_parse() -> None:
     for command in (COMMANDS | MODEL_COMMANDS).values():
-        examples = re.findall(r"^ +(nlvid .*)$", command.__doc__ or "", re.M)
+        examples = re.findall(r"^ +(?:\w+=\S+ )?(nlvid .*)$", command.__doc__ or "", re.M)
         assert len(examples) >= 2
         for line in examples:
             parse(line)
