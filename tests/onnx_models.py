@@ -1,4 +1,4 @@
-"""Small ONNX models, made with the package onnx: good ones, foreign ones, and ones that mean harm."""
+"""Small ONNX models: good, foreign and malicious ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make_model(
     initializers: Sequence[onnx.TensorProto] = (),
     classes: int = CLASSES,
 ) -> onnx.ModelProto:
-    """Mean over positions of (N, 3, T, H, W), then a matrix of ones to ``classes``, then perhaps ``last``."""
+    """Make a model: mean over positions of (N, 3, T, H, W), a matrix to ``classes``, and the operator ``last``, if any."""
     axes = numpy_helper.from_array(np.array([2, 3, 4], np.int64), "axes")
     weights = numpy_helper.from_array(np.arange(3 * classes, dtype=np.float32).reshape(3, classes) / 10, "weights")
     steps = [
@@ -46,5 +46,5 @@ def write_model(path: Path, model: onnx.ModelProto) -> Path:
 
 
 def weights_of(classes: int = CLASSES) -> np.ndarray:
-    """The matrix that :func:`make_model` multiplies with."""
+    """Return the matrix that :func:`make_model` multiplies by."""
     return np.arange(3 * classes, dtype=np.float32).reshape(3, classes) / 10

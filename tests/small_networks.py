@@ -1,4 +1,4 @@
-"""Small networks of every kind, each a second to run and a few to export."""
+"""Small networks of every kind. Each takes a second to run and a few to export."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ NETWORKS: dict[str, Card] = {
 
 
 def random_weights(card: Card) -> dict[str, np.ndarray]:
-    """Weights with which all layers count: norms are not the identity, and blocks do something."""
+    """Make weights with which every layer matters: norms are not the identity, and blocks are not zero."""
     torch.manual_seed(0)
     network = build_network(card)
     for name, tensor in network.state_dict().items():

@@ -149,7 +149,7 @@ def seconds_per_view(backend: Backend, card: Card, passes: int = PASSES) -> floa
 
 
 def _memory_of(card: Card, device: str, precision: str) -> Path:
-    """File that remembers the choice. It lies with the model, so that ``nlvid models remove`` removes it too."""
+    """File that remembers the choice, beside the model, so that ``nlvid models remove`` removes it too."""
     slot = slot_of(find_card(card.name))
     versions = [__version__, runtime_version("torch"), runtime_version("onnx")]
     size = [card.sampling.frames, card.preprocess.crop]

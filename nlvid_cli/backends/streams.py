@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-MOST = 4
+MAX_STREAMS = 4
 """Most views at the same time. Each takes memory for its activations (0.2 GB for an I3D in bf16)."""
 
 T = TypeVar("T")
@@ -49,5 +49,5 @@ def _use_threads(threads: int) -> None:
 
 def streams_for(processors: int) -> tuple[int, int]:
     """Return the number of views at the same time, and of threads for each."""
-    threads = -(-processors // MOST)
+    threads = -(-processors // MAX_STREAMS)
     return processors // threads, threads

@@ -1,4 +1,4 @@
-"""Attention of non-local blocks, by torch: against the plain block, whose matrix is written out."""
+"""Attention of non-local blocks, compared with the plain block, which has the whole matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reference inputs replayed, and what is said where the outputs differ."""
+"""Comparisons with references, and the report of differences."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TAG = "1x3x8x64x64"
 
 
 def _write(path: Path, card: Card, tensors: Tensors, **changes: object) -> Path:
-    """A file of references for the test's model, made with torch."""
+    """Write a file of references for the test's model, made with torch."""
     from nlvid_cli.backends.torch_backend import outputs_as_written
 
     outputs = outputs_as_written(card, tensors, noise_clips((1, 3, 8, 64, 64), 7))
@@ -36,7 +36,7 @@ def _write(path: Path, card: Card, tensors: Tensors, **changes: object) -> Path:
 
 
 def test_inputs_are_the_same_on_every_machine() -> None:
-    """Literals, so that a change of the generator or of the order of axes shows."""
+    """Literal values, so that a change of the generator or of the order of axes shows."""
     clips = noise_clips((1, 3, 2, 2, 2), 1234)
     np.testing.assert_allclose(clips[0, 0, 0], [[0.471435, -1.190976], [1.432707, -0.312652]], atol=1e-6)
     other = noise_clips((1, 3, 2, 2, 2), 1234, axes="NTHWC", scale=2.0)
@@ -44,7 +44,9 @@ def test_inputs_are_the_same_on_every_machine() -> None:
     assert other.flags.c_contiguous
 
 
-def test_without_a_stored_reference_the_plain_network_is_the_yardstick(card: Card, random_tensors: Tensors) -> None:
+def test_a_model_without_a_stored_reference_is_compared_with_the_plain_network(
+    card: Card, random_tensors: Tensors
+) -> None:
     rows = verify(card, random_tensors, "cpu")
     assert [(row.backend, row.precision) for row in rows] == [("torch", "fp32"), ("torch", "bf16")]
     assert all(row.passed and row.shape == (1, 3, 8, 64, 64) for row in rows)
@@ -66,7 +68,7 @@ def test_a_single_wrong_bias_is_noticed(card: Card, random_tensors: Tensors, tmp
 
 
 class Fixed:
-    """A backend that gives the same logits whatever it is shown."""
+    """A backend that returns the same logits for all views."""
 
     name, device, precision, views_per_batch = "fixed", "nowhere", "fp32", 1
 
@@ -113,7 +115,7 @@ def test_right_logits_with_wrong_scores_do_not_pass() -> None:
         ({f"logits_{TAG}": np.array([{}], dtype=object)}, "not a file of references"),
     ],
 )
-def test_files_that_are_no_references(
+def test_files_that_are_not_references(
     card: Card, random_tensors: Tensors, tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     path = _write(tmp_path / "bad.npz", card, random_tensors, **changes)
@@ -142,7 +144,7 @@ def _inside(**changes: object) -> str:
         (_inside(seed=float("inf")), "infinity"),
     ],
 )
-def test_references_in_files_that_mean_harm(inside: str, message: str, card: Card, tmp_path: Path) -> None:
+def test_malicious_references_inside_onnx_files(inside: str, message: str, card: Card, tmp_path: Path) -> None:
     model = make_model()
     helper.set_model_props(model, {REFERENCE_KEY: inside})
     path = write_model(tmp_path / "m.onnx", model)
@@ -150,7 +152,7 @@ def test_references_in_files_that_mean_harm(inside: str, message: str, card: Car
         verify_onnx(card, path, "cpu")
 
 
-def test_other_files_are_no_references_either(card: Card, tmp_path: Path) -> None:
+def test_other_files_are_not_references_either(card: Card, tmp_path: Path) -> None:
     np.save(tmp_path / "array.npy", np.zeros(3))
     (tmp_path / "noise.npz").write_bytes(b"noise" * 100)
     for name in ("array.npy", "noise.npz", "none.npz"):

@@ -1,4 +1,4 @@
-"""A small network, its file, and what is exported of it; a few seconds each, once for all tests."""
+"""A small network, its model file and its ONNX file, made once for all tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.small_networks import random_weights
 
 @pytest.fixture(scope="session")
 def small_card() -> Card:
-    """Two Inception blocks; a figure of accuracy that nobody measured."""
+    """A network of two Inception blocks, with an invented accuracy."""
     architecture = InceptionArchitecture("inception", Head("softmax_of_mean"), 1e-3, last="mixed_3b")
     figure = Accuracy("made", "top-1", 50.0, "none", "nobody")
     return make_card(architecture=architecture, name="small.test", accuracy=(figure,))
@@ -41,6 +41,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(small_file: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """In fp32, for clips of any size."""
+    """An ONNX file in fp32, for clips of any size."""
     path = tmp_path_factory.mktemp("exported") / "small.onnx"
     return export_onnx(small_file, path, video=clips / "long.mp4", device="cpu")

@@ -1,4 +1,4 @@
-"""The second size that an export is compared at."""
+"""The second size of the comparison with torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nlvid_cli.onnx_export.check import other_size, torch_device
 
 @pytest.mark.parametrize("card", load_manifest().models, ids=lambda card: card.name)
 def test_groups_of_frames_divide_the_other_clip_too(card: Card) -> None:
-    """In res3, behind the stem and both pools, as the blocks in groups see it."""
+    """Groups divide the frames of res3, after the stem and both pools."""
     other = other_size(card)
     assert other.sampling.frames > card.sampling.frames
     assert other.preprocess.short_side >= other.preprocess.crop == card.preprocess.crop + 13
@@ -22,7 +22,7 @@ def test_groups_of_frames_divide_the_other_clip_too(card: Card) -> None:
     if not isinstance(architecture, ResNetArchitecture) or architecture.nonlocal_blocks is None:
         return
     if architecture.nonlocal_blocks.group_frames is None:
-        assert other.sampling.frames % 2 != card.sampling.frames % 2  # odd, where it may be
+        assert other.sampling.frames % 2 != card.sampling.frames % 2  # odd, if possible
         return
     assert architecture.nonlocal_blocks.group_stages == ("res3",)
     frames = other.sampling.frames

@@ -1,4 +1,4 @@
-"""Every network of the manifest, and real weights on real clips. These take minutes each: `make test-slow`."""
+"""Every network of the manifest, and real weights on real clips. Each test takes minutes: `make test-long`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ALL = Answer(top_k=None)
 
 
 def one_of_each() -> list[Card]:
-    """The models of the manifest whose networks differ; of the same one with other weights, the first."""
+    """The first model of each different network in the manifest."""
     return list({repr(card.architecture): card for card in reversed(load_manifest().models)}.values())
 
 
 @pytest.mark.parametrize("card", one_of_each(), ids=lambda card: card.name)
 def test_every_network_of_the_manifest(card: Card, tmp_path: Path) -> None:
-    """In fp32, at two sizes and batches; a difference over 1e-4 of the largest logit would be an error."""
+    """In fp32, at two sizes and batches. A difference over 1e-4 of the largest logit is an error."""
     card = replace(card, aliases=(), sources=(), format="safetensors")
     path = tmp_path / "random.safetensors"
     write_checkpoint(path, card, make_tensors(card, seed=zlib.crc32(card.name.encode())))
@@ -51,7 +51,7 @@ def _scores(model: str | Path, videos: list[Path], **options: object) -> list[di
 @pytest.mark.network
 @pytest.mark.parametrize("name", ["i3d", "tiny"])
 def test_real_weights_on_real_clips(name: str, shared: Path, tmp_path: Path) -> None:
-    """All clips: fp32 scores as by torch; fp16 and int8 keep the best label of each that torch has right."""
+    """fp32 scores equal torch's on all clips; fp16 and int8 keep the best label where torch is right."""
     wanted = _labelled(shared / "videos" / "action")
     videos = list(wanted)
     by_torch = _scores(name, videos, backend="torch", precision="fp32")
