@@ -22,7 +22,7 @@ def make_model(
     initializers: Sequence[onnx.TensorProto] = (),
     classes: int = CLASSES,
 ) -> onnx.ModelProto:
-    """Make a model: mean over positions of (N, 3, T, H, W), a matrix to ``classes``, and the operator ``last``, if any."""
+    """Make a model: mean over positions of (N, 3, T, H, W), a matrix to ``classes``, and ``last``, if any."""
     axes = numpy_helper.from_array(np.array([2, 3, 4], np.int64), "axes")
     weights = numpy_helper.from_array(np.arange(3 * classes, dtype=np.float32).reshape(3, classes) / 10, "weights")
     steps = [

@@ -44,9 +44,7 @@ def test_inputs_are_the_same_on_every_machine() -> None:
     assert other.flags.c_contiguous
 
 
-def test_a_model_without_a_stored_reference_is_compared_with_the_plain_network(
-    card: Card, random_tensors: Tensors
-) -> None:
+def test_without_a_stored_reference_the_plain_network_is_the_reference(card: Card, random_tensors: Tensors) -> None:
     rows = verify(card, random_tensors, "cpu")
     assert [(row.backend, row.precision) for row in rows] == [("torch", "fp32"), ("torch", "bf16")]
     assert all(row.passed and row.shape == (1, 3, 8, 64, 64) for row in rows)
