@@ -1,19 +1,21 @@
 """Fetch a model that is not on this machine: bytes from outside, checked, converted, and kept in the cache.
 
 A model of the manifest comes from the first of its sources that has the right file. A file behind an address is fetched
-once, and again when the user asks for the newest and the server has another one: beside each copy lies its ETag
-(RFC 9110), so that asking again need not be a download. All of this happens under the model's lock.
+once, and again if the user asks for the newest and the server has another one. Its ETag (RFC 9110) is stored beside the
+copy, so that asking again need not be a download. All of this happens under the model's lock.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from nlvid_cli.card.card import Card, HubSource, UrlSource, card_to_json
+from nlvid_cli.card.card import Card, UrlSource, card_to_json
 from nlvid_cli.errors import ModelError, ModelFileError, ModelUnavailable, UnsafeFile
 from nlvid_cli.models.adopt import NamedFile, convert_as, own_card, require_as
 from nlvid_cli.models.model_file import read_card
@@ -94,7 +96,8 @@ def fetch_hub_file(address: str, progress: Progress) -> NamedFile:
     """
     source = hub_source(address)
     file_name = PurePosixPath(source.path).name
-    fetched = _fetch(source, address, slot_of_file(file_name, address), progress)
+    with _source_errors(address):
+        fetched = fetch(source, slot_of_file(file_name, address), progress)
     return NamedFile(address, file_name, fetched.path)
 
 
@@ -146,8 +149,7 @@ def _fetch_unless_here(url: str, kept: Path, slot: Slot, progress: Progress, new
 def _download_if_newer(url: str, copy: Path, slot: Slot, progress: Progress) -> bool:
     """Download the file if the server has another one than the copy. A note says why it was not downloaded."""
     try:
-        etag = _etag_file(copy)
-        if etag.is_file() and _is_unchanged(url, etag.read_text(encoding="utf-8")):
+        if _is_newest(url, copy):
             log.info("%s: the copy of %s is the newest", without_secrets(url), _date_of(copy))
             return False
         _download(url, slot, progress)
@@ -157,26 +159,28 @@ def _download_if_newer(url: str, copy: Path, slot: Slot, progress: Progress) -> 
     return True
 
 
-def _is_unchanged(url: str, etag: str) -> bool:
+def _is_newest(url: str, copy: Path) -> bool:
     from nlvid_cli.models.store.sources.url import is_unchanged
 
-    try:
-        return is_unchanged(url, etag)
-    except SourceError as error:
-        raise ModelUnavailable(f"{without_secrets(url)}: {error}") from error
+    etag = _etag_file(copy)
+    with _source_errors(without_secrets(url)):
+        return etag.is_file() and is_unchanged(url, etag.read_text(encoding="utf-8"))
 
 
 def _download(url: str, slot: Slot, progress: Progress) -> None:
-    fetched = _fetch(UrlSource("url", url), without_secrets(url), slot, progress)
+    with _source_errors(without_secrets(url)):
+        fetched = fetch(UrlSource("url", url), slot, progress)
     if fetched.etag:
         _etag_file(fetched.path).write_text(fetched.etag, encoding="utf-8")
     else:
         _etag_file(fetched.path).unlink(missing_ok=True)
 
 
-def _fetch(source: HubSource | UrlSource, shown: str, slot: Slot, progress: Progress) -> Fetched:
+@contextmanager
+def _source_errors(shown: str) -> Iterator[None]:
+    """Turn the failure of the only source into an error that names it."""
     try:
-        return fetch(source, slot, progress)
+        yield
     except SourceError as error:
         raise ModelUnavailable(f"{shown}: {error}") from error
 

@@ -172,7 +172,7 @@ def _remove(path: Path) -> None:
 def _bar_for(progress: Progress, name: str) -> type[Any]:
     """Make a class of progress bars, as the library requires, that shows nothing and reports to ``progress``.
 
-    A download through Xet creates two bars, for bytes received and bytes written. Only the first one counts.
+    A download through Xet creates two bars, for bytes received and bytes written. Only the first is reported.
     """
     bars: list[Any] = []
 
