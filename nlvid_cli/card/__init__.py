@@ -1,1 +1,1 @@
-"""What a checkpoint fixes, as data: cards, architectures and the manifest. Everything else stands on it."""
+"""What a checkpoint fixes, as data: cards, architectures and the manifest. All other rooms build on it."""

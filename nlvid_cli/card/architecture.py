@@ -76,7 +76,11 @@ class NonLocal:
     group_stages: tuple[str, ...] = ()
 
     def frames_together(self, after: str) -> int | None:
-        """Number of consecutive frames within which the block after this layer looks; None: all frames of the clip."""
+        """Return the number of consecutive frames that a block attends to; None is all frames of the clip.
+
+        Args:
+            after: Layer that the block follows.
+        """
         if self.domain == "space":
             return 1
         return self.group_frames if after.partition(".")[0] in self.group_stages else None

@@ -1,4 +1,4 @@
-"""Templates of the manifest: what several entries share stands in ``[templates]``, and their key ``like`` names it.
+"""Templates of the manifest: entries share values in ``[templates]``, which their key ``like`` names.
 
 ``like`` is the name of a template or a list of names. Later templates override earlier ones, and the table with the key
 overrides them all. Tables are merged key by key; any other value is replaced.

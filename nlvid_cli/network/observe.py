@@ -61,11 +61,11 @@ def observe(network: nn.Module, clips: Tensor, blocks: Collection[str] = ()) -> 
 
 
 def _before(module: nn.Module, keep: Callable[[Tensor], None]) -> Callable[[], None]:
-    """Call ``keep`` with each input of a module; returns the function that ends this."""
+    """Call ``keep`` with each input of a module. Returns the function that stops it."""
     thread = threading.get_ident()
 
     def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if threading.get_ident() == thread:  # the hooks of another thread's pass stand on the same module
+        if threading.get_ident() == thread:  # threads share the module, and each adds its own hooks
             keep(inputs[0])
 
     return module.register_forward_pre_hook(hook).remove

@@ -116,7 +116,7 @@ MEANS = {
     "gluoncv": IMAGENET,
     "lfb": GREY,
 }
-"""Means and standard deviations of red, green and blue, of 255."""
+"""Means and standard deviations of red, green and blue, in units of [0, 255]."""
 
 
 @pytest.mark.parametrize("card", manifest.load_manifest().models, ids=lambda card: card.name)

@@ -1,4 +1,4 @@
-"""Conversion: norms are folded right, what does not fit is refused, and hostile files change nothing."""
+"""Conversion: norms are folded correctly, tensors that do not fit are refused, and hostile files change nothing."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_what_does_not_fit_is_named_and_the_old_file_stays(
 
 @pytest.fixture(scope="module")
 def mmaction2_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A full-sized file, with zeros for numbers: only shapes count here."""
+    """A file of full size with zeros: only shapes matter here."""
     table = read_table("mmaction2_i3d_nl_gaussian")
     zeros = {name: np.zeros(shape, "i8" if role == "counter" else "f4") for name, shape, role in table.rows}
     path = tmp_path_factory.mktemp("mmaction2") / "gaussian.pth"
@@ -239,7 +239,7 @@ def test_an_output_that_cannot_be_written_is_reported(tmp_path: Path, run: Run, 
 
 
 class Runs:
-    """Pickles as a call of a function."""
+    """An object that pickles as a call of a function."""
 
     def __init__(self, function: Callable[..., object], *arguments: object) -> None:
         self.function, self.arguments = function, arguments
@@ -339,7 +339,7 @@ def test_safetensors_with_a_header_of_another_length_are_refused(tmp_path: Path,
 
 
 def refused(run: Run, path: Path, reason: str) -> None:
-    """The command line says why, with status 3, and leaves no file and the old one as it was."""
+    """Check that the command says why, returns 3, leaves no file, and does not touch the old one."""
     out = path.with_name("out.safetensors")
     out.write_bytes(b"old")
     before = sorted(path.parent.iterdir())

@@ -21,7 +21,7 @@ BASIC = {"block": "basic", "blocks": (2, 2, 2, 2)}
 
 
 def image_network(depth: int) -> nn.Module:
-    """A network of torchvision with weights that make every layer count."""
+    """A torchvision network whose weights make every layer matter."""
     torch.manual_seed(0)
     network: nn.Module = getattr(torchvision.models, f"resnet{depth}")(weights=None, num_classes=10)
     for name, tensor in network.state_dict().items():
@@ -33,7 +33,7 @@ def image_network(depth: int) -> nn.Module:
 
 
 def features(network: nn.Module, x: Tensor, layers: list[str]) -> dict[str, Tensor]:
-    """Outputs of the layers."""
+    """Run a network and return the outputs of some layers."""
     seen: dict[str, Tensor] = {}
     hooks = [
         network.get_submodule(name).register_forward_hook(lambda _m, _i, out, name=name: seen.update({name: out}))
@@ -85,7 +85,7 @@ def test_non_local_blocks_and_other_classes_keep_their_own_values() -> None:
     torch.testing.assert_close(tensors["stem.conv.weight"].sum(dim=2), stem)
 
 
-def test_networks_that_do_not_match() -> None:
+def test_networks_of_another_depth_or_block() -> None:
     video = ResNet3d(replace(C2D, **BASIC), 10)  # type: ignore[arg-type]
     with pytest.raises(
         CheckpointMismatch,

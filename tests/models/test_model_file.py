@@ -1,4 +1,4 @@
-"""nlvid's own safetensors files: written whole, read with their card, refused when they lie."""
+"""nlvid's own safetensors files: written completely, read with their card, refused if their header is wrong."""
 
 import contextlib
 import importlib
@@ -62,7 +62,7 @@ def test_the_metadata_is_what_other_tools_expect(path):
     assert metadata == {"format": "pt", "nlvid_version": __version__, CARD_KEY: card_to_json(find_card("i3d"))}
 
 
-def test_nothing_is_left_beside_the_file_and_its_mode_is_the_users(path, tmp_path):
+def test_no_temporary_file_is_left_and_the_mode_follows_the_umask(path, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
     other = tmp_path / "other"
     other.touch()
@@ -138,7 +138,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("taught", [False, True])
-def test_numbers_that_numpy_does_not_have_are_refused(path, taught):
+def test_number_types_that_numpy_lacks_are_refused(path, taught):
     if taught:
         importlib.import_module("ml_dtypes")  # which comes with onnx, and from then on numpy has them
     text = json.dumps(

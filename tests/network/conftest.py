@@ -9,7 +9,7 @@ from tests.conftest import REPOSITORY
 
 @pytest.fixture(scope="session")
 def golden() -> dict[str, np.ndarray]:
-    """Reference outputs of the Inception I3D with its real weights (outputs only)."""
+    """Reference outputs of the Inception I3D with its real weights."""
     with np.load(REPOSITORY / "tests" / "data" / "i3d_inception_k400.npz") as file:
         return dict(file)
 

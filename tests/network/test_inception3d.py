@@ -27,7 +27,7 @@ SIZES = [(8, 12, 14), (9, 13, 15), (1, 7, 8), (2, 3, 1)]
 @pytest.mark.parametrize(
     ("size", "kernel", "stride", "expected"),
     [
-        (224, 7, 2, (2, 3)),  # the figures of DeepMind's stem
+        (224, 7, 2, (2, 3)),  # as in DeepMind's stem
         (225, 7, 2, (3, 3)),
         (112, 3, 2, (0, 1)),
         (113, 3, 2, (1, 1)),
@@ -102,7 +102,7 @@ def test_a_network_that_ends_early_is_the_beginning_of_the_whole(last: Literal["
 def test_equals_the_original_implementation(
     tag: str, real_network: torch.nn.Module, golden: dict[str, np.ndarray]
 ) -> None:
-    """Logits and inner maps of DeepMind's network with these very weights, computed by the JAX port."""
+    """Logits and inner maps of DeepMind's network with the same weights, computed by the JAX port."""
     shape, scale = golden[f"inshape_{tag}"], golden[f"inscale_{tag}"]
     x = np.random.RandomState(1234).standard_normal(tuple(shape)).astype(np.float32) * scale
     clips = torch.from_numpy(x).permute(0, 4, 1, 2, 3)  # (N, T, H, W, C) -> (N, C, T, H, W)

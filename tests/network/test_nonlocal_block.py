@@ -1,4 +1,4 @@
-"""The block against a plain one that follows the paper's formulas position by position."""
+"""The block against a plain one, which follows the paper's formulas position by position."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZES = {1: (6,), 2: (4, 6), 3: (4, 4, 6)}
 
 
 def make_block(channels: int, config: NonLocal, dimensions: int = 3, group_frames: int | None = None) -> NonLocalBlock:
-    """A block whose last normalisation is not zero, so that it does something."""
+    """Make a block whose last normalisation is not zero, so that it has an effect."""
     torch.manual_seed(0)
     block = NonLocalBlock(channels, config, dimensions, group_frames).double().eval()
     for parameter in block.parameters():
@@ -182,7 +182,7 @@ def test_fresh_blocks_change_nothing(pairwise: str, norm: str) -> None:
 
 
 def test_a_fresh_block_learns() -> None:
-    """Zero at the end, but not a dead end: one step moves the scale, the next the rest."""
+    """The last scale is zero, but gradients reach it: one step moves the scale, the next everything else."""
     network = _inception()
     insert_nonlocal(network, ["mixed_4d"], NonLocal(()))
     block = network.get_submodule("mixed_4d.nonlocal_block")
@@ -215,7 +215,7 @@ def test_insertion_into_a_foreign_network() -> None:
         insert_nonlocal(network, ["first"], NonLocal(()))
 
 
-def test_inputs_that_do_not_fit() -> None:
+def test_inputs_of_a_wrong_shape() -> None:
     block = NonLocalBlock(8, NonLocal(()))
     with pytest.raises(InputShapeError, match=r"\(N, 8\) and 3 more axes, got \(1, 4, 2, 2, 2\)"):
         block(torch.zeros(1, 4, 2, 2, 2))

@@ -40,7 +40,7 @@ I3D_8X8 = replace(I3D, stem=Kernel3d((5, 7, 7), (1, 2, 2), (2, 3, 3)), **PUBLISH
 
 
 def small(**changes: object) -> ResNetArchitecture:
-    """A network that is quick to run."""
+    """Return the architecture of a network that runs quickly."""
     parts: dict[str, object] = {"blocks": (1, 2, 2, 1), "width": 8, "head": Head("mean_of_softmax", None)}
     return replace(I3D, **(parts | {"inflate": ((0,), (0,), (0, 1), ())} | changes))  # type: ignore[arg-type]
 
@@ -94,7 +94,7 @@ def test_layer_shapes_of_table_1(architecture: ResNetArchitecture) -> None:
 
 
 def giga_flops(architecture: ResNetArchitecture, frames: int, pairs: bool) -> float:
-    """Multiplications and additions, in 10^9; ``pairs``: with the products of all pairs in the non-local blocks."""
+    """Count multiplications and additions in 10^9, with ``pairs`` also the products of pairs in non-local blocks."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         on_meta(architecture)(torch.zeros(1, 3, frames, 224, 224, device="meta"))
     counts = counter.get_flop_counts()["Global"]
@@ -102,7 +102,7 @@ def giga_flops(architecture: ResNetArchitecture, frames: int, pairs: bool) -> fl
 
 
 def test_flop_ratios_of_the_paper() -> None:
-    """Tables 2c and 2e, within 0.1: in the published 8x8 graph, counting convolutions; docs/networks.md tells why."""
+    """Tables 2c and 2e, within 0.1, for the published 8x8 graph by its convolutions; see docs/networks.md."""
     base = giga_flops(C2D_8X8, 8, pairs=False)
     nonlocal_c2d = giga_flops(replace(C2D_8X8, nonlocal_blocks=FIVE), 8, pairs=False)
     r101 = giga_flops(replace(C2D_8X8, blocks=R101), 8, pairs=False)

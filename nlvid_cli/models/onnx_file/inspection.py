@@ -129,10 +129,10 @@ class _Walk:
         return stored
 
     def check_made(self) -> None:
-        """Refuse tensors that are huge and made from nothing. Only now, since operators may stand in any order."""
+        """Refuse huge tensors made from a shape alone. Call this last, because operators may come in any order."""
         for kind, name in self._made:
             if self._shapes[name] > MAX_MADE_VALUES:
-                raise UnsafeFile(f"makes a tensor of {self._shapes[name]} values from nothing (operator {kind})")
+                raise UnsafeFile(f"makes a tensor of {self._shapes[name]} values from a shape alone (operator {kind})")
 
     def _function(self, function: onnx.FunctionProto) -> int:
         """Inspect a function of the file; return the number of its operators."""
@@ -170,7 +170,7 @@ class _Walk:
         """Inspect an attribute. If it holds a constant, ``output`` is the name of its value."""
         if attribute.HasField("sparse_tensor") or attribute.sparse_tensors:
             raise UnsafeFile("has sparse tensors, which nlvid does not read; store them as ordinary ones")
-        # All fields, whatever the attribute's type says is in use: a runtime may look at another one.
+        # Check all fields, not only the one that the attribute's type names: a runtime may use another one.
         for tensor in (*([attribute.t] if attribute.HasField("t") else ()), *attribute.tensors):
             self._tensor(tensor, output)
         for graph in (*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs):
@@ -211,8 +211,8 @@ class _Walk:
 def _outside(tensor: TensorProto) -> str:
     places = {entry.key: entry.value for entry in tensor.external_data}
     return (
-        f"keeps weights in another file, {places.get('location', 'which it does not name')!r}; nlvid opens no other "
-        "file for a file. If you trust it, make one file of it with the package onnx: "
+        f"keeps weights in another file, {places.get('location', 'which it does not name')!r}, and nlvid opens only the "
+        "file that it is given. If you trust it, make one file of it with the package onnx: "
         "onnx.save(onnx.load('model.onnx'), 'one.onnx')"
     )
 

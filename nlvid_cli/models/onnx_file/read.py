@@ -70,7 +70,7 @@ def read_onnx(path: Path) -> OnnxModel:
         ModelFileError: The file does not exist, is not an ONNX model, or is damaged.
         UnsafeFile: It asks for other files, for libraries, or for absurd amounts of memory.
     """
-    # The package onnx takes 0.2 s to import: only where there is an ONNX file.
+    # The package onnx takes 0.2 s to import, so import it only for an ONNX file.
     from nlvid_cli.models.onnx_file.inspection import inspect
 
     try:

@@ -56,7 +56,7 @@ def _fields(data: memoryview, kind: Descriptor) -> tuple[list[tuple[memoryview, 
     while place < len(data):
         count += 1
         if count > MAX_FIELDS:
-            raise WireError(f"a part of it has more than {MAX_FIELDS} fields")
+            raise WireError(f"one message has more than {MAX_FIELDS} fields")
         key, place = _varint(data, place)
         number, wire_type = key >> 3, key & 7
         if not 0 < number < 2**29:  # of a larger one, some programs drop the upper digits

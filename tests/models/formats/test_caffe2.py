@@ -1,4 +1,4 @@
-"""Caffe2 blobs: what is of the optimiser goes, what is not known is named, all forms of the pickle are read."""
+"""Caffe2 blobs: the optimiser's state is dropped, unknown blobs are named, and all forms of the pickle are read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NAMES = {
 
 
 def read(tree: dict[str, object], path: Path, protocol: int = 0) -> dict[str, np.ndarray]:
-    """Through a pickle of Python 2, or of Python 3 where a protocol is given."""
+    """Read blobs from a pickle of Python 2, or of Python 3 with a protocol."""
     if protocol:
         path.write_bytes(pickle.dumps(tree, protocol))
     else:
@@ -72,12 +72,12 @@ def test_the_classifier_has_five_axes(tmp_path: Path, shape: tuple[int, ...]) ->
 
 
 @pytest.mark.parametrize("blob", ["fbo_theta_w", "res6_0_branch2a_w", "res2_0_branch2d_w", "conv1_x", "res_conv1_bn_z"])
-def test_a_blob_that_has_no_place_is_named(tmp_path: Path, blob: str) -> None:
+def test_an_unknown_blob_is_named(tmp_path: Path, blob: str) -> None:
     with pytest.raises(ModelFileError, match=rf"x\.pkl: .*place.*tensor {blob}"):
         read({"blobs": BLOBS | {blob: np.ones(1, "f4")}}, tmp_path / "x.pkl")
 
 
-def test_numbers_that_are_no_floats_are_an_error(tmp_path: Path) -> None:
+def test_numbers_that_are_not_floats_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"x\.pkl: pred_b .*int64"):
         read({"blobs": BLOBS | {"pred_b": np.arange(3)}}, tmp_path / "x.pkl")
 

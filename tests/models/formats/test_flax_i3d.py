@@ -18,7 +18,7 @@ REAL_VALUES = {
     "mixed_5b.branch2.norm.running_var": (4.028678894042969, 2.7579026222229004, 6.58125638961792),
     "head.classifier.bias": (0.21120761334896088, 0.4027923047542572, 0.33057767152786255),
 }
-"""The first numbers of some tensors, as ``pickle`` and numpy alone read them."""
+"""The first numbers of some tensors, read with ``pickle`` and numpy alone."""
 
 
 @pytest.fixture

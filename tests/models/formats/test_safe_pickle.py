@@ -23,7 +23,7 @@ DTYPE = b"cnumpy\ndtype\n"
 
 
 class Runs:
-    """Pickles as a call of a function."""
+    """An object that pickles as a call of a function."""
 
     def __init__(self, function, *arguments):
         self.function, self.arguments = function, arguments

@@ -1,4 +1,4 @@
-"""Torch files: foreign metadata neither stops nor runs; anything else that is foreign is refused by name."""
+"""Torch files: foreign metadata is accepted and never run; other foreign objects are refused by name."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def assert_weights(tensors: dict[str, np.ndarray]) -> None:
 
 
 class Runs:
-    """Pickles as a call of a function."""
+    """An object that pickles as a call of a function."""
 
     def __init__(self, function: Callable[..., object], *arguments: object) -> None:
         self.function, self.arguments = function, arguments
@@ -63,7 +63,7 @@ class Runs:
 
 
 def foreign_class(monkeypatch: pytest.MonkeyPatch, name: str, *bases: type, **members: Callable[..., object]) -> type:
-    """A class that pickle believes to be in another project's module; that goes with the end of the test."""
+    """Make a class that seems to be in another project's module, until the end of the test."""
     module_name, _, class_name = name.rpartition(".")
     parts = module_name.split(".")
     for end in range(1, len(parts) + 1):
@@ -78,7 +78,7 @@ def foreign_class(monkeypatch: pytest.MonkeyPatch, name: str, *bases: type, **me
 
 
 def openmmlab_metadata(monkeypatch: pytest.MonkeyPatch) -> object:
-    """What a runner of MMEngine leaves: logs whose statistics are methods of their class, and configurations."""
+    """What MMEngine's runner saves: logs whose statistics are methods of their class, and configurations."""
     buffer_class = foreign_class(monkeypatch, "mmengine.logging.history_buffer.HistoryBuffer", mean=lambda self: 0)
     buffer = buffer_class()
     buffer.__dict__ |= {"_log_history": np.arange(3.0), "_statistics_methods": {"mean": buffer_class.mean}}
@@ -180,7 +180,7 @@ def test_foreign_globals_are_refused_by_name(
     assert not canary.exists()
 
 
-def test_a_call_by_way_of_allowed_names_does_nothing(save: Save, canary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_through_allowed_names_does_nothing(save: Save, canary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         buffer_class = foreign_class(
             patch, "mmengine.logging.history_buffer.HistoryBuffer", run=lambda *_: canary.touch()
@@ -264,11 +264,11 @@ def test_without_named_tensors_nothing_is_read(save: Save, content: object) -> N
     assert open_file(save(content)) == {}
 
 
-def test_a_bare_tensor_is_no_checkpoint(save: Save) -> None:
+def test_a_bare_tensor_is_not_a_checkpoint(save: Save) -> None:
     assert list(open_file(save(torch.ones(2)))) == [""]
 
 
-def test_another_pickle_protocol_is_told(tmp_path: Path) -> None:
+def test_another_pickle_protocol_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pth"
     torch.save({"a": torch.ones(1)}, path, pickle_protocol=4)
     with pytest.raises(ModelFileError, match="protocol 4"):
@@ -303,7 +303,7 @@ def test_a_zip_whose_members_overlap_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("members", [["x/other"], ["x/data.pkl", "y/data.pkl"], ["x/data.pkl", "x/constants.pkl"]])
-def test_other_zips_are_told_apart(tmp_path: Path, members: list[str]) -> None:
+def test_other_zips_are_refused(tmp_path: Path, members: list[str]) -> None:
     path = tmp_path / "other.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for member in members:
@@ -312,8 +312,8 @@ def test_other_zips_are_told_apart(tmp_path: Path, members: list[str]) -> None:
         open_file(path)
 
 
-def test_storages_that_are_not_there_are_an_error(save: Save) -> None:
-    """The pickle of another file, whose tensors are larger, in front of few numbers."""
+def test_missing_storages_are_an_error(save: Save) -> None:
+    """The pickle of another file with larger tensors, before few numbers."""
     path = save({"state_dict": {"a": torch.zeros(1000)}})
     data = path.read_bytes()
     wrong = data.replace(b"M\xe8\x03", b"M\xff\xff")  # 1000 -> 65535 elements
