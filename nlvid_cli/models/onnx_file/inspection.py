@@ -211,8 +211,8 @@ class _Walk:
 def _outside(tensor: TensorProto) -> str:
     places = {entry.key: entry.value for entry in tensor.external_data}
     return (
-        f"keeps weights in another file, {places.get('location', 'which it does not name')!r}, and nlvid opens only the "
-        "file that it is given. If you trust it, make one file of it with the package onnx: "
+        f"keeps weights in another file, {places.get('location', 'which it does not name')!r}, and nlvid opens only "
+        "the file that it is given. If you trust it, make one file of it with the package onnx: "
         "onnx.save(onnx.load('model.onnx'), 'one.onnx')"
     )
 
