@@ -11,7 +11,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from nlvid_cli.network.inception3d import SamePadMaxPool3d
 from nlvid_cli.network.units import ChannelAffine, ConvNorm
@@ -51,7 +51,10 @@ def inference_form(network: nn.Module, device: torch.device, dtype: torch.dtype)
         device: Device of the copy.
         dtype: Precision of everything but the head, which stays in float32.
     """
-    network = copy.deepcopy(network).eval().requires_grad_(False)
+    # the copy's parameters are its own, but not their memory: all that is changed below gets new memory
+    shared: dict[int, object] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
+    shared |= {id(buffer): buffer for buffer in network.buffers()}
+    network = copy.deepcopy(network, shared).eval()
     fold_norms(network)
     if device.type == "cpu":
         for module in list(network.modules()):
@@ -69,11 +72,17 @@ def fold_norms(network: nn.Module) -> None:
 
 
 def _fold(unit: ConvNorm) -> None:
-    if isinstance(unit.norm, nn.BatchNorm3d):
-        unit.conv = fuse_conv_bn_eval(unit.conv, unit.norm)
+    norm = unit.norm
+    if isinstance(norm, nn.BatchNorm3d):
+        mean, variance = norm.running_mean, norm.running_var
+        assert mean is not None
+        assert variance is not None
+        unit.conv.weight, unit.conv.bias = fuse_conv_bn_weights(
+            unit.conv.weight, unit.conv.bias, mean, variance, norm.eps, norm.weight, norm.bias
+        )
         unit.norm = nn.Identity()
-    elif isinstance(unit.norm, ChannelAffine):
-        scale, shift = unit.norm.weight, unit.norm.bias
+    elif isinstance(norm, ChannelAffine):
+        scale, shift = norm.weight, norm.bias
         bias = torch.zeros_like(shift) if unit.conv.bias is None else unit.conv.bias
         shape = (-1,) + (1,) * (unit.conv.weight.dim() - 1)
         unit.conv.weight = nn.Parameter(unit.conv.weight.detach() * scale.view(shape), requires_grad=False)
