@@ -120,6 +120,8 @@ def test_the_page_of_models_and_the_readme_are_those_of_the_manifest() -> None:
     for row, card in zip(page_rows(), models, strict=True):
         assert row.startswith(row_without_cost(card))
     assert full_row(find_card("tiny")) in page_rows()
+    assert f"{len(models)} networks" in text_of(README)
+    assert f"[{len(models)} networks]" in text_of(DOCS / "index.md")
     assert readme_rows(dict(zip((card.name for card in models), page_rows(), strict=True))) in text_of(README)
 
 
