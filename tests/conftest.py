@@ -71,7 +71,12 @@ def card() -> Card:
 
 @pytest.fixture(scope="session")
 def random_tensors(card: Card) -> dict[str, np.ndarray]:
-    """Weights for the card's network, the same in every run; signals keep their size, so scores tell videos apart."""
+    """Weights for the card's network."""
+    return random_tensors_of(card)
+
+
+def random_tensors_of(card: Card) -> dict[str, np.ndarray]:
+    """Make random weights, the same in every run; signals keep their size, so scores tell videos apart."""
     import torch
 
     from nlvid_cli.network.build import build_network
@@ -86,6 +91,22 @@ def random_tensors(card: Card) -> dict[str, np.ndarray]:
         elif name.endswith(("running_mean", "norm.bias")):
             tensor.normal_(0, 0.1)
     return {name: tensor.numpy() for name, tensor in network.state_dict().items() if "num_batches" not in name}
+
+
+@pytest.fixture(scope="session")
+def small_card() -> Card:
+    """The same card with the first layers of its network only: a fifteenth of the weights, half the time."""
+    return make_card(architecture=InceptionArchitecture("inception", Head("softmax_of_mean"), 1e-3, last="mixed_3b"))
+
+
+@pytest.fixture(scope="session")
+def small_model_file(small_card: Card, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file as nlvid writes it, of the small network."""
+    from nlvid_cli.models.model_file import write_checkpoint
+
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    write_checkpoint(path, small_card, random_tensors_of(small_card))
+    return path
 
 
 @pytest.fixture(scope="session")

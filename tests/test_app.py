@@ -13,7 +13,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,8 +30,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def classify(run: Run, model_file: Path) -> Run:
-    return lambda *arguments: run("classify", "--model", model_file, "--device", "cpu", *arguments)
+def classify(run: Run, small_model_file: Path) -> Run:
+    return lambda *arguments: run("classify", "--model", small_model_file, "--device", "cpu", *arguments)
 
 
 def test_version(run: Run) -> None:
@@ -51,7 +53,7 @@ def test_help_is_quick() -> None:
     """At most twice the processor time of importing typer and rich; the best of several, as the machine is shared."""
     commands = {"help": ("-m", "nlvid_cli", "--help"), "imports": ("-c", "import typer, rich")}
     seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(9):
+    for _ in range(5):
         for name, command in commands.items():
             before = _seconds_of_children()
             subprocess.run([sys.executable, *command], check=True, capture_output=True)
@@ -197,7 +199,9 @@ def test_an_input_is_not_written_over(classify: Run, clip: Path, tmp_path: Path)
     assert video.read_bytes() == clip.read_bytes()
 
 
+VERSION = f"{sys.executable} -m nlvid_cli --version"
 LIST = f"{sys.executable} -m nlvid_cli models list --json"
+"""More than a buffer of stdout holds."""
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
@@ -213,13 +217,13 @@ def test_stdout_that_cannot_be_written(command: str, unbuffered: str, monkeypatc
 
 @pytest.mark.parametrize("closing", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
 def test_streams_that_are_closed(closing: str) -> None:
-    done = subprocess.run(["sh", "-c", f"{LIST} {closing}"], capture_output=True, text=True, check=False)
+    done = subprocess.run(["sh", "-c", f"{VERSION} {closing}"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert bool(done.stdout) == (" >" not in f" {closing}")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("command", [LIST, f"{sys.executable} -m nlvid_cli --version"])
+@pytest.mark.parametrize("command", [LIST, VERSION])
 def test_a_reader_that_wants_no_more_is_told_nothing(
     command: str, unbuffered: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,21 +241,25 @@ def test_debug_shows_the_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         run("classify", "clip.mp4", "--model", "i3dd")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_keeps_what_is_done(model_file: Path, clip: Path, tmp_path: Path, number: signal.Signals) -> None:
-    target = tmp_path / "labels.jsonl"
-    command = [sys.executable, "-m", "nlvid_cli", "classify", "-m", str(model_file), "-f", "jsonl", "-o", str(target)]
-    videos = tmp_path / "list.txt"
-    for video in range(5000):
-        (tmp_path / f"{video}.mp4").symlink_to(clip)
-    videos.write_text("".join(f"{tmp_path / str(video)}.mp4\n" for video in range(5000)))
-    process = subprocess.Popen([*command, f"@{videos}"], stderr=subprocess.PIPE, text=True)
+VIDEOS = 1000
+"""Videos of a run that is interrupted; far more than it has done by then."""
+
+
+def test_ctrl_c_keeps_what_is_done(small_model_file: Path, clip: Path, tmp_path: Path) -> None:
+    target, videos = tmp_path / "labels.jsonl", [tmp_path / f"{number}.mp4" for number in range(VIDEOS)]
+    for video in videos:
+        video.symlink_to(clip)
+    (tmp_path / "list.txt").write_text("".join(f"{video}\n" for video in videos))
+    command = [sys.executable, "-m", "nlvid_cli", "classify", "-m", str(small_model_file), "-f", "jsonl"]
+    process = subprocess.Popen(
+        [*command, "-o", str(target), f"@{tmp_path / 'list.txt'}"], stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 60
     while not any(part.stat().st_size > 2000 for part in tmp_path.glob(".labels.jsonl.*.part")):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     try:
         _, err = process.communicate(timeout=60)
     finally:
@@ -259,9 +267,30 @@ def test_interrupted_keeps_what_is_done(model_file: Path, clip: Path, tmp_path: 
     assert process.returncode == 130
     assert "Traceback" not in err
     lines = [json.loads(line) for line in target.read_text().splitlines()]
-    assert 0 < len(lines) < 5000
+    assert 0 < len(lines) < VIDEOS
     assert all("predictions" in line for line in lines)
     assert not list(tmp_path.glob(".labels*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_is_done(
+    classify: Run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    from nlvid_cli.recognize.recognizer import Recognizer
+
+    classify_many = Recognizer.classify_many
+
+    def interrupted(self: Recognizer, *arguments: Any) -> Iterator[Any]:
+        yield next(iter(classify_many(self, *arguments)))
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(Recognizer, "classify_many", interrupted)
+    target = tmp_path / "labels.jsonl"
+    outcome = classify(clip, "none.mp4", "-f", "jsonl", "-o", target)
+    assert (outcome.status, outcome.out) == (130, "")
+    assert "Traceback" not in outcome.err
+    assert [json.loads(line)["video"] for line in target.read_text().splitlines()] == [str(clip)]
+    assert os.listdir(tmp_path) == ["labels.jsonl"]
 
 
 def test_models_list_show_and_labels(run: Run) -> None:
@@ -272,7 +301,7 @@ def test_models_list_show_and_labels(run: Run) -> None:
     shown = run("models", "show", "i3d").out
     assert "10 clips of 64 frames, step 1, counted at 25 frames/s" in shown
     assert "68.4 %" in shown
-    assert json.loads(run("models", "show", "i3d", "--json").out)["name"] == name
+    assert json.loads(run("models", "show", "tiny", "--json").out)["aliases"] == ["tiny"]
     labels = run("models", "labels", "i3d").out.splitlines()
     assert (len(labels), labels[0], labels[6], labels[399]) == (400, "abseiling", "arm wrestling", "zumba")
     assert run("models", "show", "i3").status == 2

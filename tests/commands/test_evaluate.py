@@ -15,7 +15,7 @@ import pytest
 from nlvid_cli.card.card import Card, Labels
 from nlvid_cli.models.model_file import read_card, write_checkpoint
 from tests.clips import make_clip
-from tests.conftest import Run
+from tests.conftest import Run, random_tensors_of
 
 SHOWN = {"Running": 0, "eating_cake": 1, "swimming": 2}
 """Folders of the data set, and the first clip in each."""
@@ -34,33 +34,23 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def evaluate(run: Run, model_file: Path) -> Run:
+def evaluate(run: Run, small_model_file: Path) -> Run:
     return lambda *arguments: run(
-        "evaluate", "--model", model_file, "--device", "cpu", "--precision", "fp32", *arguments
+        "evaluate", "--model", small_model_file, "--device", "cpu", "--precision", "fp32", *arguments
     )
 
 
 def test_json_and_predictions_agree_with_classify(
-    evaluate: Run, run: Run, data: Path, model_file: Path, tmp_path: Path
+    evaluate: Run, run: Run, data: Path, small_model_file: Path, tmp_path: Path
 ) -> None:
     outcome = evaluate(data, "--json", "--predictions", tmp_path / "answers.jsonl")
     assert outcome.status == 0
     result = json.loads(outcome.out)
     answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
-    for answer in answers:
-        command = [
-            "classify",
-            "-m",
-            model_file,
-            "--device",
-            "cpu",
-            "--precision",
-            "fp32",
-            "-f",
-            "json",
-            answer["video"],
-        ]
-        by_index = sorted(json.loads(run(*command).out)["predictions"], key=lambda p: p["index"])
+    command = ["classify", "-m", small_model_file, "--device", "cpu", "--precision", "fp32", "-f", "jsonl"]
+    classified = [json.loads(line) for line in run(*command, *(answer["video"] for answer in answers)).out.splitlines()]
+    for answer, alone in zip(answers, classified, strict=True):
+        by_index = sorted(alone["predictions"], key=lambda p: p["index"])
         assert answer["scores"] == [p["score"] for p in by_index]
     assert result["figures"]["top1"] == pytest.approx(np.mean([a["predicted"] in a["actual"] for a in answers]))
     assert (result["videos"], result["failed"], result["label_kind"]) == (6, 0, "single")
@@ -84,7 +74,9 @@ def test_predictions_as_csv_and_a_video_that_fails(evaluate: Run, data: Path, tm
     broken = tmp_path / "val" / "Running" / "broken.mp4"
     broken.write_bytes(b"nothing" * 1000)
     page = tmp_path / "page.html"
-    outcome = evaluate(tmp_path / "val", "--predictions", tmp_path / "answers.csv", "--json", "--report", page)
+    outcome = evaluate(
+        tmp_path / "val", "--predictions", tmp_path / "answers.csv", "--json", "--report", page, "--clips", 1
+    )
     assert outcome.status == 1
     assert f"error: {broken}: " in outcome.err
     assert outcome.err.endswith("1 of 7 videos failed\n")
@@ -104,11 +96,11 @@ def test_predictions_as_csv_and_a_video_that_fails(evaluate: Run, data: Path, tm
 
 
 def test_the_temperature_is_written_and_used(
-    evaluate: Run, run: Run, data: Path, card: Card, random_tensors: dict[str, np.ndarray], tmp_path: Path
+    evaluate: Run, run: Run, data: Path, small_card: Card, tmp_path: Path
 ) -> None:
     mine = tmp_path / "mine.safetensors"
-    write_checkpoint(mine, card, random_tensors, source_sha256="0" * 64)
-    common = ["evaluate", data, "-m", mine, "--device", "cpu", "--precision", "fp32", "--json"]
+    write_checkpoint(mine, small_card, random_tensors_of(small_card), source_sha256="0" * 64)
+    common = ["evaluate", data, "-m", mine, "--device", "cpu", "--precision", "fp32", "--json", "--clips", 1]
     outcome = run(*common, "--write-temperature")
     assert outcome.status == 0
     found = json.loads(outcome.out)["calibration"]
@@ -134,12 +126,11 @@ def test_a_temperature_goes_only_into_a_file_of_ones_own(run: Run, data: Path) -
     assert "nlvid models convert theirs.pth --as i3d -o mine.safetensors" in outcome.err
 
 
-def test_several_labels(
-    run: Run, data: Path, card: Card, random_tensors: dict[str, np.ndarray], tmp_path: Path
-) -> None:
+def test_several_labels(run: Run, data: Path, small_card: Card, tmp_path: Path) -> None:
     """A table with a cell of labels; mAP by hand from the scores."""
     mine = tmp_path / "several.safetensors"
-    write_checkpoint(mine, replace(card, labels=Labels("multi", 5, names=card.labels.names)), random_tensors)
+    several = replace(small_card, labels=Labels("multi", 5, names=small_card.labels.names))
+    write_checkpoint(mine, several, random_tensors_of(several))
     videos = sorted(data.rglob("*.mp4"))
     truth = ["running|swimming", "dancing", "running", "swimming", "dancing|running", "running|swimming|dancing"]
     lines = [f"{video},{labels}" for video, labels in zip(videos, truth, strict=True)]
@@ -151,12 +142,12 @@ def test_several_labels(
     answers = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
     precisions = []
     for label in ("dancing", "running", "swimming"):
-        place = (card.labels.names or ()).index(label)
+        place = (small_card.labels.names or ()).index(label)
         pairs = [(answer["scores"][place], label in answer["actual"]) for answer in answers]
         above = [[hit for score, hit in pairs if score >= least] for least, shown in pairs if shown]
         precisions.append(np.mean([sum(hits) / len(hits) for hits in above]))  # precision at each positive
     assert result["figures"] == {"mAP": pytest.approx(np.mean(precisions))}
-    table = run("evaluate", tmp_path / "val.csv", "-m", mine, "--device", "cpu", "-q").out
+    table = run("evaluate", tmp_path / "val.csv", "-m", mine, "--device", "cpu", "-q", "--clips", 1).out
     assert "mAP" in table
     assert "average precision" in table
 

@@ -9,7 +9,6 @@ from nlvid_cli.system.collector import collector_paused
 
 def test_the_collector_runs_again_afterwards_even_after_an_error() -> None:
     with pytest.raises(ZeroDivisionError), collector_paused():
-        assert not gc.isenabled()
-        raise ZeroDivisionError
+        print(1 / gc.isenabled())
     assert gc.isenabled()
     gc.unfreeze()
