@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from nlvid_cli.card.architecture import Head, InceptionArchitecture
 from nlvid_cli.card.card import Card
 from nlvid_cli.errors import InputShapeError
-from nlvid_cli.network.build import build_network
+from nlvid_cli.network.build import build_network, build_on_meta
 from nlvid_cli.network.inception3d import InceptionI3d, SamePadConv3d, SamePadMaxPool3d, same_padding
 from nlvid_cli.network.units import ConvNorm
 
@@ -66,11 +66,11 @@ def test_parameter_count(card: Card) -> None:
 
 def test_clips_that_are_too_short_are_refused(card: Card) -> None:
     architecture = InceptionArchitecture("inception", Head("softmax_of_mean", (2, 7, 7)), 1e-3)
-    network = InceptionI3d(architecture, 5).eval()
+    network = build_on_meta(architecture, 5)
     with pytest.raises(InputShapeError, match=r"head: .*1 x 7 x 7 .*pool"):
-        network(torch.zeros(1, 3, 8, 224, 224))
+        network(torch.zeros(1, 3, 8, 224, 224, device="meta"))
     with pytest.raises(InputShapeError, match=r"conv_1a: .*clips"):
-        network(torch.zeros(1, 3, 224, 224))
+        network(torch.zeros(1, 3, 224, 224, device="meta"))
 
 
 def test_positions_of_a_larger_input(card: Card) -> None:
