@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import nlvid_cli
-from nlvid_cli.backends import SCORES_ONLY, Outputs, Want
-from nlvid_cli.card.card import Labels
+from nlvid_cli.card.card import Card, Labels
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.match import match_classes
 from nlvid_cli.errors import UnreadableVideo, UsageError
@@ -18,22 +17,14 @@ from nlvid_cli.recognize.prediction import Failure
 from nlvid_cli.recognize.recognizer import Recognizer
 from tests.clips import make_clip
 from tests.conftest import Run, make_card
+from tests.recognize.colours import Colours
 
 LABELS = ("dancing", "eating cake", "running", "swimming backstroke", "swimming")
 
 
-class _Nothing:
-    """A backend that is never run."""
-
-    name, device, precision, views_per_batch = "torch", "cpu", "fp32", 1
-
-    def outputs(self, views: np.ndarray, want: Want = SCORES_ONLY) -> Outputs:
-        raise AssertionError
-
-
 @pytest.fixture(scope="module")
-def recognizer(model_file: Path) -> Recognizer:
-    return nlvid_cli.load(model_file, precision="fp32", device="cpu")
+def recognizer(card: Card) -> Recognizer:
+    return Recognizer(card, Colours())
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +44,27 @@ def _by_label(prediction: dict[str, object]) -> dict[str, float]:
     return {p["label"]: p["score"] for p in prediction["predictions"]}  # type: ignore[attr-defined]
 
 
-def test_figures_equal_those_worked_out_from_classify(
-    recognizer: Recognizer, clips: list[Path], run: Run, model_file: Path
-) -> None:
+def test_figures_equal_those_worked_out_from_classify(clips: list[Path], run: Run, model_file: Path) -> None:
     """The data set calls some classes otherwise and orders them otherwise; every number comes from the JSON."""
+    recognizer = nlvid_cli.load(model_file, precision="fp32", device="cpu", clips=1)
     classes = ("Swimming", "eating_cake", "running")
     truth = ["swimming", "eating cake", "running", "running", "swimming", "eating cake"]
     evaluation = evaluate(_data(clips, [(0,), (1,), (2,), (2,), (0,), (1,)], classes), recognizer)
 
-    command = ["classify", "-m", model_file, "--device", "cpu", "--precision", "fp32", "-f", "json", *clips]
+    command = [
+        "classify",
+        "-m",
+        model_file,
+        "--clips",
+        1,
+        "--device",
+        "cpu",
+        "--precision",
+        "fp32",
+        "-f",
+        "json",
+        *clips,
+    ]
     answers = [_by_label(answer) for answer in json.loads(run(*command).out)]
     for video, answer in zip(evaluation.videos, answers, strict=True):
         assert [float(score) for score in video.scores] == [answer[label] for label in LABELS]
@@ -86,8 +89,11 @@ def test_figures_equal_those_worked_out_from_classify(
 
 
 def test_the_temperature_calibrates_what_the_card_has_already(recognizer: Recognizer, clips: list[Path]) -> None:
-    data = _data(clips, [(2,), (1,), (2,), (3,), (0,), (4,)], LABELS)
+    predicted = [video.predicted for video in evaluate(_data(clips, [(0,)] * 6, LABELS), recognizer).videos]
+    truth = [(label,) for label in predicted[:4]] + [((label + 1) % 5,) for label in predicted[4:]]
+    data = _data(clips, truth, LABELS)
     first = evaluate(data, recognizer).calibration
+    assert first.determined
     assert first.likelihood_after <= first.likelihood
     assert first.present == 1.0
     warmer = Recognizer(replace(recognizer.card, temperature=1.5), recognizer.backend)
@@ -126,7 +132,7 @@ def test_the_labels_of_charades_choose_its_rule_for_videos_without_labels() -> N
     figures = {}
     for labels in (Labels("multi", 157, file="charades157.txt"), Labels("multi", 157, names=names[::-1]),
                    Labels("multi", 157, names=("something else", *names[1:]))):  # fmt: skip
-        recognizer = Recognizer(make_card(labels=labels), _Nothing())
+        recognizer = Recognizer(make_card(labels=labels), Colours())
         figures[labels.names] = summarise(rows, recognizer, "a table").figures["mAP"]
     assert list(figures.values()) == [1.0, 1.0, 0.5]
 

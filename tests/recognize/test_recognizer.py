@@ -9,6 +9,7 @@ import pytest
 
 import nlvid_cli
 from nlvid_cli.backends import Outputs
+from nlvid_cli.card.card import Card
 from nlvid_cli.errors import CheckpointMismatch, ModelFileError, NumericalError, UnknownName, UsageError, VideoNotFound
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.prediction import Failure, Prediction
@@ -19,11 +20,17 @@ from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.sample import sample
 from tests.clips import make_clip
+from tests.recognize.colours import Colours
 
 
 @pytest.fixture(scope="module")
-def recognizer(model_file: Path) -> Recognizer:
+def loaded(model_file: Path) -> Recognizer:
     return nlvid_cli.load(model_file, precision="fp32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def recognizer(card: Card) -> Recognizer:
+    return Recognizer(card, Colours())
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +38,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", frames=40)
 
 
-def test_the_whole_road_step_by_step(recognizer: Recognizer, clip: Path) -> None:
+def test_the_whole_road_step_by_step(loaded: Recognizer, clip: Path) -> None:
+    recognizer = loaded
     card = recognizer.card
     info = probe(clip)
     plan = sample(info, card.sampling)
@@ -52,17 +60,17 @@ def test_the_whole_road_step_by_step(recognizer: Recognizer, clip: Path) -> None
     assert result.clips[-1].end_seconds == pytest.approx(info.facts.duration_seconds)
 
 
-def test_many_in_order_and_one_bad_file_stops_nothing(recognizer: Recognizer, clip: Path, tmp_path: Path) -> None:
+def test_many_in_order_and_one_bad_file_stops_nothing(loaded: Recognizer, clip: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"not a video at all" * 100)
-    results = list(recognizer.classify_many([clip, tmp_path / "none.mp4", broken, clip]))
+    results = list(loaded.classify_many([clip, tmp_path / "none.mp4", broken, clip]))
     assert [type(result) for result in results] == [Prediction, Failure, Failure, Prediction]
     assert isinstance(results[1], Failure)
     assert results[1].error.type == "VideoNotFound"
-    assert results[0] == results[3] == recognizer.classify(clip)
+    assert results[0] == results[3] == loaded.classify(clip)
 
 
-def test_a_fault_in_a_decoder_costs_one_video(
+def test_a_bug_in_a_decoder_costs_one_video(
     recognizer: Recognizer, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import nlvid_cli.video.clips as module
@@ -100,7 +108,7 @@ def test_one_video_starts_no_process(recognizer: Recognizer, clip: Path, monkeyp
     assert result == recognizer.classify(clip)
 
 
-def test_the_same_clip_is_looked_at_once(
+def test_equal_clips_pass_the_network_once(
     recognizer: Recognizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = make_clip(tmp_path / "short.mp4", frames=5)
@@ -120,8 +128,11 @@ def test_the_same_clip_is_looked_at_once(
 
 
 def test_outputs_with_nan_are_an_error(recognizer: Recognizer, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nothing = np.full((3, 5), np.nan, np.float32)
-    monkeypatch.setattr(recognizer.backend, "outputs", lambda views: Outputs(nothing, nothing))
+    def outputs(views: np.ndarray) -> Outputs:
+        nan = np.full((len(views), 5), np.nan, np.float32)
+        return Outputs(nan, nan)
+
+    monkeypatch.setattr(recognizer.backend, "outputs", outputs)
     with pytest.raises(NumericalError, match="NaN"):
         recognizer.classify(clip)
     (failure,) = recognizer.classify_many([clip])
@@ -134,7 +145,7 @@ def test_labels_by_pattern(recognizer: Recognizer, clip: Path) -> None:
     assert {p.label for p in result.predictions} == {"swimming", "swimming backstroke"}
     whole = {p.label: p.score for p in recognizer.classify(clip).predictions}
     assert all(p.score == whole[p.label] for p in result.predictions)
-    with pytest.raises(UsageError, match="top-k must be at least 1"):  # before anything is decoded
+    with pytest.raises(UsageError, match="top-k"):  # before anything is decoded
         recognizer.classify("missing.mp4", Answer(top_k=0))
 
 
@@ -144,8 +155,8 @@ def test_views_can_be_overridden_and_are_reported(model_file: Path, clip: Path) 
     assert (views.clips, views.crops, views.frames, views.step) == (2, 3, 8, 1)
 
 
-def test_three_crops_are_averaged_per_clip(model_file: Path, clip: Path) -> None:
-    recognizer = nlvid_cli.load(model_file, precision="fp32", device="cpu", crops=3)
+def test_three_crops_are_averaged_per_clip(card: Card, clip: Path) -> None:
+    recognizer = Recognizer(card.with_views(None, 3, None), Colours())
     info = probe(clip)
     plan = sample(info, recognizer.card.sampling)
     frames = read_frames(info, plan.frame_numbers, recognizer.card.preprocess.short_side).frames
@@ -192,7 +203,7 @@ def test_full_scores_are_those_of_the_predictions(recognizer: Recognizer, clip: 
     assert failure.error.type == "VideoNotFound"
 
 
-def test_a_stretch_is_looked_at_like_a_file_of_it(recognizer: Recognizer, clip: Path, tmp_path: Path) -> None:
+def test_a_segment_scores_like_a_file_of_it(recognizer: Recognizer, clip: Path, tmp_path: Path) -> None:
     cut = make_clip(tmp_path / "cut.mkv", codec="ffv1", frames=20, pix_fmt="bgr0")
     whole = make_clip(tmp_path / "whole.mkv", codec="ffv1", frames=40, pix_fmt="bgr0")
     (alone, stretch, rest) = recognizer.score_many([Segment(cut), Segment(whole, 0.0, 0.8), Segment(whole, 0.8)])
@@ -200,7 +211,7 @@ def test_a_stretch_is_looked_at_like_a_file_of_it(recognizer: Recognizer, clip: 
     assert not np.array_equal(alone, rest)
     (failure,) = recognizer.score_many([Segment(whole, 10.0, 20.0)])
     assert isinstance(failure, Failure)
-    assert "no frame between 10 s and 20 s" in failure.error.message
+    assert "no frame" in failure.error.message
 
 
 def test_the_temperature_of_the_card_calibrates_video_and_clips(recognizer: Recognizer, clip: Path) -> None:
@@ -216,13 +227,13 @@ def test_the_temperature_of_the_card_calibrates_video_and_clips(recognizer: Reco
         assert [p.label for p in after] == [p.label for p in before]
 
 
-def test_models_that_cannot_be(tmp_path: Path, model_file: Path) -> None:
+def test_unknown_and_damaged_models(tmp_path: Path, model_file: Path) -> None:
     with pytest.raises(UnknownName, match="did you mean"):
         nlvid_cli.load("i3dd")
-    with pytest.raises(ModelFileError, match="no such model file"):
+    with pytest.raises(ModelFileError, match="no such"):
         nlvid_cli.load(tmp_path / "none.safetensors")
     (tmp_path / "half.safetensors").write_bytes(model_file.read_bytes()[:1000])
-    with pytest.raises(ModelFileError, match="not a readable safetensors file"):
+    with pytest.raises(ModelFileError, match="safetensors"):
         nlvid_cli.load(tmp_path / "half.safetensors")
 
 

@@ -23,11 +23,11 @@ import sys
 import time
 import traceback
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any, TextIO
 
 import numpy as np
 
-from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.recognize.prediction import Failure
 from nlvid_cli.video.clips import Segment, decode_clips
 from nlvid_cli.video.info import Pixels
@@ -47,7 +47,7 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # libraries may print, and must not disturb the replies
     start = json.loads(sys.stdin.readline())
-    sampling, rules = Sampling(**start["sampling"]), Preprocess(**_tuples(start["rules"]))
+    sampling, rules = (_rules(start[name]) for name in ("sampling", "rules"))
     _limit_memory(start["memory_bytes"])
     _let_the_network_go_first()
     _reply(replies, {"ready": True})
@@ -96,9 +96,9 @@ def _reply(replies: TextIO, message: dict[str, Any]) -> None:
     replies.flush()
 
 
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Turn lists into tuples, which JSON does not have."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+def _rules(values: dict[str, Any]) -> Any:
+    """Return a part of the card as plain attributes; to import the card's own classes takes a third of the start."""
+    return SimpleNamespace(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 
 def _limit_memory(limit_bytes: int | None) -> None:

@@ -89,7 +89,7 @@ def test_odd_decoders_cost_one_video_each(card: Card, clips: list[Path], tmp_pat
     for name in ("hang.mp4", "crash.mp4", "hungry.mp4"):
         odd.append(tmp_path / name)
         odd[-1].write_bytes(clips[0].read_bytes())
-    limits = Limits(WorkerLimits(timeout_seconds=5, memory_bytes=400 << 20), workers=2)
+    limits = Limits(WorkerLimits(timeout_seconds=8, memory_bytes=400 << 20), workers=2)
     outcomes = _run(card, [Means()], limits, [*clips[:3], *odd, *clips[3:]])
     kinds = [outcome.result.error.type if isinstance(outcome.result, Failure) else "" for outcome in outcomes]
     assert kinds == ["", "", "", "DecodeTimeout", "DecoderCrashed", "MemoryExceeded", "", "", "", "", ""]
