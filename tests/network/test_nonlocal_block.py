@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 import pytest
@@ -63,19 +62,19 @@ def plain(block: NonLocalBlock, x: Tensor) -> Tensor:
 
 def _domain_mask(block: NonLocalBlock, size: tuple[int, ...], key_size: tuple[int, ...]) -> Tensor:
     """(P, M): which keys a position sees."""
-    positions = list(itertools.product(*map(range, size)))
-    keys = list(itertools.product(*map(range, key_size)))
-    domain = block.config.domain if block.dimensions == 3 else "spacetime"
+    positions, keys = _coordinates(size)[:, None], _coordinates(key_size)[None]  # (P, 1, axes), (1, M, axes)
+    if block.dimensions != 3:
+        return torch.ones(positions.shape[0], keys.shape[1], dtype=torch.bool)
+    if block.config.domain == "space":
+        return positions[..., 0] == keys[..., 0]
+    if block.config.domain == "time":
+        return (positions[..., 1:] == keys[..., 1:]).all(dim=-1)
     group = block.group_frames or size[0]
+    return positions[..., 0] // group == keys[..., 0] // group
 
-    def sees(i: tuple[int, ...], j: tuple[int, ...]) -> bool:
-        if domain == "space":
-            return i[0] == j[0]
-        if domain == "time":
-            return i[1:] == j[1:]
-        return block.dimensions != 3 or i[0] // group == j[0] // group
 
-    return torch.tensor([[sees(i, j) for j in keys] for i in positions])
+def _coordinates(size: tuple[int, ...]) -> Tensor:
+    return torch.stack(torch.meshgrid(*map(torch.arange, size), indexing="ij"), dim=-1).reshape(-1, len(size))
 
 
 def _pool_for(domain: str, pool: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
