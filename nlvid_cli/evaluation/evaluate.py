@@ -260,10 +260,21 @@ def _of_one(scores: Array, relevant: metrics.Flags, labels: Sequence[str]) -> _S
     return figures, tuple(rows), confusion
 
 
-def _of_several(scores: Array, relevant: metrics.Flags, labels: Sequence[str]) -> _Summary:
+def average_precisions(scores: Array, relevant: metrics.Flags, labels: Sequence[str]) -> metrics.Figures:
+    """Average precision of each class, (C,), by Charades' rule for the labels of Charades; NaN for one without videos.
+
+    Args:
+        scores: (N, C) in [0, 1].
+        relevant: (N, C), whether each video shows each class.
+        labels: Names of the classes.
+    """
     charades_rule = sorted(labels) == sorted(charades.class_names())  # its published models, and those trained on it
     average = metrics.charades_average_precisions if charades_rule else metrics.average_precisions
-    precisions = average(scores, relevant)
+    return average(scores, relevant)
+
+
+def _of_several(scores: Array, relevant: metrics.Flags, labels: Sequence[str]) -> _Summary:
+    precisions = average_precisions(scores, relevant, labels)
     rows = tuple(
         ClassRow(labels[index], index, int(relevant[:, index].sum()), float(precisions[index]))
         for index in np.flatnonzero(~np.isnan(precisions)).tolist()

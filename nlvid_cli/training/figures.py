@@ -15,7 +15,7 @@ from nlvid_cli.backends.torch_backend import TorchBackend
 from nlvid_cli.card.card import Card
 from nlvid_cli.datasets.labelled import DataSet, Kind
 from nlvid_cli.evaluation import metrics
-from nlvid_cli.evaluation.evaluate import Evaluation, score_videos, summarise
+from nlvid_cli.evaluation.evaluate import Evaluation, average_precisions, score_videos, summarise
 from nlvid_cli.recognize.recognizer import Recognizer
 
 FIGURES: dict[Kind, str] = {"single": "top1", "multi": "mAP"}
@@ -29,10 +29,11 @@ class TrainFigure:
 
     Args:
         label_kind: ``single`` or ``multi``.
+        classes: Names of the classes.
     """
 
-    def __init__(self, label_kind: Kind) -> None:
-        self._label_kind = label_kind
+    def __init__(self, label_kind: Kind, classes: Sequence[str]) -> None:
+        self._label_kind, self._classes = label_kind, classes
         self._parts: list[dict[str, Tensor]] = []
 
     def add(self, logits: Tensor, targets: Tensor) -> None:
@@ -51,9 +52,8 @@ class TrainFigure:
             return float("nan")
         if self._label_kind == "single":
             return float(counted["right"].double().mean())
-        return metrics.mean_over_classes(
-            metrics.average_precisions(counted["scores"].numpy(), counted["relevant"].numpy())
-        )
+        precisions = average_precisions(counted["scores"].numpy(), counted["relevant"].numpy(), self._classes)
+        return metrics.mean_over_classes(precisions)
 
     def state(self) -> dict[str, Tensor]:
         """Return what all processes have counted. Every process must call this."""

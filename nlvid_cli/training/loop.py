@@ -80,7 +80,7 @@ class Loop:
         self.save_seconds = plan.machine.save_minutes * 60
         label_kind = trainee.card.labels.kind
         self.loss = make_loss(self.recipe, clips.data, label_kind)
-        self.figure = TrainFigure(label_kind)
+        self.figure = TrainFigure(label_kind, clips.data.classes)
         self.position = PassPosition(division.seed, rank=division.rank, ranks=division.ranks)
         on_gpu = accelerator.device.type == "cuda"
         use_global_batch(trainee.network, self.position, self.recipe.dropout, trainee.frozen, on_gpu)
