@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nlvid_cli.datasets.charades import class_names
+from nlvid_cli.datasets.formats.charades import class_names
 from nlvid_cli.training.figures import TrainFigure
 
 
