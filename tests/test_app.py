@@ -195,7 +195,7 @@ def test_an_input_is_not_written_over(classify: Run, clip: Path, tmp_path: Path)
     for arguments in ([video, "-o", video], [tmp_path, "-o", video], [video, "-o", link]):
         outcome = classify(*arguments, "-f", "csv")
         assert outcome.status == 2
-        assert "is an input, and would be written over; write to another file" in outcome.err
+        assert "is an input" in outcome.err
     assert video.read_bytes() == clip.read_bytes()
 
 

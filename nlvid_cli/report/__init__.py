@@ -1,4 +1,4 @@
-"""From results to what the user reads: a file per output format, and the one dict of them.
+"""Output of results: a file per format and per page.
 
 An output format is a file here and its line in :data:`RENDERERS`.
 """
@@ -20,8 +20,8 @@ class ReportOptions:
     """What a report shows.
 
     Attributes:
-        timeline: whether the labels of each clip are shown, with their times.
-        single: whether exactly one video was asked for by its name.
+        timeline: Whether to show the labels of each clip, with their times.
+        single: Whether the user named exactly one video.
     """
 
     timeline: bool = False
@@ -29,13 +29,13 @@ class ReportOptions:
 
 
 class Renderer(Protocol):
-    """Writes results to a stream as they come."""
+    """Writes results to a stream, one by one."""
 
     def add(self, result: Result, elapsed_seconds: float) -> None:
-        """Write one result, which took so long."""
+        """Write one result, which took ``elapsed_seconds``."""
 
     def close(self) -> None:
-        """Write what comes after the last result; the stream stays open."""
+        """Write the end of the report; the stream stays open."""
 
 
 RENDERERS: dict[str, Callable[[TextIO, ReportOptions], Renderer]] = {
@@ -44,4 +44,4 @@ RENDERERS: dict[str, Callable[[TextIO, ReportOptions], Renderer]] = {
     "jsonl": lambda stream, options: JsonLinesRenderer(stream),
     "csv": lambda stream, options: CsvRenderer(stream, options.timeline),
 }
-"""From the name after ``--format`` to what builds its renderer."""
+"""From a name after ``--format`` to a function that makes its renderer."""

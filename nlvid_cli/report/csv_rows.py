@@ -1,4 +1,4 @@
-"""CSV: a row per video and label, after RFC 4180."""
+"""CSV as in RFC 4180: a row per video and label."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ COLUMNS = (
     "video", "clip", "start_seconds", "end_seconds", "rank", "label", "index", "score",
     "unsure", "model", "error_type", "error_message",
 )  # fmt: skip
-"""``clip`` counts from 1 and is empty in the rows of the whole video; a failed video is one row with an error."""
+"""``clip`` counts from 1, and is empty for the whole video. A failed video is one row with an error."""
 
 
 class CsvRenderer:
-    """Rows of the whole video, and with ``timeline`` also those of each clip."""
+    """Writes rows for the whole video and, with ``timeline``, for each clip."""
 
     def __init__(self, stream: TextIO, timeline: bool) -> None:
         self._stream = stream
@@ -39,7 +39,7 @@ class CsvRenderer:
         self._stream.flush()
 
     def close(self) -> None:
-        """Nothing comes after the last row."""
+        """Do nothing: there is no footer."""
 
     def _write(self, result: Prediction, clip: str, start: float, end: float, best: tuple[LabelScore, ...]) -> None:
         for rank, prediction in enumerate(best, start=1):

@@ -1,4 +1,4 @@
-"""What a check of a data set found, for people: a few lines if all is well."""
+"""The result of a check of a data set, in words; a few lines if nothing is wrong."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from nlvid_cli.datasets.suspicions import ClassCount
 from nlvid_cli.report.table import plain_table, printable
 
 MAX_LISTED = 20
-"""Findings of a kind that are listed; the rest is counted."""
+"""Number of findings of a kind to list; the rest are counted."""
 
 
 def data_check(report: DataReport) -> RenderableType:
-    """Counts, what is wrong with single videos, and what is suspicious about all."""
+    """Return counts, problems of single videos, and what is suspicious about the whole set."""
     parts: list[RenderableType] = [Text(_summary(report))]
     if not report.is_well or len(report.classes) <= MAX_LISTED:
         parts.append(_class_table(report))
@@ -58,22 +58,27 @@ def _size(count: ClassCount) -> int:
 
 
 def _findings(what: str, findings: Sequence[Finding], style: str) -> Iterator[Text]:
-    if findings:
-        yield Text(f"{what}: {len(findings)}", style=style)
-    for finding in findings[:MAX_LISTED]:
-        yield Text(printable(f"  {finding.where}: {finding.path}: {finding.message}"))
-    if len(findings) > MAX_LISTED:
-        yield Text(f"  ... and {len(findings) - MAX_LISTED} more")
+    return _listed(what, [f"{one.where}: {one.path}: {one.message}" for one in findings], style)
 
 
 def _duplicates(duplicates: Sequence[Duplicate]) -> Iterator[Text]:
-    if duplicates:
-        yield Text(f"same content: {len(duplicates)}", style="yellow")
-    for same in sorted(duplicates, key=lambda one: not (one.across_split or one.different_labels))[:MAX_LISTED]:
-        remarks = (["in training and validation"] if same.across_split else []) + (
-            ["with different labels"] if same.different_labels else []
-        )
-        files = " = ".join(f"{path} ({where})" for path, where in same.paths)
-        yield Text(printable(f"  {files}{': ' if remarks else ''}{', '.join(remarks)}"))
-    if len(duplicates) > MAX_LISTED:
-        yield Text(f"  ... and {len(duplicates) - MAX_LISTED} more")
+    worst_first = sorted(duplicates, key=lambda one: not (one.across_split or one.different_labels))
+    return _listed("same content", [_duplicate(one) for one in worst_first], "yellow")
+
+
+def _duplicate(same: Duplicate) -> str:
+    remarks = (["in training and validation"] if same.across_split else []) + (
+        ["with different labels"] if same.different_labels else []
+    )
+    files = " = ".join(f"{path} ({where})" for path, where in same.paths)
+    return f"{files}{': ' if remarks else ''}{', '.join(remarks)}"
+
+
+def _listed(what: str, lines: Sequence[str], style: str) -> Iterator[Text]:
+    """Return a heading with the number of lines, the first lines, and the number of the rest."""
+    if lines:
+        yield Text(f"{what}: {len(lines)}", style=style)
+    for line in lines[:MAX_LISTED]:
+        yield Text(printable(f"  {line}"))
+    if len(lines) > MAX_LISTED:
+        yield Text(f"  ... and {len(lines) - MAX_LISTED} more")

@@ -1,4 +1,4 @@
-"""An evaluation for people and for programs; its keys are described in ``docs/evaluate.md``."""
+"""An evaluation as tables and as JSON; ``docs/evaluate.md`` describes the keys."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from nlvid_cli.recognize.prediction import SCHEMA, record_of
 from nlvid_cli.report.table import how_it_was_looked_at, plain_table
 
 FIGURE_NAMES = {"top1": "top-1", "top5": "top-5", "mean_class_accuracy": "mean class accuracy", "mAP": "mAP"}
-"""What people call the figures of an evaluation."""
+"""Names of the figures for people."""
 
 WORST = 10
-"""Classes and pairs of classes that are shown, where not all are asked for."""
+"""Number of classes and of pairs shown without ``--all-classes``."""
 
 
 def evaluation_report(evaluation: Evaluation, all_classes: bool, elapsed_seconds: float) -> RenderableType:
-    """Figures, classes from the worst to the best, confused pairs, calibration.
+    """Return figures, classes from worst to best, confused pairs and calibration.
 
     Args:
-        evaluation: to show.
-        all_classes: whether all classes and pairs are shown, or only the worst.
-        elapsed_seconds: that it took.
+        evaluation: What to show.
+        all_classes: Whether to show all classes and pairs, or only the worst.
+        elapsed_seconds: Time that the evaluation took.
     """
     count = max(len(evaluation.labels) ** 2, 1) if all_classes else WORST
     parts: list[RenderableType] = [_figures(evaluation), "", _classes(evaluation, count), ""]
@@ -40,22 +40,22 @@ def evaluation_report(evaluation: Evaluation, all_classes: bool, elapsed_seconds
 
 
 def figure_name(evaluation: Evaluation) -> str:
-    """What the figure of a class is called."""
+    """Return the name of the figure per class."""
     return "accuracy" if evaluation.label_kind == "single" else "average precision"
 
 
 def worst_first(evaluation: Evaluation) -> list[ClassRow]:
-    """Rows of the classes, the least accurate first; of equal ones, that of more videos."""
+    """Return the rows of the classes, least accurate first; of equals, those with more videos first."""
     return sorted(evaluation.classes, key=lambda row: (row.figure, -row.videos, row.index))
 
 
 def calibration_sentence(evaluation: Evaluation) -> str:
-    """The temperature, and what it does."""
+    """Return the temperature and its effect, in a sentence."""
     calibration = evaluation.calibration
     if not calibration.determined:
         return (
-            f"no temperature can be told: the model is right about {_share(evaluation)} these videos; "
-            "it takes a set in which it is right about some and wrong about others"
+            f"the videos do not determine a temperature: the model is right about {_share(evaluation)} them; "
+            "use a set with right and wrong answers"
         )
     return (
         f"temperature {calibration.temperature:.3f} calibrates the scores (the card has {calibration.present:.3g}): "
@@ -65,12 +65,12 @@ def calibration_sentence(evaluation: Evaluation) -> str:
 
 
 def percent(share: float) -> str:
-    """``91.3 %`` of 0.913; a dash where there is no figure."""
+    """Format a share: ``91.3 %`` for 0.913, and a dash for NaN."""
     return "-" if math.isnan(share) else f"{share * 100:.1f} %"
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
-    """All of it but the scores of each video, as plain values."""
+    """Return the evaluation as plain values, without the scores of each video."""
     return {
         "schema": SCHEMA,
         "model": evaluation.model,
@@ -99,7 +99,7 @@ def _number(value: float) -> float | None:
 
 
 def _share(evaluation: Evaluation) -> str:
-    return "all" if evaluation.calibration.temperature < evaluation.calibration.present else "hardly any of"
+    return "all of" if evaluation.calibration.temperature < evaluation.calibration.present else "hardly any of"
 
 
 def _figures(evaluation: Evaluation) -> Table:
@@ -118,7 +118,7 @@ def _classes(evaluation: Evaluation, count: int) -> Table:
     title = (
         "class" if len(shown) == len(evaluation.classes) else f"worst {len(shown)} of {len(evaluation.classes)} classes"
     )
-    table = plain_table(title, "videos", figure_name(evaluation), *(["most often taken for"] if single else []))
+    table = plain_table(title, "videos", figure_name(evaluation), *(["most often predicted instead"] if single else []))
     for row in shown:
         taken = f"{row.confused_with} ({row.confused_videos})" if row.confused_with else ""
         table.add_row(*map(escape, (row.label, str(row.videos), percent(row.figure), taken)[: 4 if single else 3]))
@@ -126,7 +126,7 @@ def _classes(evaluation: Evaluation, count: int) -> Table:
 
 
 def _pairs(pairs: tuple[tuple[str, str, int], ...]) -> Table:
-    table = plain_table("shown", "taken for", "videos")
+    table = plain_table("shown", "predicted", "videos")
     for actual, predicted, videos in pairs:
         table.add_row(escape(actual), escape(predicted), str(videos))
     return table

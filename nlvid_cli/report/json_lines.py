@@ -9,7 +9,7 @@ from nlvid_cli.recognize.prediction import Result, record_of
 
 
 class JsonLinesRenderer:
-    """One object a line, written and flushed as soon as a video is done."""
+    """Writes one object per line, and flushes it at once."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -20,11 +20,11 @@ class JsonLinesRenderer:
         self._stream.flush()
 
     def close(self) -> None:
-        """Nothing comes after the last line."""
+        """Do nothing: there is no footer."""
 
 
 class JsonRenderer:
-    """An array of objects; the object alone if exactly one video was asked for by its name."""
+    """Writes an array of objects, or a single object if the user named exactly one video."""
 
     def __init__(self, stream: TextIO, single: bool) -> None:
         self._stream = stream
@@ -39,7 +39,7 @@ class JsonRenderer:
         self._count += 1
 
     def close(self) -> None:
-        """Close the array, also after an interruption, so that what is there is valid."""
+        """Close the array, also after an interruption, so that the JSON is valid."""
         if not self._single:
             self._stream.write("\n]" if self._count else "[]")
         self._stream.write("\n" if self._count or not self._single else "")

@@ -160,7 +160,7 @@ def _protocol(card: Card) -> list[tuple[str, str]]:
             f"({preprocess.crop_positions}); mean {list(preprocess.mean)}, std {list(preprocess.std)} of [0, 255]",
         ),
         ("scores", f"{card.architecture.head.scores}; of the views: {card.labels.combination}"),
-        ("temperature", f"{card.temperature:g}" + (" (scores as the network gives them)" * (card.temperature == 1))),
+        ("temperature", f"{card.temperature:g}" + (" (scores are not changed)" * (card.temperature == 1))),
     ]
 
 

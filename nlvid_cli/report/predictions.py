@@ -1,4 +1,4 @@
-"""What an evaluation says of each video, as CSV or JSON Lines; see ``docs/evaluate.md``."""
+"""Predictions of an evaluation, video by video, as CSV or JSON Lines; see ``docs/evaluate.md``."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ COLUMNS = (
     "video", "where", "actual", "predicted", "correct", "score", "actual_score", "actual_rank", "error_type",
     "error_message",
 )  # fmt: skip
-"""A row per video and actual label, or one without; ``actual_rank`` counts from 1; a failure has only its error."""
+"""A row per video and actual label; ``actual_rank`` counts from 1. A failed video is one row with its error."""
 
 
 class PredictionsWriter(Protocol):
-    """Writes what comes, video by video."""
+    """Writes the predictions of videos, one by one."""
 
     def add(self, result: ScoredVideo | Failure) -> None:
         """Write one video."""
 
 
 class CsvPredictions:
-    """A row per video and actual label."""
+    """Writes a row per video and actual label."""
 
     def __init__(self, stream: TextIO, labels: Sequence[str]) -> None:
         self._stream = stream
@@ -60,7 +60,7 @@ class CsvPredictions:
 
 
 class JsonLinesPredictions:
-    """An object a line, with the scores of all labels in the model's order."""
+    """Writes an object per line, with the scores of all labels in the model's order."""
 
     def __init__(self, stream: TextIO, labels: Sequence[str]) -> None:
         self._stream = stream
@@ -87,15 +87,15 @@ PREDICTIONS: dict[str, Callable[[TextIO, Sequence[str]], PredictionsWriter]] = {
     ".csv": CsvPredictions,
     ".jsonl": JsonLinesPredictions,
 }
-"""From the end of the file's name to what writes it."""
+"""From the suffix of a file to the class that writes it."""
 
 
 def predictions_writer(path: Path) -> Callable[[TextIO, Sequence[str]], PredictionsWriter]:
-    """What writes a file of this name.
+    """Return the writer for a file of this name.
 
     Raises:
-        UsageError: the name ends in neither of :data:`PREDICTIONS`.
+        UsageError: The suffix is not a key of :data:`PREDICTIONS`.
     """
     if path.suffix.lower() not in PREDICTIONS:
-        raise UsageError(f"{path}: predictions are written as {' or '.join(PREDICTIONS)}; give a name that ends so")
+        raise UsageError(f"{path}: predictions need a file name ending in {' or '.join(PREDICTIONS)}")
     return PREDICTIONS[path.suffix.lower()]

@@ -1,4 +1,4 @@
-"""The table for people: rank, label, score and bar; with a timeline also the best label of each clip."""
+"""Tables for people: rank, label, score and bar, and a timeline with the best label of each clip."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 BAR_WIDTH = 20
 
 PLAIN_WIDTH = 240
-"""Columns of a file or a pipe, for which nothing is broken into lines early."""
+"""Width for files and pipes, so that lines are not wrapped there."""
 
 
 class TableRenderer:
-    """A table per video. Colours and width follow the terminal; a file or a pipe gets plain text."""
+    """Prints a table per video. Colours and width follow the terminal; files and pipes get plain text."""
 
     def __init__(self, stream: TextIO, timeline: bool) -> None:
         self._console = console_for(stream)
         self._timeline = timeline
 
     def add(self, result: Result, elapsed_seconds: float) -> None:
-        """Print the table of one video; a failure was told on stderr already."""
+        """Print the table of one video; failures are reported on stderr instead."""
         if isinstance(result, Prediction):
             self._console.print(self._tables(result, elapsed_seconds))
 
     def close(self) -> None:
-        """Nothing comes after the last table."""
+        """Do nothing: there is no footer."""
 
     def _tables(self, result: Prediction, elapsed_seconds: float) -> RenderableType:
         parts: list[RenderableType] = [_title(result)]
@@ -48,7 +48,7 @@ class TableRenderer:
 
 
 def printable(path: str) -> str:
-    """The path with what no terminal can show (bytes that are not UTF-8, control characters) replaced."""
+    """Replace what a terminal cannot show: bytes that are not UTF-8, and control characters."""
     text = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
@@ -93,7 +93,7 @@ def _timeline(result: Prediction) -> Table:
 
 
 def how_it_was_looked_at(result: Prediction | Evaluation, elapsed_seconds: float | None = None) -> str:
-    """Model, views and backend in one line, and the time where it is known."""
+    """Return model, views and backend in one line, and the time if it is known."""
     views = result.views
     clips = "1 clip" if views.clips == 1 else f"{views.clips} clips"
     crops = f" x {views.crops} crops" if views.crops > 1 else ""
@@ -117,7 +117,7 @@ def _time(seconds: float) -> str:
 
 
 def plain_table(*columns: str, show_header: bool = True) -> Table:
-    """A table for listings: no frame around it, nothing cut off."""
+    """Return a table for listings, without a frame; long cells are folded, not cut."""
     table = Table(box=None, show_header=show_header, header_style="bold", pad_edge=False)
     for column in columns or ("", ""):
         table.add_column(column, overflow="fold")
@@ -125,5 +125,5 @@ def plain_table(*columns: str, show_header: bool = True) -> Table:
 
 
 def console_for(stream: TextIO) -> Console:
-    """A console on ``stream`` that breaks lines only on a terminal."""
+    """Return a console that wraps lines only on a terminal."""
     return Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH, highlight=False)

@@ -1,4 +1,4 @@
-"""CSV after RFC 4180, but with the line ends of Unix."""
+"""CSV as in RFC 4180, but with Unix line ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import TextIO
 
 
 class _LineFeeds:
-    """Takes lines that end as the RFC says, since only then Python 3.11 quotes a carriage return within a cell."""
+    """Stream that turns the line ends of the RFC into those of Unix.
+
+    With other line ends, Python 3.11 does not quote a carriage return in a cell.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -18,7 +21,7 @@ class _LineFeeds:
 
 
 def csv_writer(stream: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
-    """Writes rows to ``stream``, the header at once; cells that a row lacks stay empty."""
+    """Return a writer of rows, and write the header; cells that a row lacks stay empty."""
     rows = csv.DictWriter(_LineFeeds(stream), columns, restval="")
     rows.writeheader()
     return rows

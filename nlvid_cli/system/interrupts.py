@@ -1,7 +1,7 @@
-"""Ctrl-C that cannot get lost, Ctrl-C that lets what is begun be finished, and SIGTERM that is like Ctrl-C.
+"""Ctrl-C that is never lost, Ctrl-C that finishes the work in progress, and SIGTERM that acts like Ctrl-C.
 
-Python raises KeyboardInterrupt wherever the main thread happens to be. Where that is a callback that C code has made,
-the exception may be dropped there, and a long run would go on as if nothing had been said.
+Python raises KeyboardInterrupt wherever the main thread is. In a callback from C code, the exception may be dropped,
+and a long run would continue.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, Self
 
 
 class Interrupts:
-    """While it is entered, remembers an interrupt until somebody asks.
+    """Context manager that remembers an interrupt until :meth:`check` is called.
 
-    Outside the main thread, where Python allows no handlers, it does nothing.
+    It does nothing outside the main thread, where Python allows no signal handlers.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Interrupts:
             signal.signal(signal.SIGINT, self._previous)
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if there was one, also one that got lost."""
+        """Raise KeyboardInterrupt if there was an interrupt, even one that was dropped."""
         if self._seen:
             raise KeyboardInterrupt
 
@@ -46,9 +46,9 @@ class Interrupts:
 
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """While it is entered, SIGTERM does what Ctrl-C does, so that what is half done is cleaned away.
+    """Let SIGTERM act like Ctrl-C, so that unfinished files are cleaned up.
 
-    Also where Ctrl-C itself is ignored, as in the background of a script. Outside the main thread it does nothing.
+    This also works where Ctrl-C is ignored, as in the background of a script. Outside the main thread it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -67,15 +67,15 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 
 class GentleInterrupt:
-    """While it is entered, the first Ctrl-C or SIGTERM is a wish to come to an end; the second acts as ever.
+    """Context manager in which the first Ctrl-C or SIGTERM only asks for an end; the second acts as usual.
 
-    SIGTERM is how clusters take machines back. Outside the main thread it does nothing.
+    Clusters send SIGTERM when they take a machine back. Outside the main thread it does nothing.
 
     Args:
-        tell: is called at the first one.
+        tell: Called at the first signal.
 
     Attributes:
-        wanted: whether there was one.
+        wanted: Whether there was a signal.
     """
 
     def __init__(self, tell: Callable[[], None] = lambda: None) -> None:
@@ -93,7 +93,7 @@ class GentleInterrupt:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.wanted = True
-        if "LOCAL_RANK" not in os.environ:  # a launcher sends the signal on to each process, and so a second time
+        if "LOCAL_RANK" not in os.environ:  # a launcher forwards the signal to each process, which so gets it twice
             self._restore()
         self._tell()
 

@@ -1,4 +1,4 @@
-"""What must not be written over, and what cannot be replaced: inputs, links, devices."""
+"""Protection of inputs from being written over."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from nlvid_cli.errors import UsageError
 
 
 def refuse_inputs(outputs: Iterable[Path | None], inputs: Iterable[str]) -> None:
-    """Refuse to write over an input, by whatever name, link or hard link either is called.
+    """Refuse to write over an input, under any name, link or hard link.
 
     Args:
-        outputs: files to write; None is none.
-        inputs: names as the user gave them, and paths.
+        outputs: Files to write; None for an output that is not asked for.
+        inputs: Names as the user gave them, and paths.
 
     Raises:
-        UsageError: one of the outputs is one of the inputs.
+        UsageError: One of the outputs is one of the inputs.
     """
     there = {number: path for path in outputs if path is not None and (number := _file_number(path)) is not None}
     if not there:
@@ -27,11 +27,11 @@ def refuse_inputs(outputs: Iterable[Path | None], inputs: Iterable[str]) -> None
         is_list = name.startswith("@") and not os.path.exists(name)
         number = _file_number(name[1:] if is_list else name)
         if number in there:
-            raise UsageError(f"{there[number]}: is an input, and would be written over; write to another file")
+            raise UsageError(f"{there[number]}: is an input; choose another file for the output")
 
 
 def _file_number(path: str | Path) -> tuple[int, int] | None:
-    """What stands for a regular file, however it is called."""
+    """Return what identifies a regular file under all its names; None for anything else."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""How many processors this process may use."""
+"""Number of processors that this process may use."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ OWN_GROUP = Path("/proc/self/cgroup")
 
 
 def usable_processors() -> int:
-    """Those that the process may run on, as ``taskset`` and SLURM say; no more than its container has time for.
+    """Return the number of processors set by ``taskset`` or SLURM, within the quota of the container.
 
-    A container that may use two of 64 processors sees all 64, and with a thread for each it would stand still most of
-    the time (Linux, ``cpu.max`` in https://docs.kernel.org/admin-guide/cgroup-v2.html).
+    A container with a quota of two processors sees all 64 of its machine. With a thread for each, it would be throttled
+    most of the time (Linux, ``cpu.max`` in https://docs.kernel.org/admin-guide/cgroup-v2.html).
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([allowed, *map(math.ceil, _quotas())]))
 
 
 def limit_torch_threads() -> None:
-    """Let torch start no more threads than there are processors, unless OMP_NUM_THREADS says how many."""
+    """Let torch use no more threads than there are processors, unless OMP_NUM_THREADS is set."""
     import torch
 
     if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > usable_processors():
@@ -30,7 +30,7 @@ def limit_torch_threads() -> None:
 
 
 def _quotas() -> list[float]:
-    """Processors' worth of time that the control groups around this process have, where that is limited."""
+    """Return the quotas of the control groups around this process, in processors."""
     try:
         lines = OWN_GROUP.read_text().splitlines()
     except OSError:
@@ -40,7 +40,7 @@ def _quotas() -> list[float]:
         return []
     quotas = []
     for group in (GROUPS / own, *(GROUPS / own).parents):
-        with suppress(OSError, ValueError):  # the outermost group has no such file, one without a limit says "max"
+        with suppress(OSError, ValueError):  # the outermost group has no such file; without a limit it holds "max"
             quota, period = map(int, (group / "cpu.max").read_text().split())
             quotas.append(quota / period)
         if group == GROUPS:

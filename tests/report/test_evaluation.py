@@ -39,6 +39,8 @@ def test_keys_for_programs() -> None:
 def test_a_model_that_is_always_right_gets_no_temperature() -> None:
     evaluation = made_evaluation()
     perfect = replace(evaluation, calibration=replace(evaluation.calibration, determined=False, temperature=0.05))
-    assert calibration_sentence(perfect).startswith("no temperature can be told: the model is right about all these")
+    assert calibration_sentence(perfect).endswith(
+        "the model is right about all of them; use a set with right and wrong answers"
+    )
     hopeless = replace(evaluation, calibration=replace(evaluation.calibration, determined=False, temperature=20.0))
-    assert "right about hardly any of these videos" in calibration_sentence(hopeless)
+    assert "right about hardly any of them" in calibration_sentence(hopeless)
