@@ -50,7 +50,7 @@ def test_every_command_has_help_with_two_examples(run: Run, command: list[str]) 
 
 
 def test_help_is_quick() -> None:
-    """At most twice the processor time of importing typer and rich; the best of several, as the machine is shared."""
+    """Takes at most twice the processor time of importing typer and rich; the best of five runs, on a busy machine."""
     commands = {"help": ("-m", "nlvid_cli", "--help"), "imports": ("-c", "import typer, rich")}
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(5):
@@ -121,7 +121,7 @@ def test_a_name_that_begins_with_a_dash(
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no file names that are not UTF-8")
-def test_a_name_that_is_no_text(classify: Run, clip: Path, tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8(classify: Run, clip: Path, tmp_path: Path) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4")
     Path(path).write_bytes(clip.read_bytes())
     for form in ("table", "json", "csv"):
@@ -182,7 +182,7 @@ def test_wrong_label_device_and_precision(classify: Run, clip: Path) -> None:
     assert (outcome.status, outcome.err.startswith("error: fp16")) == (3, True)
 
 
-def test_a_place_that_cannot_be_written(classify: Run, clip: Path, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written(classify: Run, clip: Path, tmp_path: Path) -> None:
     outcome = classify(clip, "-o", tmp_path / "none" / "labels.json", "-f", "json")
     assert outcome.status == 1
     assert "cannot write" in outcome.err
@@ -224,9 +224,7 @@ def test_streams_that_are_closed(closing: str) -> None:
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("command", [LIST, VERSION])
-def test_a_reader_that_wants_no_more_is_told_nothing(
-    command: str, unbuffered: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_closed_pipe_ends_quietly(command: str, unbuffered: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     read, write = os.pipe()
     os.close(read)
@@ -242,7 +240,7 @@ def test_debug_shows_the_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 
 
 VIDEOS = 1000
-"""Videos of a run that is interrupted; far more than it has done by then."""
+"""Number of videos in an interrupted run; far more than it has classified by then."""
 
 
 def test_ctrl_c_keeps_what_is_done(small_model_file: Path, clip: Path, tmp_path: Path) -> None:
@@ -326,7 +324,7 @@ def test_doctor_without_a_network(run: Run, monkeypatch: pytest.MonkeyPatch, tmp
     "value", ["user:secret@proxy:1", "https://me:sec/ret@idx", "https://me:se[cret@idx", "u:s@c:r@h"]
 )
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "PIP_INDEX_URL"])
-def test_doctor_tells_no_password_of_an_address(
+def test_doctor_hides_passwords(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
 ) -> None:
     for other in list(os.environ):

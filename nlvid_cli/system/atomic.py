@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NAME_LETTERS = 100
-"""Of the target's name in the temporary one; file systems allow 255 bytes in all."""
+"""Letters of the target's name in the temporary name; file systems allow 255 bytes in all."""
 
 NAME_BYTES = 4
-"""Random bytes in the temporary name, as two letters each."""
+"""Random bytes in the temporary name, two letters each."""
 
 
 @contextmanager
 def atomic_file(target: Path, keep_on_error: Callable[[], bool] = lambda: False) -> Iterator[Path]:
-    """An empty file beside ``target`` that takes its place once the block is done.
+    """Write a temporary file beside ``target``, and rename it to ``target`` at the end of the block.
 
-    Readers see the old file or the whole new one. The data is on the disk before the name changes, and the new file
-    has the permissions of the old one, or those of the user's umask.
+    Readers see the old file or the complete new one. The data is on the disk before the name changes. The new file has
+    the permissions of the old one, or those of the user's umask.
 
     Args:
-        target: the file to write, not a link (:func:`behind_links`).
-        keep_on_error: whether to keep what was written when the block raises something other than ``OSError``.
+        target: File to write, not a link (:func:`behind_links`).
+        keep_on_error: Whether to keep what was written when the block raises something other than ``OSError``.
 
     Yields:
-        The path to write to.
+        The path of the temporary file.
 
     Raises:
-        OSError: the folder cannot be written, or the disk is full; there is no temporary file then.
+        OSError: The folder cannot be written, or the disk is full; no temporary file is left.
     """
     part = target.with_name(f".{target.name[:NAME_LETTERS]}.{secrets.token_hex(NAME_BYTES)}.part")
     part.touch()
@@ -67,7 +67,7 @@ def remove_leftovers(target: Path) -> None:
 
 
 def behind_links(path: Path) -> Path:
-    """Where a link leads, so that the link is not replaced by a file; any other path as it is."""
+    """Return the file behind a link, so that the link is not replaced by a file; return any other path unchanged."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 

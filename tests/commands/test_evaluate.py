@@ -117,7 +117,7 @@ def test_the_temperature_is_written_and_used(
     assert f"temperature  {read_card(mine).temperature:g}" in " ".join(shown.split(" ")).replace("   ", "  ")
 
 
-def test_a_temperature_goes_only_into_a_file_of_ones_own(run: Run, data: Path) -> None:
+def test_a_temperature_is_written_only_to_your_own_file(run: Run, data: Path) -> None:
     outcome = run("evaluate", data, "-m", "i3d", "--write-temperature")
     assert outcome.status == 2
     assert 'cp "$(nlvid models pull i3d)" mine.safetensors' in outcome.err

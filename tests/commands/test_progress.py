@@ -56,7 +56,7 @@ def test_lines_elsewhere(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[-1] == "note: 30 videos are left; run the same command again to continue"
 
 
-def test_nothing_if_it_shall_be_quiet(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_with_quiet(tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = _stderr(monkeypatch, _Terminal(), logging.ERROR)
     with label_progress(tally, 2, 1) as listener:
         listener(_row("a.mp4"))

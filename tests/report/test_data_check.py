@@ -30,7 +30,7 @@ def _text(report: DataReport) -> str:
     return stream.getvalue()
 
 
-def test_a_few_lines_if_all_is_well() -> None:
+def test_a_few_lines_if_nothing_is_wrong() -> None:
     assert [line.rstrip() for line in _text(WELL).splitlines()] == [
         "90 videos of 2 classes, folder per class, split val-0.2-seed-0; 3.9 min, 36 to 146 frames (median 60)",
         "class       train  val",
