@@ -26,7 +26,7 @@ from tests.conftest import REPOSITORY
 from tests.training import child
 from tests.training.child import main
 
-EPOCHS = 4
+EPOCHS = 3
 """Epochs of the quick runs, of two steps each."""
 
 TOLERANCES = {"double": 1e-6, "finetune": 1e-4}
