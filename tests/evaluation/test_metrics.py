@@ -36,7 +36,7 @@ def made() -> tuple[np.ndarray, np.ndarray]:
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), targets
 
 
-def test_accuracies_and_confusion_as_scikit_learn_has_them(made: tuple[np.ndarray, np.ndarray]) -> None:
+def test_accuracies_and_confusion_equal_scikit_learn(made: tuple[np.ndarray, np.ndarray]) -> None:
     scores, targets = made
     assert top_k_accuracy(scores, targets, 1) == pytest.approx(0.525)
     assert top_k_accuracy(scores, targets, 2) == pytest.approx(0.725)
@@ -82,7 +82,7 @@ def test_average_precision_of_equal_scores_does_not_depend_on_the_order() -> Non
         assert average_precision(scores, np.array(relevant)) == pytest.approx(1 / 2 * 1 + 1 / 2 * 2 / 4)
 
 
-def test_average_precisions_as_scikit_learn_has_them() -> None:
+def test_average_precisions_equal_scikit_learn() -> None:
     """30 videos, 4 classes, scores of one decimal, so that many are equal."""
     rng = np.random.RandomState(7)
     rng.standard_normal((40, 6)), rng.randint(0, 6, 40)  # the numbers that came before when these were computed
@@ -117,7 +117,7 @@ def test_an_edge_belongs_to_the_bin_below() -> None:
     assert calibration_error(confidence, right, bins=2) == pytest.approx(2 / 3 * abs(0.5 - 0.25) + 1 / 3 * 0.75)
 
 
-def test_calibration_of_a_model_looks_at_the_best_score_or_at_all() -> None:
+def test_calibration_error_of_best_scores_or_of_all() -> None:
     scores = np.array([[0.7, 0.3], [0.6, 0.4]], np.float32)
     relevant = np.array([[True, False], [False, True]])
     assert calibration_error_of(scores, relevant, "single") == pytest.approx((0.3 + 0.6) / 2, rel=1e-6)
@@ -150,7 +150,7 @@ def test_temperature_is_the_minimum_and_lowers_the_calibration_error(made: tuple
     assert again == pytest.approx(1.0, abs=1e-3)
 
 
-def test_temperature_ends_where_the_data_determines_none() -> None:
+def test_temperature_is_at_a_limit_where_the_data_determines_none() -> None:
     scores = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
     assert fit_temperature(scores, one_hot(np.array([0, 1]), 2), "single") == COLDEST
     assert fit_temperature(scores, one_hot(np.array([1, 0]), 2), "single") == HOTTEST

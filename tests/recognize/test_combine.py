@@ -55,7 +55,7 @@ def test_temperature_of_averaged_logits_divides_the_logits() -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.05, 20.0])
-def test_scores_at_the_ends_stay_numbers(temperature: float) -> None:
+def test_scores_of_0_and_1_stay_finite(temperature: float) -> None:
     scores = np.array([[0.0, 1.0], [1.0, 0.0]], np.float32)
     assert temper(scores, temperature, "single").argmax(axis=1).tolist() == [1, 0]
     for tempered in (temper(scores, temperature, "single"), temper(scores, temperature, "multi")):

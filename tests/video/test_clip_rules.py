@@ -21,7 +21,7 @@ NTSC_30 = Fraction(30000, 1001)
 def clips(
     rule: str, positions: int, frames: int, step: int, number: int = 10, rate: Fraction | int = 30, short: Any = "hold"
 ) -> list[list[int]]:
-    """What is taken from each position of the video, after the rule for short videos."""
+    """Frames at each position, after the rule for short videos."""
     sampling = Sampling(frames, step, number, rule, short)  # type: ignore[arg-type]
     chosen = CLIP_STARTS[rule](Timeline(positions, Fraction(rate)), sampling)
     assert chosen.dtype == np.int64

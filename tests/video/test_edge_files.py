@@ -1,4 +1,4 @@
-"""What each of the real and the odd files gives: a table, and the pictures against a plain decoding of everything."""
+"""Facts and pictures of each real and odd file, and that sampled frames are those of a plain decoding from start to end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that were made to harm: each is refused with a sentence, and nothing but the file itself is read."""
+"""Files made to do harm: each is refused with a sentence, and nothing but the file itself is read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.clips import make_clip, png
 
 
 class Listener:
-    """A local server that only counts who knocks."""
+    """A local server that counts connections."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -158,7 +158,7 @@ def grow_boxes(data: bytes, at: int, length: int, new: bytes) -> bytes:
         ("raw.yuv", bytes(200_000)),
     ],
 )
-def test_what_is_no_video(tmp_path: Path, name: str, content: bytes) -> None:
+def test_files_that_are_not_videos(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(VideoError) as caught:
@@ -198,7 +198,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
         probe(Path(name + "x"))
 
 
-def test_what_is_not_a_regular_file(tmp_path: Path) -> None:
+def test_paths_that_are_not_regular_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     for path, message in [
         (tmp_path, "folder"),
@@ -220,7 +220,7 @@ def test_empty_file(tmp_path: Path) -> None:
         probe(tmp_path / "empty.webm")
 
 
-def test_streams_that_are_no_video(tmp_path: Path) -> None:
+def test_files_without_a_video_stream(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "sound.m4a"), "w", format="mp4") as container:
         from tests.clips import silence
 

@@ -1,4 +1,4 @@
-"""Where frames lie in time, which stream they come from, and that finding out costs little."""
+"""Times of frames, the choice of the stream, and the cost of probing."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_hidden_vp8_frames_are_not_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi"])
-def test_mpeg4_frames_that_are_not_coded_are_not_counted(tmp_path: Path, name: str) -> None:
+def test_mpeg4_packets_without_a_picture_are_not_counted(tmp_path: Path, name: str) -> None:
     """A picture that only says "as before" (vop_coded = 0) gives no picture of its own."""
     whole = make_clip(tmp_path / "whole.mkv", codec="mpeg4", frames=20, b_frames=0)
     empty = b"\x00\x00\x01\xb6\x51\x80\x0f"
@@ -193,7 +193,7 @@ def make_film_with_cover(path: Path, video_too: bool) -> Path:
     return path
 
 
-def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
+def test_a_cover_picture_is_not_a_video(tmp_path: Path) -> None:
     info = probe(make_film_with_cover(tmp_path / "film.mp4", video_too=True))
     assert (info.facts.width, info.facts.height, len(info.times_seconds)) == (64, 48, 10)
     with pytest.raises(NoVideoStream, match="cover picture"):
@@ -237,7 +237,7 @@ def test_metadata_that_is_not_utf8(tmp_path: Path, suffix: str) -> None:
     assert len(probe(clip).times_seconds) == 3
 
 
-def test_frame_counts_in_headers_are_not_believed(tmp_path: Path) -> None:
+def test_frame_counts_in_headers_are_not_used(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.avi", codec="mjpeg", pix_fmt="yuvj420p", frames=20)
     data = bytearray(clip.read_bytes())
     for at in (data.index(b"avih") + 8 + 16, data.index(b"strh") + 8 + 32):  # dwTotalFrames, dwLength
@@ -249,7 +249,7 @@ def test_frame_counts_in_headers_are_not_believed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stamp", [None, 0])
 def test_missing_and_repeated_time_stamps(tmp_path: Path, stamp: int | None) -> None:
-    """In NUT and FLV files anything goes; what cannot be trusted is counted."""
+    """NUT and FLV files may have any time stamps; where these are not reliable, pictures are counted."""
     whole = make_clip(tmp_path / "whole.flv", b_frames=0, frames=30)
     with av.open(str(whole)) as container:
         stamps = [(packet.pts, packet.dts) for packet in container.demux(video=0) if packet.size]
@@ -293,7 +293,7 @@ def test_a_jump_in_time_is_a_warning(tmp_path: Path) -> None:
     assert "jump: no frame for 1700000000 s after 0.4 s" in warning
 
 
-def test_animated_webp_is_not_called_damaged(tmp_path: Path) -> None:
+def test_animated_webp_is_not_reported_as_damaged(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.webp", codec="libwebp_anim", frames=5, b_frames=0)
     with pytest.raises(UnreadableVideo, match="WebP"):
         probe(clip)

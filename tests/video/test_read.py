@@ -121,8 +121,8 @@ def test_seeking_decodes_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert decoded <= 2 * (7 + 1 + 4)  # from the key frame on, and what the decoder holds back to put in order
 
 
-def test_frames_like_threads_are_refused(tmp_path: Path) -> None:
-    """They would become very long where their short side is brought to that of the network."""
+def test_very_narrow_frames_are_refused(tmp_path: Path) -> None:
+    """They would be very long at the short side of the network."""
     info = probe(make_clip(tmp_path / "clip.mkv", codec="ffv1", size=(16, 528), frames=3))
     assert read_frames(info, np.array([[0]]), None).frames.shape == (1, 1, 528, 16, 3)
     with pytest.raises(FrameTooLarge, match="too narrow"):
@@ -229,7 +229,7 @@ def test_damage_in_the_middle(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [0, 40, 200])
 def test_damage_in_a_key_frame(tmp_path: Path, keep: int) -> None:
-    """What a decoder makes up for it comes from the pictures before, which a seek would not have decoded."""
+    """A decoder fills the damage from earlier pictures, which a seek would not have decoded."""
     clip = make_clip(tmp_path / "damaged.mp4", size=(128, 96), b_frames=0, gop=20)
     spoil_packet(clip, 40, keep=keep, at=0)
     info = probe(clip)
@@ -321,7 +321,7 @@ def test_a_broken_index_is_noticed(tmp_path: Path) -> None:
     assert_exact(wrong, [8, 35, 36, 70], pictures)
 
 
-def test_frames_that_are_not_there_are_refused(tmp_path: Path) -> None:
+def test_frame_numbers_outside_the_video_are_refused(tmp_path: Path) -> None:
     info = probe(make_clip(tmp_path / "clip.mp4", frames=10))
     for wanted in ([[10]], [[-1]], [[]]):
         with pytest.raises(IndexError):
@@ -339,7 +339,7 @@ def test_frames_that_are_not_there_are_refused(tmp_path: Path) -> None:
         ([250, 620], [0, 250, 500], [(250, [250]), (500, [620])]),
     ],
 )
-def test_stretches(wanted: list[int], keys: list[int], expected: list[tuple[int | None, list[int]]]) -> None:
+def test_windows_of_time(wanted: list[int], keys: list[int], expected: list[tuple[int | None, list[int]]]) -> None:
     assert [(stretch.start, stretch.wanted) for stretch in plan_seeks(wanted, keys)] == expected
 
 

@@ -109,7 +109,7 @@ def test_under_thirty_per_cent_of_ten_minutes_is_read(long_video: Path, address:
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "webm", "ts", "avi"])
-def test_what_is_far_away_is_the_same(folder: Path, address: str, suffix: str) -> None:
+def test_remote_files_give_the_same_clips(folder: Path, address: str, suffix: str) -> None:
     codec = {"webm": "libvpx", "ts": "mpeg2video", "avi": "mpeg4"}.get(suffix, "libx264")
     path = make_clip(folder / f"a.{suffix}", codec=codec, audio=suffix == "mp4")
     remote = RemotePath(f"{address}/a.{suffix}")
@@ -125,13 +125,13 @@ def test_indices_of_other_forms(folder: Path, address: str, options: dict[str, s
     assert (there.facts.duration_seconds, there.orientation) == (here.facts.duration_seconds, here.orientation)
 
 
-def test_a_server_that_fails_now_and_then_is_asked_again(folder: Path, address: str) -> None:
+def test_requests_to_a_flaky_server_are_retried(folder: Path, address: str) -> None:
     path = make_clip(folder / "shaky.mp4")
     remote = RemotePath(f"{address}/shaky.mp4")
     _same(decode_clips(Segment(remote), SAMPLING, RULES), decode_clips(Segment(path), SAMPLING, RULES))
 
 
-def test_what_cannot_be_read(folder: Path, address: str) -> None:
+def test_remote_files_that_cannot_be_read(folder: Path, address: str) -> None:
     (folder / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n")
     (folder / "text.mp4").write_text("no video\n" * 100)
     (folder / "empty.mp4").touch()
@@ -153,14 +153,14 @@ def test_what_cannot_be_read(folder: Path, address: str) -> None:
         probe(RemotePath(f"{address}/a.zip::file:///etc/passwd"))
 
 
-def test_a_play_list_is_not_followed_however_it_is_called(folder: Path, address: str, handler: type[_Handler]) -> None:
+def test_a_play_list_is_not_followed_whatever_its_name(folder: Path, address: str, handler: type[_Handler]) -> None:
     (folder / "trap.mp4").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}/bait.ts\n")
     with pytest.raises(ForbiddenFormat):
         probe(RemotePath(f"{address}/trap.mp4"))
     assert "bait.ts" not in handler.asked
 
 
-def test_the_version_that_the_server_tells(folder: Path, address: str) -> None:
+def test_the_version_that_the_server_reports(folder: Path, address: str) -> None:
     (folder / "some.mp4").write_bytes(b"12345")
     assert remote_state(RemotePath(f"{address}/some.mp4")) == {"size_bytes": 5, "etag": '"5"'}
     assert remote_state(RemotePath(f"{address}/none.mp4")) is None

@@ -1,4 +1,4 @@
-"""Which frames are looked at, against tables worked out by hand and against properties that must hold for all."""
+"""Chosen frames, compared with tables worked out by hand and with properties that always hold."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_short_videos_are_held() -> None:
         ("centred_segments", "loop", 57, "its first and last frames are held"),
     ],
 )
-def test_what_is_told_of_short_videos(rule: Any, short: Any, span: int, what: str) -> None:
+def test_short_videos_have_a_warning(rule: Any, short: Any, span: int, what: str) -> None:
     sampling = Sampling(8, 8, 10, rule, short)
     assert sample(even(span, 30.0), sampling).warnings == ()
     message = f"the video is shorter than one clip ({span - 1} of {span} frames): {what}"

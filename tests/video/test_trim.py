@@ -22,7 +22,7 @@ def test_without_times_it_is_the_video_itself(info: VideoInfo) -> None:
     assert first == 0
 
 
-def test_a_stretch_in_the_middle(info: VideoInfo) -> None:
+def test_a_part_in_the_middle(info: VideoInfo) -> None:
     part, first = trim(info, 1.0, 3.0)
     assert first == 25  # the frame shown at 1.0 s; the last one is shown at 2.96 s
     assert len(part.times_seconds) == 50
@@ -42,6 +42,6 @@ def test_ends_may_be_open_or_beyond(info: VideoInfo) -> None:
 
 
 @pytest.mark.parametrize(("start", "end"), [(4.0, 14.0), (2.0, 1.0)])
-def test_a_stretch_without_frames_is_an_error(info: VideoInfo, start: float, end: float) -> None:
+def test_a_part_without_frames_is_an_error(info: VideoInfo, start: float, end: float) -> None:
     with pytest.raises(UnreadableVideo, match=r"no frame .* 4\.00 s"):
         trim(info, start, end)

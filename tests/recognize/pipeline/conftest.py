@@ -25,7 +25,7 @@ def odd_decoders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def make_worker(card: Card, odd_decoders: None) -> Iterator[MakeWorker]:
-    """Workers whose limits are enforced, as a pipeline does it."""
+    """Make workers whose limits are enforced, as in a pipeline."""
     workers: list[DecodeWorker] = []
     over = threading.Event()
 

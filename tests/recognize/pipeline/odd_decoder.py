@@ -1,4 +1,4 @@
-"""A process that decodes as nlvid's does, but for files that are called oddly, with which it behaves oddly."""
+"""A decoding process that misbehaves for files with certain names, such as ``hang`` and ``crash``."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_odd_decoders_cost_one_video_each(card: Card, clips: list[Path], tmp_pat
     assert kinds == ["", "", "", "DecodeTimeout", "DecoderCrashed", "MemoryExceeded", "", "", "", "", ""]
 
 
-def test_videos_wait_for_whoever_takes_the_outcomes(card: Card, clips: list[Path]) -> None:
+def test_videos_wait_until_outcomes_are_taken(card: Card, clips: list[Path]) -> None:
     taken = 0
 
     def jobs() -> Iterator[Segment]:
@@ -132,7 +132,7 @@ def test_frames_stay_within_the_budget(card: Card, clips: list[Path], monkeypatc
     assert outcome.result.error.type == "MemoryExceeded"
 
 
-def test_stop_ends_what_is_begun_and_no_more(card: Card, clips: list[Path]) -> None:
+def test_stop_finishes_videos_in_flight_and_begins_no_more(card: Card, clips: list[Path]) -> None:
     pipeline = _pipeline(card, Limits(workers=2))
     outcomes = []
     for outcome in pipeline.run(map(Segment, clips * 50)):
@@ -143,7 +143,7 @@ def test_stop_ends_what_is_begun_and_no_more(card: Card, clips: list[Path]) -> N
     assert len(numbers) <= 12
 
 
-def test_what_is_wrong_with_the_device_ends_the_run(card: Card, clips: list[Path]) -> None:
+def test_a_device_error_ends_the_run(card: Card, clips: list[Path]) -> None:
     class Broken(Means):
         def outputs(self, clips: np.ndarray) -> Outputs:
             raise DeviceError("it smokes")
@@ -154,7 +154,7 @@ def test_what_is_wrong_with_the_device_ends_the_run(card: Card, clips: list[Path
     assert threading.active_count() == before
 
 
-def test_a_job_that_cannot_be_made_ends_the_run(card: Card) -> None:
+def test_an_error_of_the_callers_iterator_ends_the_run(card: Card) -> None:
     def jobs() -> Iterator[Segment]:
         raise ZeroDivisionError("made by the test")
         yield
@@ -183,7 +183,7 @@ def test_a_slow_video_is_waited_for(
 
 
 @pytest.mark.timeout(60)
-def test_outcomes_come_while_the_next_video_is_not_known(card: Card, clips: list[Path]) -> None:
+def test_outcomes_come_while_the_callers_iterator_blocks(card: Card, clips: list[Path]) -> None:
     more: SimpleQueue[Path | None] = SimpleQueue()
     more.put(clips[0])
     numbers = []
@@ -195,7 +195,7 @@ def test_outcomes_come_while_the_next_video_is_not_known(card: Card, clips: list
 
 
 @pytest.mark.timeout(60)
-def test_stop_while_the_next_video_is_not_known(card: Card, clips: list[Path]) -> None:
+def test_stop_while_the_callers_iterator_blocks(card: Card, clips: list[Path]) -> None:
     more: SimpleQueue[Path | None] = SimpleQueue()
     more.put(clips[0])
     pipeline = _pipeline(card, Limits(workers=2))
@@ -210,9 +210,7 @@ def test_stop_while_the_next_video_is_not_known(card: Card, clips: list[Path]) -
 
 
 @pytest.mark.timeout(60)
-def test_a_run_that_is_left_ends_within_a_second(
-    card: Card, clips: list[Path], tmp_path: Path, odd_decoders: None
-) -> None:
+def test_a_closed_run_ends_within_a_second(card: Card, clips: list[Path], tmp_path: Path, odd_decoders: None) -> None:
     """One decoder hangs, and the caller's iterator blocks; no process is left."""
     (tmp_path / "hang.mp4").write_bytes(clips[0].read_bytes())
     more: SimpleQueue[Path | None] = SimpleQueue()
@@ -230,7 +228,7 @@ def test_a_run_that_is_left_ends_within_a_second(
     more.put(None)
 
 
-def test_no_more_clips_when_it_is_settled(card: Card, clips: list[Path]) -> None:
+def test_no_more_clips_when_the_answer_is_settled(card: Card, clips: list[Path]) -> None:
     card = replace(card, sampling=replace(card.sampling, clips=7))
     seen: list[int] = []
 
@@ -247,7 +245,7 @@ def test_no_more_clips_when_it_is_settled(card: Card, clips: list[Path]) -> None
     np.testing.assert_allclose(outcome.result.outputs, _expected(clips[-1], card)[looked_at], rtol=1e-5)
 
 
-def test_an_answer_that_cannot_be_judged_costs_one_video(card: Card, clips: list[Path]) -> None:
+def test_nan_in_the_first_clips_costs_one_video(card: Card, clips: list[Path]) -> None:
     card = replace(card, sampling=replace(card.sampling, clips=7))
 
     def settled(outputs: np.ndarray) -> bool:
@@ -269,6 +267,6 @@ def test_without_workers_videos_take_turns(card: Card, clips: list[Path], tmp_pa
     assert list(pipeline.run([Segment(clips[0])])) == []
 
 
-def test_clips_lie_far_from_those_before() -> None:
+def test_each_clip_is_far_from_those_before() -> None:
     assert spread_out(10) == [5, 0, 9, 2, 7, 1, 3, 4, 6, 8]
     assert spread_out(1) == [0]
