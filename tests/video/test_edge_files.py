@@ -1,4 +1,4 @@
-"""Facts and pictures of each real and odd file, and that sampled frames are those of a plain decoding from start to end."""
+"""Facts of each real and odd file, and its sampled frames, compared with those of a plain decoding of everything."""
 
 from __future__ import annotations
 
