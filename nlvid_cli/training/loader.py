@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,11 +109,12 @@ def _end_workers(batches: Any) -> None:
 
 
 def _context() -> BaseContext | None:
-    """Return how workers start: from a server process that imports this module once for all of them."""
+    """Return how workers start: on Linux, from a server process that imports this module once for all of them."""
     if not hasattr(os, "fork"):
         return None
     context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    if sys.platform == "linux":  # frameworks of macOS do not survive a fork once they are loaded
+        context.set_forkserver_preload([__name__])
     return context
 
 
