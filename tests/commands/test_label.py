@@ -112,39 +112,51 @@ def _options(model_file: Path) -> list[str]:
     return ["--model", str(model_file), "--precision", "fp32", "--device", "cpu", "--clips", "1"]
 
 
+def test_nineteen_clips_ten_of_them_broken(run: Run, model_file: Path, good: list[Path], tmp_path: Path) -> None:
+    _check_broken(run, model_file, good, tmp_path, count=9, copies=1)
+
+
+@pytest.mark.slow
 def test_three_hundred_clips_a_tenth_of_them_broken(
     run: Run, model_file: Path, good: list[Path], tmp_path: Path
 ) -> None:
-    folder = _folder(tmp_path / "videos", good, 270)
-    for copy in range(3):
+    _check_broken(run, model_file, good, tmp_path, count=270, copies=3)
+
+
+def _check_broken(run: Run, model_file: Path, good: list[Path], tmp_path: Path, count: int, copies: int) -> None:
+    """Label so many good clips and some copies of each broken one; then once more, and once more the broken ones."""
+    folder = _folder(tmp_path / "videos", good, count)
+    for copy in range(copies):
         _break(folder / f"broken{copy}", good[0], copy)
+    broken_count = copies * len(BROKEN)
+    total = count + broken_count
     output = tmp_path / "labels.jsonl"
     outcome = run("label", folder, "-o", output, *_options(model_file))
     assert outcome.status == 1
     assert outcome.out == ""
     rows = _rows(output)
-    assert len(rows) == 300
+    assert len(rows) == total
     recognizer = nlvid_cli.load(model_file, precision="fp32", device="cpu", clips=1)
     for number, clip in enumerate(good):
         expected = json.loads(json.dumps(record_of(recognizer.classify(clip))))
-        for place in range(number, 270, len(good)):
+        for place in range(number, count, len(good)):
             row = rows[str(folder / f"{place:03}.mp4")]
             _equal({key: value for key, value in row.items() if key in expected} | {"video": str(clip)}, expected)
     for name, broken in TYPES.items():
-        for copy in range(3):
+        for copy in range(copies):
             for file in broken:
                 assert rows[str(folder / f"broken{copy}" / file)]["error"]["type"] == name, file
     counts = Counter(row["error"]["type"] for row in rows.values() if "error" in row)
-    assert counts == {name: 3 * len(broken) for name, broken in TYPES.items()}
-    assert "270 of 300 videos labelled, 30 failed, in " in outcome.err
-    assert "failed: 12 UnreadableVideo, 6 " in outcome.err
+    assert counts == {name: copies * len(broken) for name, broken in TYPES.items()}
+    assert f"{count} of {total} videos labelled, {broken_count} failed, in " in outcome.err
+    assert f"failed: {4 * copies} UnreadableVideo, {2 * copies} " in outcome.err
     assert "busy: decode " in outcome.err
     again = run("label", folder, "-o", output, *_options(model_file))
     assert again.status == 1
-    assert "300 of 300 videos are already in it, 30 of them as failed (--retry-failed tries these again)" in again.err
+    assert f"{total} of {total} videos are already in it, {broken_count} of them as failed" in again.err
     retried = run("label", folder, "-o", output, "--retry-failed", *_options(model_file))
-    assert "0 of 30 videos labelled, 30 failed" in retried.err
-    assert len(_rows(output)) == 300
+    assert f"0 of {broken_count} videos labelled, {broken_count} failed" in retried.err
+    assert len(_rows(output)) == total
 
 
 def test_hang_crash_and_memory_cost_a_row_each(
@@ -231,9 +243,9 @@ def test_views_auto_says_how_many_clips_it_took(run: Run, model_file: Path, good
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["v"], "say with --output where the rows shall go"),
+        (["v"], "--output"),
         (["-o", "labels.jsonl"], "name at least one folder or video"),
-        (["v", "-o", "labels.jsonl", "--shard", "0/2"], "--shard is NUMBER/COUNT"),
+        (["v", "-o", "labels.jsonl", "--shard", "0/2"], "--shard must be NUMBER/COUNT"),
         (["nothing*", "-o", "labels.jsonl"], "nothing matches nothing*"),
     ],
 )
@@ -289,8 +301,9 @@ def test_a_second_interruption_stops_now(model_file: Path, good: list[Path], tmp
     _wait_for_rows(output, 1)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    while "once more" not in process.stderr.readline():
-        pass
+    for line in process.stderr:
+        if "again stops now" in line:
+            break
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
@@ -321,13 +334,28 @@ def _check_kills(good: list[Path], model_file: Path, tmp_path: Path, kills: int,
     assert len(_rows(output)) == videos
 
 
+def test_killed_and_resumed(run: Run, model_file: Path, good: list[Path], tmp_path: Path) -> None:
+    folder, output, whole = _folder(tmp_path / "videos", good, 18), tmp_path / "labels.jsonl", tmp_path / "whole.jsonl"
+    process = _start(folder, output, model_file)
+    _wait_for_rows(output, 2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = output.read_bytes().count(b"\n")
+    assert 2 <= done < 18
+    for file in (output, whole):
+        assert run("label", folder, "-o", file, *_options(model_file)).status == 0
+    _same(_rows(output), _rows(whole))
+    assert len(_rows(output)) == 18
+
+
+@pytest.mark.slow
 def test_killed_three_times_and_resumed(model_file: Path, good: list[Path], tmp_path: Path) -> None:
     _check_kills(good, model_file, tmp_path, kills=3, videos=30)
 
 
-def test_killed_while_rows_are_made_again(model_file: Path, good: list[Path], tmp_path: Path) -> None:
+def test_killed_while_rows_are_made_again(run: Run, model_file: Path, good: list[Path], tmp_path: Path) -> None:
     folder, output = _folder(tmp_path / "videos", good, 30), tmp_path / "labels.jsonl"
-    _start(folder, output, model_file).communicate(timeout=120)
+    run("label", folder, "-o", output, *_options(model_file))
     before = _rows(output)
     assert len(before) == 30
     process = _start(folder, output, model_file, "--top-k", "1")
@@ -337,7 +365,7 @@ def test_killed_while_rows_are_made_again(model_file: Path, good: list[Path], tm
     lines = output.read_bytes().splitlines(keepends=True)
     assert len(lines) < 60
     assert [json.loads(line) for line in lines[:30]] == list(before.values())
-    _start(folder, output, model_file, "--top-k", "1").communicate(timeout=120)
+    run("label", folder, "-o", output, *_options(model_file), "--top-k", "1")
     rows = _rows(output)
     assert rows.keys() == before.keys()
     assert {row["answer"]["top_k"] for row in rows.values()} == {1}

@@ -157,16 +157,16 @@ def test_patterns_of_tables() -> None:
         find_videos(["u*.csv"])
 
 
-def test_a_folder_of_a_hundred_thousand(folder: Path) -> None:
+def test_a_large_folder_is_read_quickly(folder: Path) -> None:
     import time
 
-    for number in range(100):
+    for number in range(20):
         (folder / "v" / f"{number:02}").mkdir(parents=True)
         for file in range(1000):
             os.close(os.open(folder / "v" / f"{number:02}" / f"{file}.mp4", os.O_CREAT))
     began = time.process_time()
-    assert len(find_videos(["v"])) == 100_000
-    assert time.process_time() - began < 20
+    assert len(find_videos(["v"])) == 20_000
+    assert time.process_time() - began < 4
 
 
 def test_a_list_in_utf16() -> None:

@@ -247,13 +247,13 @@ def test_a_file_that_was_removed_is_noticed(tmp_path: Path, videos: list[str]) -
     ledger.close(compacting=False)
 
 
-def test_a_hundred_thousand_rows_are_read_quickly(tmp_path: Path) -> None:
+def test_many_rows_are_read_quickly(tmp_path: Path) -> None:
     output = tmp_path / "labels.jsonl"
     before, after = Row.of(_prediction("v/NUMBER.mp4"), None, REQUEST).line.split(b"NUMBER")
     with output.open("wb") as stream:
-        stream.writelines(before + str(number).encode() + after for number in range(100_000))
+        stream.writelines(before + str(number).encode() + after for number in range(20_000))
     began = time.process_time()
-    assert _to_do(output, [f"v/{number}.mp4" for number in range(0, 200_000, 2)]) == [
-        f"v/{number}.mp4" for number in range(100_000, 200_000, 2)
+    assert _to_do(output, [f"v/{number}.mp4" for number in range(0, 40_000, 2)]) == [
+        f"v/{number}.mp4" for number in range(20_000, 40_000, 2)
     ]
-    assert time.process_time() - began < 15
+    assert time.process_time() - began < 3
