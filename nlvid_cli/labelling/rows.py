@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from nlvid_cli.recognize.answer import Answer
-from nlvid_cli.recognize.prediction import Failure, Result, Views, record_of
+from nlvid_cli.recognize.prediction import Failure, Result, Views
 from nlvid_cli.video.remote import RemotePath, VideoPath, remote_state
 
 RowKey = tuple[str, str, str]
@@ -179,7 +179,7 @@ class Row:
             "asked": asked,
             "answer": answer,
         }
-        record |= {key: value for key, value in record_of(result).items() if key not in record}
+        record |= {key: value for key, value in result.to_dict().items() if key not in record}
         return cls(summary, record, (json.dumps(record) + "\n").encode("ascii"))
 
     @classmethod

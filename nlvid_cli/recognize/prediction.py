@@ -84,6 +84,13 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     schema: int = field(default=SCHEMA, kw_only=True)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON of the answer as plain values, key for key as ``docs/json.md`` describes it."""
+        record: dict[str, Any] = {"schema": self.schema}
+        for name, value in asdict(self).items():
+            record.update(value if name == "facts" else {name: value})
+        return record
+
 
 @dataclass(frozen=True)
 class FailureReason:
@@ -120,21 +127,19 @@ class Failure:
     @property
     def exception(self) -> Exception:
         """The error to raise: the original one, or one of the same class if it was raised in another process."""
-        kind = getattr(errors, self.error.type, RuntimeError)
-        return self.cause or kind(self.error.message)
+        if self.cause is not None:
+            return self.cause
+        kind = getattr(errors, self.error.type, None)
+        if isinstance(kind, type) and issubclass(kind, NlvidError):
+            return kind(self.error.message)
+        return RuntimeError(self.error.message)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON of the failure as plain values, key for key as ``docs/json.md`` describes it."""
+        return {"schema": self.schema, "video": self.video, "error": asdict(self.error)}
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"cause": None}  # an error of another library may not survive pickling
 
 
 Result = Prediction | Failure
-
-
-def record_of(result: Result) -> dict[str, Any]:
-    """Return the JSON of a result as plain values, key for key as ``docs/json.md`` describes it."""
-    if isinstance(result, Failure):
-        return {"schema": result.schema, "video": result.video, "error": asdict(result.error)}
-    record: dict[str, Any] = {"schema": result.schema}
-    for name, value in asdict(result).items():
-        record.update(value if name == "facts" else {name: value})
-    return record

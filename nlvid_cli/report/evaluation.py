@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nlvid_cli.evaluation.evaluate import ClassRow, Evaluation
-from nlvid_cli.recognize.prediction import SCHEMA, record_of
+from nlvid_cli.recognize.prediction import SCHEMA
 from nlvid_cli.report.table import how_it_was_looked_at, plain_table
 
 FIGURE_NAMES = {"top1": "top-1", "top5": "top-5", "mean_class_accuracy": "mean class accuracy", "mAP": "mAP"}
@@ -89,7 +89,7 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
             {"actual": actual, "predicted": predicted, "videos": videos}
             for actual, predicted, videos in evaluation.confused_pairs(len(evaluation.labels) ** 2)
         ],
-        "failures": [record_of(failure) for failure in evaluation.failures],
+        "failures": [failure.to_dict() for failure in evaluation.failures],
         "notes": list(evaluation.notes),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TextIO
 
-from nlvid_cli.recognize.prediction import Result, record_of
+from nlvid_cli.recognize.prediction import Result
 
 
 class JsonLinesRenderer:
@@ -16,7 +16,7 @@ class JsonLinesRenderer:
 
     def add(self, result: Result, elapsed_seconds: float) -> None:
         """Write one line."""
-        self._stream.write(json.dumps(record_of(result)) + "\n")
+        self._stream.write(json.dumps(result.to_dict()) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
@@ -35,7 +35,7 @@ class JsonRenderer:
         """Write one object."""
         if not self._single:
             self._stream.write(",\n" if self._count else "[\n")
-        self._stream.write(json.dumps(record_of(result), indent=2))
+        self._stream.write(json.dumps(result.to_dict(), indent=2))
         self._count += 1
 
     def close(self) -> None:

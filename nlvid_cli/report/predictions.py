@@ -9,7 +9,7 @@ from typing import Protocol, TextIO
 
 from nlvid_cli.errors import UsageError
 from nlvid_cli.evaluation.evaluate import ScoredVideo
-from nlvid_cli.recognize.prediction import SCHEMA, Failure, record_of
+from nlvid_cli.recognize.prediction import SCHEMA, Failure
 from nlvid_cli.system.csv_lines import csv_writer
 
 COLUMNS = (
@@ -69,7 +69,7 @@ class JsonLinesPredictions:
     def add(self, result: ScoredVideo | Failure) -> None:
         """Write the line of one video."""
         if isinstance(result, Failure):
-            values = record_of(result)
+            values = result.to_dict()
         else:
             values = {
                 "video": result.video,

@@ -21,7 +21,6 @@ import nlvid_cli
 from nlvid_cli.card.card import Card
 from nlvid_cli.models.model_file import write_checkpoint
 from nlvid_cli.recognize.answer import Answer
-from nlvid_cli.recognize.prediction import record_of
 from tests.clips import make_clip, png, silence
 from tests.conftest import Run
 
@@ -138,7 +137,7 @@ def _check_broken(run: Run, model_file: Path, good: list[Path], tmp_path: Path, 
     assert len(rows) == total
     recognizer = nlvid_cli.load(model_file, precision="fp32", device="cpu", clips=1)
     for number, clip in enumerate(good):
-        expected = json.loads(json.dumps(record_of(recognizer.classify(clip))))
+        expected = json.loads(json.dumps(recognizer.classify(clip).to_dict()))
         for place in range(number, count, len(good)):
             row = rows[str(folder / f"{place:03}.mp4")]
             _equal({key: value for key, value in row.items() if key in expected} | {"video": str(clip)}, expected)

@@ -96,8 +96,8 @@ def test_every_family_is_tested() -> None:
     assert len(WITH_OUTPUTS) == 12
 
 
-SLOW = {"lfb_charades_r50"}
-"""Families whose inputs take over ten seconds."""
+SLOW = {"lfb_charades_r50", "pyslowfast_I3D_NLN_8x8_R50_c2"}
+"""Families whose inputs take ten seconds, and one whose network is that of another family in another container."""
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pickle
 
 from nlvid_cli.errors import DecodeTimeout, VideoNotFound
-from nlvid_cli.recognize.prediction import Failure, FailureReason, record_of
+from nlvid_cli.recognize.prediction import Failure, FailureReason
 from tests.report.samples import PREDICTION
 
 
 def test_keys_of_the_json_and_their_order() -> None:
-    assert list(record_of(PREDICTION)) == [
+    assert list(PREDICTION.to_dict()) == [
         "schema", "video", "model", "backend", "device", "precision", "duration_seconds", "frame_rate",
         "variable_frame_rate", "width", "height", "rotation_degrees", "views", "label_kind", "predictions", "unsure",
         "clips", "warnings",
     ]  # fmt: skip
     failure = Failure("a.mp4", FailureReason("VideoNotFound", "no such file"))
-    assert list(record_of(failure).items()) == [
+    assert list(failure.to_dict().items()) == [
         ("schema", 1),
         ("video", "a.mp4"),
         ("error", {"type": "VideoNotFound", "message": "no such file"}),
