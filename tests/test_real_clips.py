@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,8 @@ FEW = ["S001C001P001R001A001_rgb.avi", "flipping_a_pancake.mkv"]
 
 def classify(folder: Path, *arguments: str) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "nlvid_cli", "classify", "--format", "jsonl", *arguments]
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
+    all_threads = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run(command, cwd=folder, env=all_threads, stdout=subprocess.PIPE, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +17,7 @@ from nlvid_cli.errors import UsageError
 if TYPE_CHECKING:
     from nlvid_cli.datasets.split import Split
     from nlvid_cli.training.plan import TrainingPlan
+    from nlvid_cli.training.recipe import Recipe
     from nlvid_cli.training.run import TrainingResult
 
 LIBRARIES = ("accelerate", "tensorboard")
@@ -207,16 +208,7 @@ def train(
     from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.datasets.read import read_data_set
     from nlvid_cli.training.launch import is_launched, launch
-    from nlvid_cli.training.plan import (
-        Machine,
-        SplitChoice,
-        TrainingPlan,
-        choose_splits,
-        find_base,
-        preset,
-        require_one_start,
-    )
-    from nlvid_cli.training.recipe import with_settings
+    from nlvid_cli.training.plan import Machine, SplitChoice, TrainingPlan, choose_splits, find_base, require_one_start
 
     require_one_start(scratch, base, as_name)
     changes = {
@@ -231,15 +223,14 @@ def train(
         "flip": False if no_flip else None,
         "precision": precision,
     }
-    chosen = with_settings(preset(recipe, scratch).with_changes(changes), settings or ())
-    labelled = read_data_set(data, root=root, skip_missing=skip_missing)
+    chosen = _recipe(recipe, scratch, changes, settings or [])
     split = SplitChoice(val_fraction, group_by, folds, leave_one_out, seed)
-    splits = choose_splits(labelled, split)
+    splits = choose_splits(read_data_set(data, root=root, skip_missing=skip_missing), split)
     if check or (check is None and not is_launched() and not resume):
         usable = _check(splits, group_by)
         if check:
             raise typer.Exit(0 if usable else 1)
-    if gpus is not None and gpus > 1 and not is_launched():
+    if (gpus or 1) > 1 and not is_launched():
         raise typer.Exit(launch(gpus))
     plan = TrainingPlan(
         base=find_base(base, as_name, DownloadBar(), scratch=scratch),
@@ -249,8 +240,15 @@ def train(
         resume=resume,
         machine=Machine(device, workers, save_minutes),
     )
-    folder = output or Path("runs") / (data.resolve().stem or "run")
-    _train(splits, folder, plan, split.is_cross_validation)
+    _train(splits, output or Path("runs") / (data.resolve().stem or "run"), plan, split.is_cross_validation)
+
+
+def _recipe(name: str | None, scratch: bool, changes: dict[str, Any], settings: list[str]) -> Recipe:
+    """The named recipe with the changes of the options, then with those of ``--set``."""
+    from nlvid_cli.training.plan import preset
+    from nlvid_cli.training.recipe import with_settings
+
+    return with_settings(preset(name, scratch).with_changes(changes), settings)
 
 
 def require_extra() -> None:

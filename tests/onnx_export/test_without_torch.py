@@ -12,6 +12,7 @@ import time
 import venv
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from nlvid_cli.onnx_export import Exported
@@ -113,7 +114,9 @@ def test_a_real_environment_without_torch(exported: Exported, clips: Path, tmp_p
     assert all(re.search(rf"\b{name}\b", page) for name in PACKAGES)
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    wanted = [f"{name}=={importlib.metadata.version(name)}" for name in PACKAGES]
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES if name != "onnxruntime"}
+    versions["onnxruntime"] = onnxruntime.__version__  # its package here may be onnxruntime-gpu
+    wanted = [f"{name}=={version}" for name, version in versions.items()]
     subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=True)
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", REPOSITORY], check=True)
     missing = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False, cwd=tmp_path)
