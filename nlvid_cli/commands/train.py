@@ -230,7 +230,7 @@ def train(
         usable = _check(splits, group_by)
         if check:
             raise typer.Exit(0 if usable else 1)
-    if (gpus or 1) > 1 and not is_launched():
+    if gpus is not None and gpus > 1 and not is_launched():
         raise typer.Exit(launch(gpus))
     plan = TrainingPlan(
         base=find_base(base, as_name, DownloadBar(), scratch=scratch),
