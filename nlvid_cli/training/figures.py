@@ -65,8 +65,9 @@ class TrainFigure:
 
 
 def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    names = parts[0] if parts else ()
-    return {name: torch.cat([part[name].cpu() for part in parts]) for name in names}
+    counted = [part for part in parts if part]  # a process, or a run that just validated, may have counted nothing
+    names = counted[0] if counted else ()
+    return {name: torch.cat([part[name].cpu() for part in counted]) for name in names}
 
 
 def validate(card: Card, tensors: Mapping[str, np.ndarray], data: DataSet, accelerator: Accelerator) -> Evaluation:

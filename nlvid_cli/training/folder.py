@@ -137,7 +137,7 @@ class RunState:
         best: Best validation figure so far; None if there was none.
         best_epoch: Epoch of the best figure, from 1.
         losses: Losses of the steps since the last validation.
-        train_figures: State of the figure on training clips since then.
+        train_outputs: What the figure on training clips has counted since then.
         bad: Training videos that could not be used: path and error message.
     """
 
@@ -148,7 +148,7 @@ class RunState:
     best: float | None
     best_epoch: int
     losses: list[float]
-    train_figures: dict[str, Any]
+    train_outputs: dict[str, Tensor]
     bad: dict[str, str]
 
 
@@ -181,5 +181,5 @@ def load_state(folder: Path) -> RunState:
     path = folder / STATE_FILE
     try:
         return RunState(**torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch raises many types for a damaged file
+    except Exception as error:  # torch raises many types for a damaged file; other versions of nlvid have other fields
         raise UsageError(f"{path}: cannot be loaded ({error}); start again with another --output") from None

@@ -97,7 +97,7 @@ class Loop:
         self.optimizer.load_state_dict(state.optimizer)
         self.average = {name: tensor.to(self.accelerator.device) for name, tensor in state.average.items()}
         if self.accelerator.is_main_process:
-            self.figure.load(state.train_figures)
+            self.figure.load(state.train_outputs)
         self.state = state
 
     def run(self, workers: int) -> None:
@@ -283,7 +283,7 @@ class Loop:
     def _save(self, records: Records | None) -> None:
         """Save the state, with what each process knows by itself."""
         self.state.bad = {path: message for bad in gather_object([self.state.bad]) for path, message in bad.items()}
-        self.state.train_figures = self.figure.state()
+        self.state.train_outputs = self.figure.state()
         if records is None:
             return
         records.flush()

@@ -41,3 +41,17 @@ def test_a_resumed_figure_counts_earlier_clips(label_kind: str) -> None:
     after.load(before.state())
     after.add(logits[4:], targets[4:])
     assert after.take() == whole.take()
+
+
+@pytest.mark.parametrize("label_kind", ["single", "multi"])
+def test_a_run_resumed_after_a_validation_counts_its_own_clips(label_kind: str) -> None:
+    logits, targets = torch.randn(6, 3, generator=torch.Generator().manual_seed(1)), torch.eye(3).repeat(2, 1)
+    whole, before, after = (TrainFigure(label_kind, ("a", "b", "c")) for _ in range(3))  # type: ignore[arg-type]
+    before.add(logits, targets)
+    before.take()
+    after.load(before.state())
+    assert np.isnan(after.take())
+    after.load(before.state())
+    whole.add(logits, targets)
+    after.add(logits, targets)
+    assert after.take() == whole.take()

@@ -12,7 +12,7 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 
-from nlvid_cli.errors import OutputError
+from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.training import records as records_module
 from nlvid_cli.training.folder import RunState, load_state, save_state, writing
 from nlvid_cli.training.observer import EpochRow, StepRow
@@ -43,6 +43,12 @@ def test_the_last_saved_state_is_kept(tmp_path: Path) -> None:
         save_state(_state(2, 100_000), tmp_path)
     assert load_state(tmp_path).step == 1
     assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_the_state_of_another_version_is_refused(tmp_path: Path) -> None:
+    torch.save(vars(_state(1, 1)) | {"a_field_of_another_version": 1}, tmp_path / "state.pt")
+    with pytest.raises(UsageError, match="another --output"):
+        load_state(tmp_path)
 
 
 def test_rows_that_do_not_fit_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
