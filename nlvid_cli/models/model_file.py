@@ -74,12 +74,10 @@ def write_checkpoint(path: Path, card: Card, tensors: dict[str, np.ndarray], sou
     if source_sha256 is not None:
         metadata[SOURCE_KEY] = source_sha256
     with atomic_file(path) as part:
-        mode = part.stat().st_mode
         try:
             save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, part, metadata)
         except SafetensorError as error:
             raise OSError(f"{path}: {error}") from error
-        part.chmod(mode)  # safetensors makes its files private
 
 
 def replace_card(path: Path, card: Card) -> None:

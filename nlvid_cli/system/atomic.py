@@ -36,17 +36,17 @@ def atomic_file(target: Path, keep_on_error: Callable[[], bool] = lambda: False)
     part = target.with_name(f".{target.name[:NAME_LETTERS]}.{secrets.token_hex(NAME_BYTES)}.part")
     part.touch()
     try:
-        with suppress(FileNotFoundError):
-            part.chmod(target.stat().st_mode & 0o777)
+        mode = (target if target.exists() else part).stat().st_mode & 0o777
+        part.chmod(mode | 0o600)  # as private as the old file already now, but writable
         yield part
     except OSError:
         raise
     except BaseException:
         if keep_on_error():
-            _put(part, target)
+            _put(part, target, mode)
         raise
     else:
-        _put(part, target)
+        _put(part, target, mode)
     finally:
         with suppress(OSError):
             part.unlink()
@@ -71,7 +71,8 @@ def behind_links(path: Path) -> Path:
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
-def _put(part: Path, target: Path) -> None:
+def _put(part: Path, target: Path, mode: int) -> None:
     with part.open("rb+") as file:  # renamed before the data is on the disk, it could be empty after a power cut
         os.fsync(file.fileno())
+    part.chmod(mode)  # some libraries write a file of their own, with other permissions, in its place
     os.replace(part, target)

@@ -86,3 +86,21 @@ def test_a_link_leads_to_its_file(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "file")
     assert behind_links(tmp_path / "link") == tmp_path / "file"
     assert behind_links(tmp_path / "plain") == tmp_path / "plain"
+
+
+def test_a_file_that_is_read_only_can_be_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "rows.jsonl"
+    target.write_text("old")
+    target.chmod(0o440)
+    with atomic_file(target) as part:
+        assert part.stat().st_mode & 0o777 == 0o640
+        part.write_text("new")
+    assert (target.read_text(), target.stat().st_mode & 0o777) == ("new", 0o440)
+
+
+def test_permissions_hold_where_a_library_writes_a_file_of_its_own(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "model") as part:
+        part.unlink()
+        os.close(os.open(part, os.O_CREAT, 0o600))
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "model").stat().st_mode == (tmp_path / "plain").stat().st_mode
