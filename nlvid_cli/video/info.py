@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,23 @@ class VideoFacts:
         return replace(self, duration_seconds=round(self.duration_seconds, 6), frame_rate=round(self.frame_rate, 6))
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a file states about its video stream, true or not, because one of the original loaders counts by it.
+
+    Attributes:
+        duration: Length of the stream, in units of the time stamps; positive.
+        frame_rate: Frames per second; positive.
+        unit: Seconds in a unit of the time stamps; positive.
+        first_stamp: Time stamp of the first frame that is shown, in these units.
+    """
+
+    duration: int
+    frame_rate: float
+    unit: Fraction
+    first_stamp: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class VideoInfo:
     """Frames of a video in time, their size, and how to find them.
@@ -110,6 +128,7 @@ class VideoInfo:
             identify the pictures, and only counting does.
         key_frames: (keys,) int64, ascending: numbers of the frames at which decoding can start; empty where only
             decoding from the start is sure to return the right pictures.
+        header: What the file states about the stream; None where it states no duration (Matroska, raw streams).
     """
 
     path: Path | RemotePath
@@ -120,3 +139,4 @@ class VideoInfo:
     orientation: Orientation = Orientation()
     pts: Numbers | None = None
     key_frames: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
+    header: Header | None = None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from av.video.stream import VideoStream
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.video.container import check_frame_size, open_file, open_video
 from nlvid_cli.video.decode import decode_leniently, frame_number
-from nlvid_cli.video.info import Numbers, Orientation, Times, VideoFacts, VideoInfo
+from nlvid_cli.video.info import Header, Numbers, Orientation, Times, VideoFacts, VideoInfo
 from nlvid_cli.video.remote import RemoteFile, RemotePath, open_remote
 
 SEEKABLE = frozenset({
@@ -95,6 +95,7 @@ def probe(path: Path | RemotePath) -> VideoInfo:
         VideoError: One of the kinds that :func:`nlvid_cli.video.container.open_video` lists, or no picture decodes.
     """
     with _opened(path) as (container, stream, file):
+        header = header_of(stream)  # some of it changes while packets are read
         packets, first = _read_packets(container, stream, file)
         unit = float(stream.time_base or 0) or 1.0
         nominal = float(stream.average_rate or stream.guessed_rate or 0) or 25.0
@@ -106,7 +107,7 @@ def probe(path: Path | RemotePath) -> VideoInfo:
     table = _trusted_table(packets, codec, file_format, [frame.pts for frame in first])
     if table is None:
         table = _decoded_table(path, packets, nominal * unit)
-    return _describe(path, index, table, first[0], unit, nominal)
+    return _describe(path, index, table, first[0], unit, nominal, header)
 
 
 @contextmanager
@@ -219,8 +220,21 @@ def _joints(stamps: Times) -> list[int]:
     return joints
 
 
+def header_of(stream: VideoStream) -> Header | None:
+    """Return what the file states about a stream; None if that does not include a duration and a frame rate."""
+    if not stream.duration or stream.duration < 0 or not stream.guessed_rate or not stream.time_base:
+        return None
+    return Header(stream.duration, float(stream.guessed_rate), stream.time_base)
+
+
 def _describe(
-    path: Path | RemotePath, index: int, table: _Table, first: VideoFrame, unit: float, nominal: float
+    path: Path | RemotePath,
+    index: int,
+    table: _Table,
+    first: VideoFrame,
+    unit: float,
+    nominal: float,
+    header: Header | None,
 ) -> VideoInfo:
     check_frame_size(first.width, first.height)
     orientation = orientation_of(first)
@@ -239,6 +253,7 @@ def _describe(
         orientation=orientation,
         pts=table.pts,
         key_frames=table.key_frames,
+        header=replace(header, first_stamp=int(table.stamps[0])) if header else None,
     )
 
 

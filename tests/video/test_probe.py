@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlvid_cli.errors import NoVideoStream, UnreadableVideo
-from nlvid_cli.video.info import Orientation
+from nlvid_cli.video.info import Header, Orientation
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
 from tests.clips import copy_packets, decode_all, even_times, make_clip, picture, silence
@@ -75,6 +75,22 @@ def test_times_count_from_the_first_frame(tmp_path: Path, suffix: str) -> None:
     info = probe(make_clip(tmp_path / f"clip{suffix}", times=even_times(20, start=7.0)))
     assert info.times_seconds == pytest.approx(np.arange(20) / 25, abs=1e-3)
     assert info.facts.duration_seconds == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize("start", [0.0, 7.0])
+def test_what_the_header_states(tmp_path: Path, start: float) -> None:
+    clip = make_clip(tmp_path / "clip.ts", times=even_times(20, start=start))
+    info, whole = probe(clip), probe(make_clip(tmp_path / "clip.mp4", frames=20))
+    assert whole.header == Header(12800, 25.0, Fraction(1, 16000), 0)  # 0.8 s
+    assert info.header is not None
+    assert info.header.unit == Fraction(1, 90000)
+    assert info.pts is not None
+    assert info.header.first_stamp == info.pts[0]
+    assert info.header.first_stamp >= start * 90000
+
+
+def test_matroska_states_no_duration_of_a_stream(tmp_path: Path) -> None:
+    assert probe(make_clip(tmp_path / "clip.mkv", frames=20)).header is None
 
 
 def test_one_frame(tmp_path: Path) -> None:
