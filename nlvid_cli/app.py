@@ -26,7 +26,8 @@ from nlvid_cli.commands.models.remove import remove
 from nlvid_cli.commands.models.show import show
 from nlvid_cli.commands.models.verify import verify
 from nlvid_cli.commands.train import train
-from nlvid_cli.errors import NlvidError, OutputError
+from nlvid_cli.errors import NlvidError, OutputError, ResourceShortage
+from nlvid_cli.system.shortage import shortage
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "classify": classify,
@@ -99,6 +100,12 @@ def main() -> None:
         sys.exit(error.exit_status)
     except BrokenPipeError:  # the reader of stdout has closed it, as `head` does
         sys.exit(1)
+    except Exception as error:
+        lack = shortage(error)
+        if lack is None or os.environ.get("NLVID_DEBUG") == "1":
+            raise
+        print(f"error: {lack}", file=sys.stderr)
+        sys.exit(ResourceShortage.exit_status)
 
 
 def _prepare_streams() -> None:

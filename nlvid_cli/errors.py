@@ -28,6 +28,7 @@
     ├── NumericalError              1   a network produced NaN or infinity
     ├── DeviceError                 3   the requested device or precision is not available
     ├── WorkerError                 3   decoding processes do not start, or a cluster cannot be reached
+    ├── ResourceShortage            3   the machine has no memory, thread or open file left
     └── OutputError                 1   results cannot be written
 
 A message is one sentence: what is wrong, where, and what to do next. Users never see a traceback, unless they set
@@ -187,6 +188,12 @@ class DeviceError(NlvidError):
 
 class WorkerError(NlvidError):
     """Decoding processes do not start, or a cluster cannot be reached."""
+
+    exit_status = 3
+
+
+class ResourceShortage(NlvidError):
+    """The machine, or a limit of the process, has no memory, thread or open file left."""
 
     exit_status = 3
 
