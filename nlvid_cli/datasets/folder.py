@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,8 @@ from pathlib import Path
 
 from nlvid_cli.datasets.table import Table, read_table
 from nlvid_cli.errors import DataSetError
-from nlvid_cli.video.suffixes import is_video_name
+from nlvid_cli.inputs.folder import is_video_file
+from nlvid_cli.inputs.passed_over import PassedOver
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +26,14 @@ class Folder:
         folders: Names of the folders directly in it, sorted.
         files: Names of the files directly in it that are not videos, sorted.
         videos: Videos anywhere below, as the parts of their paths relative to the folder, sorted.
-        others: Number of files anywhere below that are not videos, by suffix.
+        others: Files anywhere below that are not videos, counted.
     """
 
     path: Path
     folders: tuple[str, ...]
     files: tuple[str, ...]
     videos: tuple[tuple[str, ...], ...]
-    others: dict[str, int]
+    others: PassedOver
 
     @cached_property
     def class_folders(self) -> tuple[str, ...]:
@@ -59,28 +59,27 @@ def open_folder_or_table(path: Path) -> FolderOrTable:
 
 def _walk_folder(path: Path) -> Folder:
     videos: list[tuple[str, ...]] = []
-    others: Counter[str] = Counter()
-    for parts in _walk(path, (), frozenset({_identity(path)})):
-        if is_video_name(parts[-1]):
+    files: list[str] = []
+    others = PassedOver()
+    for parts, entry in _walk(path, (), frozenset({_identity(path)})):
+        if is_video_file(entry):
             videos.append(parts)
-        else:
-            others[Path(parts[-1]).suffix.lower() or "no suffix"] += 1
-    entries = list(_visible(path))
-    return Folder(
-        path,
-        tuple(sorted(entry.name for entry in entries if entry.is_dir())),
-        tuple(sorted(entry.name for entry in entries if entry.is_file() and not is_video_name(entry.name))),
-        tuple(sorted(videos)),
-        dict(others),
-    )
+            continue
+        others.add(entry.name)
+        if len(parts) == 1 and entry.is_file():
+            files.append(entry.name)
+    folders = sorted(entry.name for entry in _visible(path) if entry.is_dir())
+    return Folder(path, tuple(folders), tuple(sorted(files)), tuple(sorted(videos)), others)
 
 
-def _walk(folder: Path, parts: tuple[str, ...], above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, ...]]:
-    """Yield the parts of the paths of all files. Links are followed unless they lead back up."""
+def _walk(
+    folder: Path, parts: tuple[str, ...], above: frozenset[tuple[int, int]]
+) -> Iterator[tuple[tuple[str, ...], os.DirEntry[str]]]:
+    """Yield all files, with the parts of their paths. Links are followed unless they lead back up."""
     for entry in _visible(folder):
         place = (*parts, entry.name)
         if not entry.is_dir():
-            yield place
+            yield place, entry
             continue
         identity = _identity(Path(entry.path))
         if identity in above:

@@ -11,6 +11,7 @@ from nlvid_cli.datasets.formats import DATA_FORMATS
 from nlvid_cli.datasets.formats.locate import PathRules
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.errors import DataSetError
+from nlvid_cli.inputs.passed_over import FRAMES_ADVICE
 
 
 def read_data_set(
@@ -42,6 +43,6 @@ def _what_is_missing(place: Folder) -> str:
             f"{place.path}: {len(place.videos)} videos without labels; put them into a folder for "
             "each class, or write a table such as labels.csv with the columns path and label"
         )
-    if any(suffix in place.others for suffix in (".jpg", ".jpeg", ".png")):
-        return f"{place.path}: no video in this folder, but pictures; nlvid reads videos, not folders of their frames"
-    return f"{place.path}: no video in this folder"
+    found = f", {place.others}" if place.others else ""
+    advice = f"; {FRAMES_ADVICE}" if place.others.are_frames else ""
+    return f"{place.path}: no video in this folder{found}{advice}"

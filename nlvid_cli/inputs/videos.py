@@ -9,21 +9,19 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from nlvid_cli.errors import UsageError
+from nlvid_cli.errors import UsageError, shortened
+from nlvid_cli.inputs.folder import videos_below
+from nlvid_cli.inputs.passed_over import FRAMES_ADVICE, PassedOver
 from nlvid_cli.inputs.text import decode_text, split_lines
 from nlvid_cli.video.remote import RemotePath, VideoPath, expand_remote, video_path
-from nlvid_cli.video.suffixes import is_video_name
 
 log = logging.getLogger(__name__)
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 """Files that name videos in a column."""
 
-SIGNATURE_BYTES = 189
-"""Bytes read of a file whose name does not tell what it is; enough for the second packet of a transport stream."""
-
-AUDIO_AND_PICTURES = (b"M4A ", b"M4B ", b"heic", b"heix", b"mif1", b"avif", b"crx ")
-"""Brands of the MP4 family (ISO/IEC 14496-12, ``ftyp``) that are not videos."""
+SHOWN_NAMES = 5
+"""Names to repeat in an error."""
 
 
 def find_videos(names: Iterable[str]) -> list[VideoPath]:
@@ -33,8 +31,7 @@ def find_videos(names: Iterable[str]) -> list[VideoPath]:
         names: Each of these may be
 
             - a file;
-            - a folder, for the videos in it and below, in order of name: files with the suffix of a video, and files
-              without a known suffix that begin like a video;
+            - a folder, for the videos in it and below, in order of name: see :mod:`nlvid_cli.inputs.folder`;
             - a pattern with ``*``, ``?``, ``[...]`` or ``**``, if no file has that name;
             - ``@list.txt``, for the paths in that file, one a line; ``-`` for a list on stdin;
             - a CSV, TSV or Parquet file, or a pattern for such files, for the paths in its column of paths;
@@ -52,12 +49,21 @@ def find_videos(names: Iterable[str]) -> list[VideoPath]:
     names = list(names)
     here = os.getcwd()
     found: dict[VideoPath, VideoPath] = {}
+    passed_over = PassedOver()
     for name in names:
-        for path in map(_plain, _expand(name)):
+        for path in map(_plain, _expand(name, passed_over)):
             found.setdefault(path if isinstance(path, RemotePath) else os.path.join(here, path), path)
     if not found:
-        raise UsageError(f"no video in {', '.join(names)}")
+        raise UsageError(f"no video in {shortened(names, SHOWN_NAMES)}{_what_is_there(passed_over)}")
+    if passed_over:
+        log.info("%s", passed_over)
     return list(found.values())
+
+
+def _what_is_there(passed_over: PassedOver) -> str:
+    if not passed_over:
+        return ""
+    return f": {passed_over}{'; ' + FRAMES_ADVICE if passed_over.are_frames else ''}"
 
 
 def is_one_video(names: Sequence[str]) -> bool:
@@ -73,18 +79,18 @@ def _plain(path: VideoPath) -> VideoPath:
     return path if isinstance(path, RemotePath) or not path else str(Path(path))
 
 
-def _expand(name: str) -> Iterator[VideoPath]:
+def _expand(name: str, passed_over: PassedOver) -> Iterator[VideoPath]:
     path = video_path(name)
     if name == "-":
         yield from map(video_path, _lines(sys.stdin.buffer.read(), "stdin"))
     elif isinstance(path, RemotePath):
-        yield from expand_remote(path)
+        yield from expand_remote(path, passed_over.add)
     elif name.startswith("@") and not os.path.exists(name):
         yield from _listed(Path(name[1:]))
     elif os.path.isdir(name):
-        yield from _in_folder(name)
+        yield from videos_below(name, passed_over)
     elif glob.has_magic(name) and not os.path.exists(name):
-        for match in _matching(name):
+        for match in _matching(name, passed_over):
             yield from _file(match)
     else:
         yield from _file(name)
@@ -104,11 +110,21 @@ def _is_table(name: str) -> bool:
     return name.lower().endswith(TABLE_SUFFIXES)
 
 
-def _matching(pattern: str) -> list[str]:
-    paths = sorted(glob.glob(pattern, recursive=True))
+def _matching(pattern: str, passed_over: PassedOver) -> Iterator[str]:
+    """Yield the files that match: tables only if the pattern is one of tables. Folders are told, except for ``**``."""
+    paths = sorted(glob.iglob(pattern, recursive=True))
     if not paths:
         raise UsageError(f"nothing matches {pattern}")
-    return [path for path in paths if not os.path.isdir(path) and (_is_table(pattern) or not _is_table(path))]
+    folders = 0
+    for path in paths:
+        if os.path.isdir(path):
+            folders += 1
+        elif _is_table(path) and not _is_table(pattern):
+            passed_over.add(path)
+        else:
+            yield path
+    if folders and "**" not in pattern:
+        log.info("%s: %d folders passed over; name them without a pattern, or add /** to it", pattern, folders)
 
 
 def _listed(file: Path) -> Iterator[VideoPath]:
@@ -130,68 +146,3 @@ def _near(file: Path, paths: Iterable[str]) -> Iterator[VideoPath]:
 
 def _lines(content: bytes, where: str) -> list[str]:
     return [line for line in split_lines(decode_text(content, where, keep_bytes=True)) if line.strip()]
-
-
-def _in_folder(folder: str) -> Iterator[str]:
-    """Yield the videos in a folder and below. Each folder is visited once, so that circles of links end."""
-    seen: set[tuple[int, int]] = set()
-    waiting = [folder]
-    while waiting:
-        current = waiting.pop()
-        try:
-            status = os.stat(current)
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(current) as scan:
-                entries = sorted(scan, key=lambda entry: entry.name)
-        except OSError as error:
-            log.warning("%s: cannot open this folder (%s)", current, error.strerror)
-            continue
-        yield from (entry.path for entry in entries if not _is_folder(entry) and _is_video(entry))
-        waiting += [entry.path for entry in reversed(entries) if _is_folder(entry)]
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link into a circle
-        return False
-
-
-def _is_video(entry: os.DirEntry[str]) -> bool:
-    name = entry.name
-    if name.startswith("._"):  # attributes of another file, as macOS stores them
-        return False
-    suffix = os.path.splitext(name)[1].lower()
-    if is_video_name(name) and suffix != ".ts":
-        return True
-    return (suffix in ("", ".ts") or not suffix[1:].isalpha()) and _begins_like_a_video(entry)
-
-
-def _begins_like_a_video(entry: os.DirEntry[str]) -> bool:
-    """Whether a file begins like a video. Asked for ``.ts``, which may be TypeScript, and for unknown suffixes."""
-    try:
-        if not entry.is_file():
-            return False
-        with open(entry.path, "rb", buffering=0) as file:
-            head = file.read(SIGNATURE_BYTES)
-    except OSError:
-        return False
-    if head[4:8] == b"ftyp":
-        return head[8:12] not in AUDIO_AND_PICTURES
-    riff = head[:4] == b"RIFF" and head[8:12] == b"AVI "
-    transport = head[:1] == head[188:] == b"G"  # each packet of 188 bytes begins so (ISO/IEC 13818-1)
-    return riff or transport or head.startswith(SIGNATURES)
-
-
-SIGNATURES = (
-    b"\x1a\x45\xdf\xa3",  # Matroska and WebM (RFC 8794)
-    b"FLV\x01",
-    b"\x00\x00\x01\xba",  # MPEG program stream
-    b"\x00\x00\x01\xb3",  # MPEG video
-    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",  # ASF, WMV
-    b"YUV4MPEG2",
-    b"\x06\x0e\x2b\x34",  # MXF
-)
-"""First bytes of videos, other than MP4, AVI and transport streams, which need more than a comparison."""

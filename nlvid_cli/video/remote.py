@@ -13,7 +13,7 @@ import re
 import struct
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -61,11 +61,17 @@ def video_path(text: str | os.PathLike[str] | RemotePath) -> VideoPath:
     return RemotePath(text) if _ADDRESS.match(text) else text
 
 
-def expand_remote(path: RemotePath) -> Iterator[RemotePath]:
+def expand_remote(path: RemotePath, pass_over: Callable[[str], None]) -> Iterator[RemotePath]:
     """List the videos that a remote path stands for: itself, those that match its pattern, or those below it.
 
+    Names decide which files are videos, since a look into each of them would be a request.
+
+    Args:
+        path: Address of a video or of a folder, or a pattern.
+        pass_over: Called with the name of each file that is not a video.
+
     Raises:
-        UsageError: No video is there, or fsspec is not installed for it.
+        UsageError: Nothing is there, it cannot be listed, or fsspec is not installed for it.
     """
     address = path.address
     if address.lower().startswith("http"):  # the web has no folders, and ? begins a query there
@@ -77,16 +83,20 @@ def expand_remote(path: RemotePath) -> Iterator[RemotePath]:
         return
     try:
         system, there = _file_system(path)
-        found = system.glob(there) if has_pattern else system.find(there)
+        found = system.glob(there, detail=True) if has_pattern else system.find(there, detail=True)
     except RemoteFailure as error:
         raise UsageError(f"{address}: {error}") from None
     except Exception as error:  # whatever a library of a cloud raises
         raise UsageError(f"{address}: cannot be listed ({_reason(error)})") from None
-    videos = [str(system.unstrip_protocol(entry)) for entry in sorted(found)]
-    videos = [video for video in videos if is_video_name(video)]
-    if not videos:
+    files = sorted(entry for entry, info in found.items() if info.get("type") != "directory")
+    if not files:
         raise UsageError(f"{address}: no video there")
-    yield from map(RemotePath, videos)
+    names_one_file = not has_pattern and files == [there]
+    for entry in files:
+        if names_one_file or is_video_name(entry):
+            yield RemotePath(str(system.unstrip_protocol(entry)))
+        else:
+            pass_over(entry)
 
 
 def remote_state(path: RemotePath) -> dict[str, Any] | None:

@@ -1,17 +1,32 @@
-"""Which files of a folder are videos, judging by their names."""
+"""Which files are videos, judging by their names alone."""
 
 from __future__ import annotations
 
 VIDEO_SUFFIXES = tuple(
     f".{name}"
     for name in (
-        *("3gp", "asf", "avi", "divx", "dv", "flv", "gif", "m2ts", "m4v", "mjpeg", "mkv", "mov", "mp4", "mpeg"),
-        *("mpg", "mts", "mxf", "ogv", "ts", "vob", "webm", "wmv", "y4m"),
+        *("264", "265", "266", "3g2", "3gp", "3gp2", "3gpp", "amv", "apng", "asf", "avc", "avi", "bik", "cine", "dav"),
+        *("divx", "dv", "dvr-ms", "evo", "f4v", "flc", "fli", "flv", "gif", "gxf", "h261", "h263", "h264", "h265"),
+        *("h266", "hevc", "insv", "ismv", "ivf", "lrv", "lxf", "m1v", "m2p", "m2t", "m2ts", "m2v", "m4v", "mj2"),
+        *("mjpeg", "mjpg", "mk3d", "mkv", "mov", "mp2v", "mp4", "mp4v", "mpe", "mpeg", "mpg", "mpv", "mpv2", "mts"),
+        *("mxf", "nsv", "nut", "nuv", "obu", "ogm", "ogv", "pva", "qt", "rcv", "rm", "rmvb", "smk", "tod", "trp"),
+        *("ts", "ty", "vc1", "viv", "vivo", "vob", "vro", "vvc", "webm", "wm", "wmv", "wtv", "xvid", "y4m"),
     )
 )
-"""Suffixes of the files that are taken from a folder. A file that the user names may have any name."""
+"""Suffixes of videos. A file that the user names may have any name."""
+
+SHARED_SUFFIXES = frozenset({
+    ".ts", ".mts",  # TypeScript
+    ".dat",  # Video CDs and recorders; any data
+    ".mod",  # camcorders; music, Go modules
+    ".ogg",  # mostly audio
+    ".avif",  # mostly still pictures
+    ".lrf",  # drones; electronic books
+    ".drc", ".rec", ".tp", ".vdr",
+})  # fmt: skip
+"""Suffixes that videos share with other files: in a folder, the content decides."""
 
 
 def is_video_name(name: str) -> bool:
-    """Whether a file of this name counts as a video."""
+    """Whether a file of this name counts as a video where only names are known."""
     return name.lower().endswith(VIDEO_SUFFIXES)

@@ -176,8 +176,11 @@ def test_hang_crash_and_memory_cost_a_row_each(
 def test_tables_dry_run_shards_and_merge(run: Run, model_file: Path, good: list[Path], tmp_path: Path) -> None:
     folder = _folder(tmp_path / "videos", good, 9)
     options = _options(model_file)
+    (folder / "notes.txt").touch()
     dry = run("label", folder, "-o", tmp_path / "labels.csv", "--dry-run", *options)
     assert dry.status == 0
+    assert "note: 1 file passed over: 1 .txt\n" in dry.err
+    assert "passed over" not in run("label", folder, "-o", tmp_path / "labels.csv", "--dry-run", "-q", *options).err
     lines = dry.out.splitlines()
     assert lines[0] == f"videos   9 of 9, into {tmp_path / 'labels.jsonl'}"
     assert lines[1] == "model    i3d-inception-8x2.test-made, torch fp32 on cpu"

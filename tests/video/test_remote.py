@@ -209,12 +209,23 @@ def test_s3(bucket: Any, long_video: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     bucket.put_file(str(long_video), "videos/deep/long.mp4")
     bucket.pipe_file("videos/notes.txt", b"no video")
+    bucket.pipe_file("videos/deep/sound.ogg", b"no video")
     remote = RemotePath("s3://videos/deep/long.mp4")
-    assert list(expand_remote(RemotePath("s3://videos/"))) == [remote]
-    assert list(expand_remote(RemotePath("s3://videos/**/l*.mp4"))) == [remote]
-    assert list(expand_remote(RemotePath("s3://videos/any.mp4"))) == [RemotePath("s3://videos/any.mp4")]
+    passed_over: list[str] = []
+
+    def expand(address: str) -> list[RemotePath]:
+        passed_over.clear()
+        return list(expand_remote(RemotePath(address), passed_over.append))
+
+    assert expand("s3://videos/") == [remote]
+    assert passed_over == ["videos/deep/sound.ogg", "videos/notes.txt"]
+    assert expand("s3://videos/**/l*.mp4") == [remote]
+    assert expand("s3://videos/*") == []
+    assert passed_over == ["videos/notes.txt"]
+    assert expand("s3://videos/any.mp4") == [RemotePath("s3://videos/any.mp4")]
+    assert expand("s3://videos/deep/sound.ogg") == [RemotePath("s3://videos/deep/sound.ogg")]
     with pytest.raises(UsageError, match="no video"):
-        list(expand_remote(RemotePath("s3://videos/none/")))
+        expand("s3://videos/none/")
     state = remote_state(remote)
     assert state is not None
     assert state["size_bytes"] == long_video.stat().st_size

@@ -18,6 +18,7 @@ from nlvid_cli.datasets.formats.locate import PathRules
 from nlvid_cli.datasets.labelled import SHOWN
 from nlvid_cli.datasets.table import SPLITS
 from nlvid_cli.errors import DataSetError, shortened
+from nlvid_cli.inputs.passed_over import FRAMES_ADVICE
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +75,7 @@ def _check_empty_folders(place: Folder, classes: set[str], parents: tuple[str, .
         for folder in sorted((place.path / parent).iterdir()):
             hidden = folder.name.startswith((".", "__MACOSX", "@eaDir"))
             if folder.is_dir() and not hidden and folder.name not in classes:
-                pictures = any(suffix in place.others for suffix in (".jpg", ".jpeg", ".png"))
-                advice = "nlvid reads videos, not folders of frames" if pictures else "remove it, or fill it"
+                advice = FRAMES_ADVICE if place.others.are_frames else "remove it, or fill it"
                 raise DataSetError(f"{folder}: no video in this class folder ({advice})")
 
 
@@ -83,5 +83,4 @@ def _tell_left_out(place: Folder, loose: int) -> None:
     if loose:
         log.warning("%s: skipped %d videos outside of class folders", place.path, loose)
     if place.others:
-        suffixes = shortened(sorted(place.others), SHOWN)
-        log.info("%s: skipped %d files that are not videos (%s)", place.path, sum(place.others.values()), suffixes)
+        log.info("%s: %s", place.path, place.others)
