@@ -1,7 +1,8 @@
 """Real clips, real weights, the command as a user types it.
 
 ``data/action_clips.<model>.jsonl`` holds what ``nlvid classify . --model <model> --precision fp32 --backend torch``
-printed in the folder of the clips before the package was rearranged (commit 9c3166a).
+printed in the folder of the clips before the package was rearranged (commit 9c3166a). Since then, only the frame rate
+of the two AVI files with packed B-frames is no longer called variable.
 """
 
 from __future__ import annotations

@@ -276,7 +276,19 @@ def _gap(times_seconds: Times) -> tuple[str, ...]:
 
 
 def _is_uneven(times: Times) -> bool:
+    """Whether frames are not where a constant rate has them, a gap of one frame after the first one excepted.
+
+    FFmpeg guesses the time stamps of AVI from the order of the packets. Where these are packed B-frames (DivX, Xvid),
+    the second picture comes out one packet late, and none is missing between the first and the second.
+    """
     if len(times) < 3:
         return False
+    without_gap = times.copy()
+    without_gap[0] += (times[-1] - times[1]) / (len(times) - 2)
+    return _deviates(times) and _deviates(without_gap)
+
+
+def _deviates(times: Times) -> bool:
+    """Whether a frame stands :data:`UNEVEN` of the mean distance or more from where it would be among even ones."""
     even = np.linspace(times[0], times[-1], len(times))
-    return bool(np.abs(times - even).max() > UNEVEN * even[1])
+    return bool(np.abs(times - even).max() > UNEVEN * (even[1] - even[0]))

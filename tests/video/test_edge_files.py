@@ -64,12 +64,12 @@ FILES: dict[str, Facts | str] = {
     "edge/video_90.mov": Facts(3, 0.1, 320, 568, 90, False, 0, 0xAA9FB7FB),
     "edge/video_with_failing_audio.mp4": Facts(280, 11.2, 640, 360, 0, False, 0, 0x7BCBB63F),
     "action/R6llTwEh07w.mp4": Facts(303, 10.1, 340, 256, 0, False, 0, 0xFFCAB921),
-    "action/RATRACE_wave_f_nm_np1_fr_goo_37.avi": Facts(72, 2.433, 560, 240, 0, True, 0, 0x38DF0EC4),
+    "action/RATRACE_wave_f_nm_np1_fr_goo_37.avi": Facts(72, 2.433, 560, 240, 0, False, 0, 0x38DF0EC4),
     "action/S001C001P001R001A001_rgb.avi": Facts(103, 3.433, 1920, 1080, 0, False, 0, 0x446CBF50),
     "action/arm_wrestling.mp4": Facts(280, 10.0, 340, 256, 0, False, 0, 0x215A2B77),
     "action/flipping_a_pancake.mkv": Facts(310, 10.333, 426, 240, 0, False, 0, 0x6203254C),
     "action/hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi": Facts(
-        83, 2.8, 320, 240, 0, True, 0, 0x562278D0
+        83, 2.8, 320, 240, 0, False, 0, 0x562278D0
     ),
     "action/kinetics-i3d__v_CricketShot_g04_c01_rgb.gif": Facts(79, 3.16, 224, 224, 0, False, 0, 0xBC3AFF12),
     "action/v_ApplyEyeMakeup_g01_c01.avi": Facts(164, 6.56, 320, 240, 0, False, 0, 0x3CF849EA),

@@ -70,6 +70,26 @@ def test_one_pause_is_a_variable_rate(tmp_path: Path) -> None:
     assert probe(make_clip(tmp_path / "clip.mp4", times=times)).facts.variable_frame_rate
 
 
+@pytest.mark.parametrize(
+    ("places", "variable"),
+    [
+        ([0, 2, 3, 4, 5, 6, 7, 8], False),
+        ([0, 2, 3], False),
+        ([0, 3, 4, 5, 6, 7, 8, 9], True),
+        ([0, 1, 3, 4, 5, 6, 7, 8], True),
+        ([0, 2, 3, 5, 6, 7, 8, 9], True),
+        ([0, 2], False),
+    ],
+)
+def test_only_a_gap_of_one_frame_after_the_first_is_no_variable_rate(
+    tmp_path: Path, places: list[int], variable: bool
+) -> None:
+    """As FFmpeg guesses the time stamps of packed B-frames in AVI, which it does not encode."""
+    info = probe(make_clip(tmp_path / "clip.mp4", times=[40 * place for place in places]))
+    assert info.times_seconds == pytest.approx(np.array(places) / 25)
+    assert info.facts.variable_frame_rate is variable
+
+
 @pytest.mark.parametrize("suffix", [".mkv", ".ts", ".mp4"])
 def test_times_count_from_the_first_frame(tmp_path: Path, suffix: str) -> None:
     info = probe(make_clip(tmp_path / f"clip{suffix}", times=even_times(20, start=7.0)))
