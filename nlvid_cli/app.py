@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 
@@ -28,6 +28,10 @@ from nlvid_cli.commands.models.verify import verify
 from nlvid_cli.commands.train import train
 from nlvid_cli.errors import NlvidError, OutputError, ResourceShortage
 from nlvid_cli.system.shortage import shortage
+from nlvid_cli.system.terminal import for_people, print_lines, tell, visible
+
+ClickException = cast("type[Exception]", typer.BadParameter.__mro__[2])
+"""Wrong usage: an unknown option, a missing argument. Typer brings its own copy of click since 0.26."""
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "classify": classify,
@@ -66,7 +70,7 @@ app.add_typer(models, name="models")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"nlvid {__version__}")
+        print_lines([f"nlvid {__version__}"])
         raise typer.Exit
 
 
@@ -88,15 +92,18 @@ def main() -> None:
     """Run the command line; the entry point of ``nlvid``."""
     _prepare_streams()
     try:
-        with redirect_stdout(_Stdout(sys.stdout)):
+        with redirect_stdout(for_people(cast("TextIO", _Stdout(sys.stdout)))):
             try:
-                app()
+                status = app(standalone_mode=False)
             finally:
                 sys.stdout.flush()
+        sys.exit(status)
+    except ClickException as error:
+        sys.exit(_show(error))
     except NlvidError as error:
         if os.environ.get("NLVID_DEBUG") == "1":
             raise
-        print(f"error: {error}", file=sys.stderr)
+        tell(f"error: {error}")
         sys.exit(error.exit_status)
     except BrokenPipeError:  # the reader of stdout has closed it, as `head` does
         sys.exit(1)
@@ -104,12 +111,20 @@ def main() -> None:
         lack = shortage(error)
         if lack is None or os.environ.get("NLVID_DEBUG") == "1":
             raise
-        print(f"error: {lack}", file=sys.stderr)
+        tell(f"error: {lack}")
         sys.exit(ResourceShortage.exit_status)
 
 
+def _show(error: Any) -> int:
+    """Print what is wrong with the command line, as click does, and return the exit status."""
+    if error.message and type(error).__name__ != "NoArgsIsHelpError":  # whose message is the help
+        error.message = visible(error.message)  # it may repeat an argument, whatever that holds
+    error.show()
+    return int(error.exit_code)
+
+
 def _prepare_streams() -> None:
-    """Make the standard streams usable: open closed ones, and let them take every file name."""
+    """Make the standard streams usable: open closed ones, let them take every file name, guard the terminal."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by the parent process
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
@@ -117,6 +132,7 @@ def _prepare_streams() -> None:
         # A file name may not be valid UTF-8; write its bytes unchanged where the stream can.
         utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
         getattr(stream, "reconfigure", lambda **_: None)(errors="surrogateescape" if utf8 else "replace")
+    sys.stderr = for_people(sys.stderr)
 
 
 class _Stdout:

@@ -127,9 +127,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the last line of an error of ONNX Runtime, without places in its source and without control characters."""
+    """Return the last line of an error of ONNX Runtime, without places in its source."""
     line = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
     line = re.sub(r"/onnxruntime_src/.*?\) ", "", line.rpartition(" : ")[2])
-    # the error may repeat names from the file, which anybody may have written
-    line = "".join(character if character.isprintable() else "\ufffd" for character in line)
     return line if len(line) <= REASON_LETTERS else f"...{line[-REASON_LETTERS:]}"

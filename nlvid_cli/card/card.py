@@ -285,7 +285,6 @@ def _checked(read: Callable[[], Card], where: str) -> Card:
 
 
 def _faults(error: ValidationError) -> str:
-    faults = "; ".join(
+    return "; ".join(
         f"{'.'.join(map(str, fault['loc'])) or 'card'}: {fault['msg'].lower()}" for fault in error.errors()
     )
-    return "".join(character if character.isprintable() else "\ufffd" for character in faults)  # pydantic repeats keys

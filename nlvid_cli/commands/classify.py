@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +25,7 @@ from nlvid_cli.commands.options import (
     Threshold,
     TopK,
 )
+from nlvid_cli.system.terminal import tell
 
 if TYPE_CHECKING:
     from nlvid_cli.recognize.prediction import Result
@@ -85,7 +85,7 @@ def classify(
     failures = _report_all(recognizer.classify_many(paths, answer), len(paths), format_, output, options)
     if failures:
         if len(paths) > 1:
-            print(f"{failures} of {len(paths)} videos failed", file=sys.stderr)
+            tell(f"{failures} of {len(paths)} videos failed")
         raise typer.Exit(1)
 
 
@@ -93,8 +93,8 @@ def _report_all(
     results: Iterable[Result], count: int, format_: str, output: Path | None, options: ReportOptions
 ) -> int:
     """Report each video when it is done, failures on stderr too; return the number of failures."""
-    from nlvid_cli.commands.progress import spinner
     from nlvid_cli.recognize.prediction import Failure
+    from nlvid_cli.report.console import Spinner
     from nlvid_cli.report.output import open_report
     from nlvid_cli.report.table import failure_line
     from nlvid_cli.system.interrupts import Interrupts, sigterm_as_ctrl_c
@@ -104,7 +104,7 @@ def _report_all(
         Interrupts() as interrupts,
         sigterm_as_ctrl_c(),
         open_report(format_, output, options) as report,
-        spinner(f"classifying {count} videos" if count > 1 else "classifying the video") as status,
+        Spinner(f"classifying {count} videos" if count > 1 else "classifying the video") as status,
     ):
         started = time.perf_counter()
         for number, result in enumerate(results, start=1):
@@ -114,8 +114,8 @@ def _report_all(
             started = time.perf_counter()
             if isinstance(result, Failure):
                 failures += 1
-                print(failure_line(result), file=sys.stderr)
+                tell(failure_line(result))
             if number < count:
-                status.update(f"video {number + 1} of {count}")
+                status.show(f"video {number + 1} of {count}")
                 status.start()
     return failures

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +23,7 @@ from nlvid_cli.commands.options import (
     Root,
     SkipMissing,
 )
+from nlvid_cli.system.terminal import tell
 
 if TYPE_CHECKING:
     from nlvid_cli.datasets.labelled import DataSet
@@ -117,7 +117,7 @@ def evaluate(
         temperature.write_temperature(own_file, evaluation.calibration)
     if evaluation.failures:
         total = len(evaluation.failures) + len(evaluation.videos)
-        print(f"{len(evaluation.failures)} of {total} videos failed", file=sys.stderr)
+        tell(f"{len(evaluation.failures)} of {total} videos failed")
         raise typer.Exit(1)
 
 
@@ -148,7 +148,7 @@ def _evaluate(data: DataSet, recognizer: Recognizer, predictions: Path | None) -
             if writer is not None:
                 writer.add(result)
             if isinstance(result, Failure):
-                print(failure_line(result), file=sys.stderr)
+                tell(failure_line(result))
             interrupts.check()
 
         return evaluate(data, recognizer, on_video)

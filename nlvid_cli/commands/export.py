@@ -9,6 +9,7 @@ import typer
 
 from nlvid_cli.commands.logs import log
 from nlvid_cli.commands.options import As, AsJson, Device
+from nlvid_cli.system.terminal import print_lines
 
 RequiredModel = Annotated[
     str,
@@ -75,14 +76,15 @@ def export(
 
       nlvid export -m i3d --precision int8 --calibrate clips/ -o i3d-int8.onnx
     """
-    from nlvid_cli.commands.progress import DownloadBar, spinner
+    from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.inputs.videos import find_videos
     from nlvid_cli.onnx_export import export_onnx
+    from nlvid_cli.report.console import Spinner
     from nlvid_cli.report.export import export_json, export_lines
     from nlvid_cli.report.stdout import print_json
     from nlvid_cli.system.interrupts import sigterm_as_ctrl_c
 
-    with sigterm_as_ctrl_c(), spinner(f"exporting {model}"):
+    with sigterm_as_ctrl_c(), Spinner(f"exporting {model}"):
         exported = export_onnx(
             model,
             output,
@@ -101,4 +103,4 @@ def export(
     if as_json:
         print_json(export_json(exported))
     else:
-        print(exported.path)
+        print_lines([str(exported.path)])

@@ -23,6 +23,7 @@ from nlvid_cli.commands.options import (
     TopK,
 )
 from nlvid_cli.errors import UsageError
+from nlvid_cli.system.terminal import print_lines
 
 GIB = 1 << 30
 
@@ -157,7 +158,7 @@ def label(
     paths = [path for path in find_videos(videos) if part is None or part.holds(path)]
     files.refuse_inputs([*videos, *map(str, paths)])
     if dry_run:
-        print("\n".join(estimate_lines(job.estimate(todo, paths, files))))
+        print_lines(estimate_lines(job.estimate(todo, paths, files)))
         return
     finished = job.run(todo, paths, files, label_progress)
     if finished.interrupted or finished.failed:

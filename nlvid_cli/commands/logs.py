@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import logging
-import sys
 from collections.abc import Callable
 from functools import wraps
 from inspect import Parameter
 from typing import Annotated, Any
 
 import typer
+
+from nlvid_cli.system.terminal import tell
 
 log = logging.getLogger("nlvid_cli")
 """Logger of the commands: warnings at WARNING, notes at INFO, explanations at DEBUG."""
@@ -52,4 +53,4 @@ class _StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         kind = {logging.INFO: "note", logging.DEBUG: "debug"}.get(record.levelno, "warning")
-        print(f"{kind}: {record.getMessage()}", file=sys.stderr)
+        tell(f"{kind}: {record.getMessage()}")

@@ -1,4 +1,4 @@
-"""Bars and spinners: on stderr, and only where stderr is a terminal."""
+"""Bars: on stderr, and only where stderr is a terminal."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from nlvid_cli.system.terminal import tell
+
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
-    from rich.status import Status
 
     from nlvid_cli.labelling.rows import Row
     from nlvid_cli.labelling.run import Listener, Tally
@@ -25,21 +26,12 @@ LINE_SECONDS = 30.0
 """Time from one line about a long run to the next, where stderr is not a terminal."""
 
 
-def spinner(text: str) -> Status:
-    """Return a spinner with a text, as a context manager; it is silent where stderr is not a terminal."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    console.quiet = not sys.stderr.isatty()  # FORCE_COLOR must not put a spinner into a log file
-    return console.status(text)
-
-
 def counting_bar(text: str, total: int) -> Progress:
     """Return a bar that counts to ``total``, as a context manager; it is silent where stderr is not a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
     bar = _bar(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -64,7 +56,7 @@ class DownloadBar:
             return
         from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         self._bar = _bar(*columns, TimeRemainingColumn())
         self._bar.add_task(description, total=total_bytes)
         self._bar.start()
@@ -114,7 +106,7 @@ def _label_bar(tally: Tally) -> Iterator[Listener]:
 
     from nlvid_cli.report.labelling import state
 
-    with _bar(BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")) as bar:
+    with _bar(BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False)) as bar:
         task = bar.add_task(state(tally), total=tally.total)
 
         def show(row: Row) -> None:
@@ -183,7 +175,7 @@ class TrainProgress:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         if self._bar is None:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
             self._bar = _bar(*columns, TimeElapsedColumn(), TimeRemainingColumn())
             self._bar.add_task("", total=steps)
             self._bar.start()
@@ -191,11 +183,19 @@ class TrainProgress:
 
     def _print(self, text: str) -> None:
         if log.isEnabledFor(logging.INFO):
-            print(text, file=sys.stderr)
+            tell(text)
 
 
 def _bar(*columns: ProgressColumn, disable: bool = False) -> Progress:
-    from rich.console import Console
     from rich.progress import Progress  # 20 ms, which most runs of `nlvid classify` need not spend
 
-    return Progress(*columns, console=Console(stderr=True, highlight=False), transient=True, disable=disable)
+    from nlvid_cli.report.console import PlainConsole
+
+    return Progress(
+        *columns,
+        console=PlainConsole(sys.stderr),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        disable=disable,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 from nlvid_cli.commands.logs import log
 from nlvid_cli.commands.options import As, Device, Root, SkipMissing
 from nlvid_cli.errors import UsageError
+from nlvid_cli.system.terminal import print_lines
 
 if TYPE_CHECKING:
     from nlvid_cli.datasets.split import Split
@@ -264,10 +266,9 @@ def require_extra() -> None:
 
 def _check(splits: list[Split], group_by: str | None) -> bool:
     """Check the data and report on stderr; return whether every video can be used."""
-    from rich.console import Console
-
     from nlvid_cli.commands.progress import counting_bar
     from nlvid_cli.datasets.check import check_data
+    from nlvid_cli.report.console import PlainConsole
     from nlvid_cli.report.data_check import data_check
 
     split = splits[0]
@@ -278,7 +279,7 @@ def _check(splits: list[Split], group_by: str | None) -> bool:
             group_pattern=group_by,
             progress=lambda done, _: bar.update(bar.task_ids[0], completed=done),
         )
-    Console(stderr=True).print(data_check(report))
+    PlainConsole(sys.stderr).print(data_check(report))
     return not report.unreadable
 
 
@@ -298,7 +299,7 @@ def _train(splits: list[Split], folder: Path, plan: TrainingPlan, is_cross_valid
             page = result.folder / "report.html"
             write_training_page(page, TrainingRun.of(result))
             _log(result, page)
-            print(result.model)
+            print_lines([str(result.model)])
     if is_cross_validation and is_main:
         observer.note(summarise_folds(results, folder))
 

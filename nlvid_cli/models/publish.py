@@ -8,7 +8,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from nlvid_cli.errors import PublishError, UsageError
 from nlvid_cli.models.model_file import open_checkpoint, read_card, write_checkpoint
 from nlvid_cli.models.readme import model_readme
 from nlvid_cli.models.store.sources.common import causes, host_of, network_reason, status_reason
+from nlvid_cli.system.terminal import behind
 
 log = logging.getLogger(__name__)
 
@@ -184,12 +185,15 @@ def _with_card(card: Card, path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _library_as_notes() -> Iterator[None]:
-    """Show the library's bars on a terminal only, and its warnings (the Hub's remarks on the README) as notes."""
+    """Show the library's bars on a terminal only, and its warnings (the Hub's remarks on the README) as notes.
+
+    The bars hold only names that nlvid gave, so that they may write to the terminal itself.
+    """
     shown = not are_progress_bars_disabled()
     if shown and not sys.stderr.isatty():
         disable_progress_bars()
     try:
-        with warnings.catch_warnings(record=True) as caught:
+        with redirect_stderr(behind(sys.stderr)), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore", DeprecationWarning)  # of the library's calls to its HTTP client
             warnings.simplefilter("always", UserWarning)
             yield

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from nlvid_cli.datasets.check import DataReport, Duplicate, Finding
 from nlvid_cli.datasets.suspicions import ClassCount
-from nlvid_cli.report.table import plain_table, printable
+from nlvid_cli.report.console import styled
+from nlvid_cli.report.table import plain_table
 
 MAX_LISTED = 20
 """Number of findings of a kind to list; the rest are counted."""
@@ -17,16 +17,16 @@ MAX_LISTED = 20
 
 def data_check(report: DataReport) -> RenderableType:
     """Return counts, problems of single videos, and what is suspicious about the whole set."""
-    parts: list[RenderableType] = [Text(_summary(report))]
+    parts: list[RenderableType] = [_summary(report)]
     if not report.is_well or len(report.classes) <= MAX_LISTED:
         parts.append(_class_table(report))
     parts += _findings("cannot be used", report.unreadable, "red")
     parts += _findings("too short", report.too_short, "yellow")
     parts += _findings("odd", report.odd, "yellow")
     parts += _duplicates(report.duplicates)
-    parts += [Text(f"suspicious: {printable(text)}", style="yellow") for text in report.suspicions]
+    parts += [styled(f"suspicious: {text}", "yellow") for text in report.suspicions]
     if report.is_well:
-        parts.append(Text("all is well", style="green"))
+        parts.append(styled("all is well", "green"))
     return Group(*parts)
 
 
@@ -47,9 +47,9 @@ def _class_table(report: DataReport) -> RenderableType:
         column.justify = "right"
     for count in sorted(report.classes, key=_size)[:MAX_LISTED]:
         counts = (count.train, count.val) if report.split else (count.train,)
-        table.add_row(Text(printable(count.name)), *map(str, counts))
+        table.add_row(count.name, *map(str, counts))
     if len(report.classes) > MAX_LISTED:
-        return Group(table, Text(f"... and {len(report.classes) - MAX_LISTED} classes with more videos", style="dim"))
+        return Group(table, styled(f"... and {len(report.classes) - MAX_LISTED} classes with more videos", "dim"))
     return table
 
 
@@ -57,11 +57,11 @@ def _size(count: ClassCount) -> int:
     return count.train
 
 
-def _findings(what: str, findings: Sequence[Finding], style: str) -> Iterator[Text]:
+def _findings(what: str, findings: Sequence[Finding], style: str) -> Iterator[RenderableType]:
     return _listed(what, [f"{one.where}: {one.path}: {one.message}" for one in findings], style)
 
 
-def _duplicates(duplicates: Sequence[Duplicate]) -> Iterator[Text]:
+def _duplicates(duplicates: Sequence[Duplicate]) -> Iterator[RenderableType]:
     worst_first = sorted(duplicates, key=lambda one: not (one.across_split or one.different_labels))
     return _listed("same content", [_duplicate(one) for one in worst_first], "yellow")
 
@@ -74,11 +74,11 @@ def _duplicate(same: Duplicate) -> str:
     return f"{files}{': ' if remarks else ''}{', '.join(remarks)}"
 
 
-def _listed(what: str, lines: Sequence[str], style: str) -> Iterator[Text]:
+def _listed(what: str, lines: Sequence[str], style: str) -> Iterator[RenderableType]:
     """Return a heading with the number of lines, the first lines, and the number of the rest."""
     if lines:
-        yield Text(f"{what}: {len(lines)}", style=style)
+        yield styled(f"{what}: {len(lines)}", style)
     for line in lines[:MAX_LISTED]:
-        yield Text(printable(f"  {line}"))
+        yield styled(f"  {line}")
     if len(lines) > MAX_LISTED:
-        yield Text(f"  ... and {len(lines) - MAX_LISTED} more")
+        yield styled(f"  ... and {len(lines) - MAX_LISTED} more")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
-from rich.text import Text
 
 from nlvid_cli.report.table import plain_table
 
@@ -15,7 +15,7 @@ def facts_table(facts: Mapping[str, Any]) -> Table:
     """Return a row per fact; a fact is a text, a list of lines, or a dictionary of names and texts."""
     table = plain_table(show_header=False)
     for name, value in facts.items():
-        table.add_row(name, Text("\n".join(_lines(value))))
+        table.add_row(name, Group(*_lines(value)))
     return table
 
 

@@ -7,12 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from nlvid_cli.evaluation.evaluate import ClassRow, Evaluation
 from nlvid_cli.recognize.prediction import SCHEMA
+from nlvid_cli.report.console import styled
 from nlvid_cli.report.table import how_it_was_looked_at, plain_table
 
 FIGURE_NAMES = {"top1": "top-1", "top5": "top-5", "mean_class_accuracy": "mean class accuracy", "mAP": "mAP"}
@@ -35,8 +34,8 @@ def evaluation_report(evaluation: Evaluation, all_classes: bool, elapsed_seconds
     pairs = evaluation.confused_pairs(count)
     if pairs:
         parts += [_pairs(pairs), ""]
-    parts.append(Text(how_it_was_looked_at(evaluation, elapsed_seconds), style="dim"))
-    return Group(*parts, Text(calibration_sentence(evaluation)))
+    parts.append(styled(how_it_was_looked_at(evaluation, elapsed_seconds), "dim"))
+    return Group(*parts, calibration_sentence(evaluation))
 
 
 def figure_name(evaluation: Evaluation) -> str:
@@ -108,7 +107,7 @@ def _figures(evaluation: Evaluation) -> Table:
         table.add_row(FIGURE_NAMES[name], percent(value))
     table.add_row("calibration error", percent(evaluation.calibration.error))
     failed = f", {len(evaluation.failures)} failed" if evaluation.failures else ""
-    table.add_row("videos", f"{len(evaluation.videos)}{failed} ({escape(evaluation.source)})")
+    table.add_row("videos", f"{len(evaluation.videos)}{failed} ({evaluation.source})")
     return table
 
 
@@ -121,12 +120,12 @@ def _classes(evaluation: Evaluation, count: int) -> Table:
     table = plain_table(title, "videos", figure_name(evaluation), *(["most often predicted instead"] if single else []))
     for row in shown:
         taken = f"{row.confused_with} ({row.confused_videos})" if row.confused_with else ""
-        table.add_row(*map(escape, (row.label, str(row.videos), percent(row.figure), taken)[: 4 if single else 3]))
+        table.add_row(*(row.label, str(row.videos), percent(row.figure), taken)[: 4 if single else 3])
     return table
 
 
 def _pairs(pairs: tuple[tuple[str, str, int], ...]) -> Table:
     table = plain_table("shown", "predicted", "videos")
     for actual, predicted, videos in pairs:
-        table.add_row(escape(actual), escape(predicted), str(videos))
+        table.add_row(actual, predicted, str(videos))
     return table

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 
 from nlvid_cli.card.card import Card, Source, card_to_json
 from nlvid_cli.report.table import plain_table
@@ -31,7 +30,7 @@ def models_table(cards: Iterable[Card], paths: Mapping[str, Path | None]) -> Ren
     for card in cards:
         cells = [card.name, ", ".join(card.aliases), _data_set(card), _accuracy(card)]
         cells += ["yes" if paths[card.name] else "no", short_licence(card)]
-        table.add_row(*map(escape, cells))
+        table.add_row(*cells)
     return table
 
 
@@ -60,7 +59,7 @@ def cached_table(models: Iterable[CachedModel]) -> RenderableType:
     """Return a row per model on this machine, with size and path."""
     table = plain_table("name", "size", "path")
     for model in models:
-        table.add_row(escape(model.name), f"{model.size_bytes / 1e6:.1f} MB", escape(str(model.path)))
+        table.add_row(model.name, f"{model.size_bytes / 1e6:.1f} MB", str(model.path))
     return table
 
 
@@ -123,12 +122,12 @@ def model_report(card: Card, summary: NetworkSummary | None, file: OnnxFacts | N
     facts = plain_table(show_header=False)
     network = [] if summary is None else _network(card, summary)
     for key, value in (*_protocol(card), *network, *_file(file), *_origin(card)):
-        facts.add_row(key, escape(value))
+        facts.add_row(key, value)
     if summary is None:
         return facts
     layers = plain_table("layer", "what it does", "output (C x T x H x W)")
     for row in summary.layers:
-        layers.add_row(row.name, escape(row.layer), _size(row.output))
+        layers.add_row(row.name, row.layer, _size(row.output))
     return Group(facts, "", layers)
 
 

@@ -14,6 +14,7 @@ from nlvid_cli.errors import OutputError
 from nlvid_cli.recognize.prediction import Result
 from nlvid_cli.report import RENDERERS, Renderer, ReportOptions
 from nlvid_cli.system.atomic import atomic_file, behind_links
+from nlvid_cli.system.terminal import for_people
 
 
 class Report:
@@ -83,7 +84,7 @@ def open_whole(output: Path, worth_keeping: Callable[[], bool] = lambda: False) 
             raise OutputError(f"{output}: cannot write, because it is a folder")
         if output.exists() and not output.is_file():  # a device or a pipe
             with _open_text(output) as stream:
-                yield stream
+                yield for_people(stream)
         else:
             with atomic_file(behind_links(output), worth_keeping) as part, _open_text(part) as stream:
                 yield stream

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from nlvid_cli._version import __version__
 from nlvid_cli.report.evaluation import percent
 from nlvid_cli.report.output import open_whole
-from nlvid_cli.report.table import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -49,10 +48,16 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         # Not for Markup, which is a subclass: its line ends are wanted.
-        finalize=lambda value: printable(value) if type(value) is str else value,
+        finalize=lambda value: _printable(value) if type(value) is str else value,
     )
     made.filters |= {"percent": percent, "width": _width}
     return made
+
+
+def _printable(text: str) -> str:
+    """Replace what a browser cannot show: bytes that are not UTF-8, and control characters."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _width(share: float) -> str:

@@ -9,12 +9,13 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from nlvid_cli.report.table import console_for
+from nlvid_cli.report.console import PlainConsole
+from nlvid_cli.system.terminal import print_lines
 
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
-    print(json.dumps(value, indent=2))
+    print_lines(json.dumps(value, indent=2).split("\n"))
 
 
 def print_json_or(as_json: bool, value: Callable[[], Any], table: Callable[[], RenderableType]) -> None:
@@ -28,4 +29,4 @@ def print_json_or(as_json: bool, value: Callable[[], Any], table: Callable[[], R
     if as_json:
         print_json(value())
     else:
-        console_for(sys.stdout).print(table())
+        PlainConsole(sys.stdout).print(table())

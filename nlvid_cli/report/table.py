@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console, Group, RenderableType
-from rich.markup import escape
+from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from nlvid_cli.recognize.prediction import Failure, Prediction, Result, Views
+from nlvid_cli.report.console import PlainConsole, styled
 
 if TYPE_CHECKING:
     from nlvid_cli.evaluation.evaluate import Evaluation
 
 BAR_WIDTH = 20
 
-PLAIN_WIDTH = 240
-"""Width for files and pipes, so that lines are not wrapped there."""
-
 
 class TableRenderer:
     """Prints a table per video. Colours and width follow the terminal; files and pipes get plain text."""
 
     def __init__(self, stream: TextIO, timeline: bool) -> None:
-        self._console = console_for(stream)
+        self._console = PlainConsole(stream)
         self._timeline = timeline
 
     def add(self, result: Result, elapsed_seconds: float) -> None:
@@ -42,24 +39,18 @@ class TableRenderer:
             parts.append(_best_labels(result))
         if self._timeline:
             parts.append(_timeline(result))
-        parts.append(Text(how_it_was_looked_at(result, elapsed_seconds), style="dim"))
-        parts += [Text(f"warning: {warning}", style="yellow") for warning in result.warnings]
+        parts.append(styled(how_it_was_looked_at(result, elapsed_seconds), "dim"))
+        parts += [styled(f"warning: {warning}", "yellow") for warning in result.warnings]
         return Group(*parts, "")
-
-
-def printable(path: str) -> str:
-    """Replace what a terminal cannot show: bytes that are not UTF-8, and control characters."""
-    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def failure_line(failure: Failure) -> str:
     """Return the line on stderr about a video that failed."""
-    return f"error: {printable(failure.video)}: {failure.error.message}"
+    return f"error: {failure.video}: {failure.error.message}"
 
 
 def _title(result: Prediction) -> Text:
-    title = Text(printable(result.video), style="bold")
+    title = styled(result.video, "bold")
     if result.unsure:
         title.append("  unsure: no label reaches the minimum score", style="yellow")
     if not result.predictions:
@@ -76,7 +67,7 @@ def _best_labels(result: Prediction) -> Table:
     for rank, prediction in enumerate(result.predictions, start=1):
         style = "bold" if rank == 1 and not result.unsure else ""
         bar = ProgressBar(total=1.0, completed=prediction.score, width=BAR_WIDTH)
-        table.add_row(str(rank), escape(prediction.label), f"{prediction.score:.3f}", bar, style=style)
+        table.add_row(str(rank), prediction.label, f"{prediction.score:.3f}", bar, style=style)
     return table
 
 
@@ -87,7 +78,7 @@ def _timeline(result: Prediction) -> Table:
     table.add_column("label", overflow="fold")
     table.add_column("score", justify="right")
     for clip in result.clips:
-        best = [(escape(best.label), f"{best.score:.3f}") for best in clip.predictions[:1]]
+        best = [(best.label, f"{best.score:.3f}") for best in clip.predictions[:1]]
         table.add_row(_time(clip.start_seconds), _time(clip.end_seconds), *(best[0] if best else ("", "")))
     return table
 
@@ -122,8 +113,3 @@ def plain_table(*columns: str, show_header: bool = True) -> Table:
     for column in columns or ("", ""):
         table.add_column(column, overflow="fold")
     return table
-
-
-def console_for(stream: TextIO) -> Console:
-    """Return a console that wraps lines only on a terminal."""
-    return Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH, highlight=False)

@@ -1,10 +1,12 @@
-"""CSV as in RFC 4180, but with Unix line ends."""
+"""CSV as in RFC 4180, but with Unix line ends; on a terminal, with escapes for what cannot be seen."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
 from typing import TextIO
+
+from nlvid_cli.system.terminal import visible
 
 
 class _LineFeeds:
@@ -17,7 +19,8 @@ class _LineFeeds:
         self._stream = stream
 
     def write(self, line: str) -> int:
-        return self._stream.write(line.removesuffix("\r\n") + "\n")
+        line = line.removesuffix("\r\n")
+        return self._stream.write((visible(line) if self._stream.isatty() else line) + "\n")
 
 
 def csv_writer(stream: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:

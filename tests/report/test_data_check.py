@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from nlvid_cli.datasets.check import DataReport, Duplicate, Finding
 from nlvid_cli.datasets.suspicions import ClassCount
+from nlvid_cli.report.console import PlainConsole
 from nlvid_cli.report.data_check import data_check
-from nlvid_cli.report.table import console_for
 
 WELL = DataReport(
     source="folder per class",
@@ -26,7 +26,7 @@ WELL = DataReport(
 
 def _text(report: DataReport) -> str:
     stream = io.StringIO()
-    console_for(stream).print(data_check(report))
+    PlainConsole(stream).print(data_check(report))
     return stream.getvalue()
 
 
@@ -57,7 +57,7 @@ def test_what_is_wrong_with_file_and_line() -> None:
     lines = _text(report).splitlines()
     assert lines[0] == "90 videos of 2 classes (multi-label), folder per class; 4.0 s, 36 to 146 frames (median 60)"
     assert lines[lines.index("cannot be used: 1") + 1] == "  t.csv, line 7: clips/[a].mp4: empty file (0 bytes)"
-    assert lines[lines.index("too short: 25") + 1] == "  t.csv, line 0: b\ufffd.mp4: 3 frames, fewer than 8"
+    assert lines[lines.index("too short: 25") + 1] == "  t.csv, line 0: b\\x1b.mp4: 3 frames, fewer than 8"
     assert "  ... and 5 more" in lines
     start = lines.index("same content: 2")
     assert lines[start + 1] == "  c.mp4 (line 3) = d.mp4 (line 4): in training and validation, with different labels"

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from nlvid_cli.report.console import PlainConsole
 from nlvid_cli.report.evaluation import calibration_sentence, evaluation_json, evaluation_report
-from nlvid_cli.report.table import console_for
 from tests.report.samples import made_evaluation
 
 
 def test_what_the_terminal_shows(tmp_path: Path) -> None:
     evaluation = made_evaluation()
     with (tmp_path / "table.txt").open("w", encoding="utf-8") as stream:
-        console_for(stream).print(evaluation_report(evaluation, False, 1.5))
+        PlainConsole(stream).print(evaluation_report(evaluation, False, 1.5))
     text = (tmp_path / "table.txt").read_text(encoding="utf-8")
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "top-1 60.0 %" in lines

@@ -9,6 +9,7 @@ import typer
 
 from nlvid_cli.commands.logs import log
 from nlvid_cli.errors import OutputError, UsageError
+from nlvid_cli.system.terminal import print_lines
 
 Checkpoint = Annotated[
     Path,
@@ -50,6 +51,7 @@ def convert(file: Checkpoint, as_name: AsModel, output: NewFile) -> None:
         raise UsageError(f"{output}: the name of the new file must end in .safetensors")
     require_file(file)
     try:
-        print(convert(file, adopt(entry, file.name, file), output, note=log.info))
+        new_file = convert(file, adopt(entry, file.name, file), output, note=log.info)
     except OSError as error:
         raise OutputError(f"{output}: cannot write ({error.strerror or error})") from error
+    print_lines([str(new_file)])

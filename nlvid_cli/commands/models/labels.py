@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nlvid_cli.commands.options import As, ModelName
+from nlvid_cli.system.terminal import print_lines
 
 
 def labels(model: ModelName, as_name: As = None) -> None:
@@ -20,4 +21,4 @@ def labels(model: ModelName, as_name: As = None) -> None:
     from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.models.find import find_model_card
 
-    print("\n".join(label_names(find_model_card(model, as_name, DownloadBar()))))
+    print_lines(label_names(find_model_card(model, as_name, DownloadBar())))

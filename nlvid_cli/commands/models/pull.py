@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nlvid_cli.commands.logs import log
 from nlvid_cli.commands.options import As, ModelName
+from nlvid_cli.system.terminal import print_lines
 
 
 def pull(model: ModelName, as_name: As = None) -> None:
@@ -25,4 +26,4 @@ def pull(model: ModelName, as_name: As = None) -> None:
     log.info("%s is ready; licence: %s", card.name, card.licence)
     if not card.commercial_use:
         log.warning("the licence of %s does not allow commercial use", card.name)
-    print(path)
+    print_lines([str(path)])

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from nlvid_cli.commands.options import As
+from nlvid_cli.system.terminal import print_lines
 
 Name = Annotated[str, typer.Argument(metavar="MODEL", help="Model name, alias or file.", show_default=False)]
 To = Annotated[
@@ -40,4 +41,4 @@ def push(model: Name, to: To, as_name: As = None, private: Private = False, revi
     target = Target(to, private, revision)
     require_publishable(find_model_card(model, as_name, DownloadBar()))
     card, path = find_model(model, as_name, DownloadBar())
-    print(publish(card, path, target))
+    print_lines([publish(card, path, target)])

@@ -8,6 +8,7 @@ import typer
 
 from nlvid_cli.commands.logs import log
 from nlvid_cli.errors import UsageError
+from nlvid_cli.system.terminal import print_lines
 
 Names = Annotated[
     list[str] | None,
@@ -31,6 +32,6 @@ def remove(names: Names = None, everything: Everything = False) -> None:
     if bool(names) == everything:
         raise UsageError("name the models to remove, or pass --all, but not both")
     removed = removal.remove_all() if everything else [removal.remove(name) for name in names or ()]
-    print("\n".join(freed_lines(removed)))
+    print_lines(freed_lines(removed))
     for line in left_lines(removed):
         log.info("%s", line)

@@ -49,13 +49,14 @@ def verify(
 
       nlvid models verify model.onnx --precision fp32 --against reference.npz
     """
-    from nlvid_cli.commands.progress import DownloadBar, spinner
+    from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.models.find import find_model
+    from nlvid_cli.report.console import Spinner
     from nlvid_cli.report.stdout import print_json_or
     from nlvid_cli.report.verification import verification_json, verification_table
 
     card, path = find_model(model, as_name, DownloadBar(), onnx=True)
-    with spinner(f"verifying {card.name}"):
+    with Spinner(f"verifying {card.name}"):
         rows = _compare(card, path, device, cast("list[Precision]", precisions or []), against)
     print_json_or(as_json, lambda: verification_json(rows), lambda: verification_table(rows))
     _require_passed(card, rows)

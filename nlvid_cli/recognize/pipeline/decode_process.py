@@ -29,6 +29,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from nlvid_cli.recognize.prediction import Failure
+from nlvid_cli.system.terminal import for_people
 from nlvid_cli.video.clips import Segment, decode_clips
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.remote import video_path
@@ -85,7 +86,7 @@ def _hand_over(frames: Pixels, replies: TextIO) -> None:
 
 def _failed(error: Exception) -> dict[str, Any]:
     if os.environ.get("NLVID_DEBUG") == "1":
-        traceback.print_exception(error, file=sys.stderr)
+        traceback.print_exception(error, file=for_people(sys.stderr))
     if isinstance(error, MemoryError):
         return {"error": {"type": "MemoryExceeded", "message": str(error) or "out of memory"}}
     return {"error": asdict(Failure.of("", error).error)}
