@@ -55,12 +55,13 @@ def ends(timeline: Timeline, sampling: Sampling) -> Numbers:
         clip 1             ^---^---^---^               start round(1 * 8 / 2) = 4
         clip 2                     ^---^---^---^       start round(2 * 8 / 2) = 8
 
-    Halves are rounded to even, as in numpy. All clips of a video that is shorter than a clip are at 0.
+    Halves are rounded to even, as in numpy, but the start of a single clip is rounded down. All clips of a video that
+    is shorter than a clip are at 0.
     """
     free = max(timeline.positions - _reach(sampling), 0)
     if sampling.clips == 1:
-        return _steps_from(np.round(np.array([free / 2])), sampling)
-    return _steps_from(np.round(np.arange(sampling.clips) * free / (sampling.clips - 1)), sampling)
+        return _steps_from(np.array([free // 2]), sampling)
+    return _steps_from(np.round(np.arange(sampling.clips) * (free / (sampling.clips - 1))), sampling)
 
 
 def ends_truncated(timeline: Timeline, sampling: Sampling) -> Numbers:

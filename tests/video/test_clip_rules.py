@@ -53,10 +53,12 @@ def test_rules_are_those_that_cards_can_name() -> None:
         (14, 4, 2, 3, [0, 4, 7]),  # 3.5 goes to the even 4
         (7, 4, 2, 4, [0, 0, 0, 0]),
         (3, 4, 2, 2, [0, 0]),
-        (100, 32, 2, 1, [18]),  # 18.5 goes to the even 18
-        (102, 32, 2, 1, [20]),  # 19.5 goes to the even 20
+        (100, 32, 2, 1, [18]),  # 37 / 2 = 18.5, rounded down
+        (102, 32, 2, 1, [19]),  # 39 / 2 = 19.5, rounded down too
         (10, 32, 2, 1, [0]),
         (1, 1, 1, 2, [0, 0]),
+        # 29 / 14 = 2.07; as in the original, 7 * (29 / 14) is 14.500000000000002
+        (30, 1, 1, 15, [0, 2, 4, 6, 8, 10, 12, 15, 17, 19, 21, 23, 25, 27, 29]),
     ],
 )
 def test_ends(positions: int, frames: int, step: int, number: int, expected: list[int]) -> None:
@@ -233,7 +235,7 @@ def test_centres_are_rounded_to_even(positions: int, expected: list[int]) -> Non
         ("wrapped", 8, 8, counting(121, 8, 8)),
         ("ends_strided", 32, 2, counting(118, 2, 32)),
         ("ends_truncated", 32, 2, counting(118, 2, 32)),
-        ("ends", 32, 2, counting(118, 2, 32)),  # 118.5 goes to the even 118
+        ("ends", 32, 2, counting(118, 2, 32)),  # 118.5, rounded down
     ],
 )
 def test_a_single_clip_lies_in_the_centre(rule: str, frames: int, step: int, expected: list[int]) -> None:
