@@ -151,7 +151,7 @@ class Preprocess:
     mean: tuple[Finite, Finite, Finite]
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     size: Literal["half_up", "floor", "float32_floor", "stretched_340x256"] = "half_up"
-    crop_positions: Literal["centre_down", "centre_up", "even", "even_centre_last"] = "centre_down"
+    crop_positions: Literal["centre_down", "centre_up", "centre_half_even", "even", "even_centre_last"] = "centre_down"
 
 
 @card_part

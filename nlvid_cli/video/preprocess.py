@@ -18,13 +18,18 @@ Array = NDArray[np.float32]
 
 
 def centre_down(free: int) -> list[int]:
-    """Start, centre, end; an odd pixel goes after the centre (GluonCV)."""
+    """Start, centre, end; an odd pixel goes after the centre (GluonCV, Inception I3D)."""
     return [0, free // 2, free]
 
 
 def centre_up(free: int) -> list[int]:
     """Start, centre, end; an odd pixel goes before the centre (PySlowFast, PyTorchVideo, LFB)."""
     return [0, (free + 1) // 2, free]
+
+
+def centre_half_even(free: int) -> list[int]:
+    """Start, centre, end; the half of an odd number is rounded to the even one (torchvision, pytorch-resnet3d)."""
+    return [0, round(free / 2), free]
 
 
 def even(free: int) -> list[int]:
@@ -40,6 +45,7 @@ def even_centre_last(free: int) -> list[int]:
 CROPS: dict[str, Callable[[int], list[int]]] = {
     "centre_down": centre_down,
     "centre_up": centre_up,
+    "centre_half_even": centre_half_even,
     "even": even,
     "even_centre_last": even_centre_last,
 }

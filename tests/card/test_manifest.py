@@ -91,7 +91,7 @@ RULES = {
     "deepmind": "ends loop half_up swscale_bilinear centre_down softmax_of_mean mean",
     "nlvid": "ends loop half_up swscale_bilinear centre_down softmax_of_mean mean",
     "fair": "wrapped loop float32_floor opencv_bilinear even mean_of_softmax mean",
-    "pytorch": "ends_truncated loop floor swscale_bilinear centre_down softmax_of_mean softmax_of_mean_logits",
+    "pytorch": "ends_truncated loop floor swscale_bilinear centre_half_even softmax_of_mean softmax_of_mean_logits",
     "pyslowfast": "scaled_windows hold floor float_bilinear centre_up mean_of_softmax mean",
     "pytorchvideo": "timed_windows hold floor float_bilinear centre_up softmax_of_mean mean",
     "mmaction2": "ends loop half_up opencv_bilinear even_centre_last softmax_of_mean mean",

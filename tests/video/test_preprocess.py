@@ -57,6 +57,10 @@ def test_rules_are_those_that_cards_can_name() -> None:
         ("even_centre_last", 84, [0, 84, 42], 42),
         ("even_centre_last", 199, [0, 198, 99], 99),
         ("centre_down", 1, [0, 0, 1], 0),
+        ("centre_half_even", 84, [0, 42, 84], 42),
+        ("centre_half_even", 199, [0, 100, 199], 100),  # 99.5, to the even 100
+        ("centre_half_even", 85, [0, 42, 85], 42),  # 42.5, to the even 42
+        ("centre_half_even", 1, [0, 0, 1], 0),
         ("centre_up", 1, [0, 1, 1], 1),
         ("even", 1, [0, 0, 0], 0),
         ("even_centre_last", 0, [0, 0, 0], 0),
