@@ -15,7 +15,7 @@
     │   ├── RemoteFailure               an address cannot be read, or not in parts
     │   ├── DecodeTimeout               decoding exceeded its time limit
     │   ├── DecoderCrashed              the decoding process ended unexpectedly
-    │   └── MemoryExceeded              decoding exceeded its memory limit
+    │   └── MemoryExceeded              decoding exceeded its memory limit, or that of the machine
     ├── ModelError                  3   a model is not available or not usable
     │   ├── ModelUnavailable            no source could be reached
     │   ├── ChecksumMismatch            the downloaded file is not the published one
@@ -133,7 +133,7 @@ class DecoderCrashed(VideoError):
 
 
 class MemoryExceeded(VideoError):
-    """Decoding exceeded its memory limit."""
+    """Decoding exceeded its memory limit, or needs more memory than the machine has."""
 
 
 class ModelError(NlvidError):

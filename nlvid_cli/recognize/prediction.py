@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from nlvid_cli import errors
-from nlvid_cli.errors import NlvidError
+from nlvid_cli.errors import MemoryExceeded, NlvidError, ResourceShortage
+from nlvid_cli.system.shortage import shortage
 
 if TYPE_CHECKING:
     from nlvid_cli.video.info import VideoFacts
@@ -119,6 +120,8 @@ class Failure:
     @classmethod
     def of(cls, video: str, error: Exception) -> Failure:
         """Build the failure of ``video`` from the error that was raised for it."""
+        if (lack := shortage(error)) is not None:
+            error = MemoryExceeded(lack) if isinstance(error, MemoryError) else ResourceShortage(lack)
         if isinstance(error, NlvidError):
             return cls(video, FailureReason(type(error).__name__, str(error)), cause=error)
         text = f"{type(error).__name__}: {error} (a bug in nlvid, please report it; NLVID_DEBUG=1 shows the traceback)"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
+
+import pytest
 
 from nlvid_cli.errors import DecodeTimeout, VideoNotFound
 from nlvid_cli.recognize.prediction import Failure, FailureReason
@@ -40,3 +43,18 @@ def test_a_failure_of_another_process_is_of_the_same_class() -> None:
     assert internal.error.type == "InternalError"
     assert isinstance(internal.exception, ZeroDivisionError)
     assert type(Failure("a.mp4", internal.error).exception) is RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError("Unable to allocate 8 TiB"), "MemoryExceeded"),
+        (RuntimeError("can't start new thread"), "ResourceShortage"),
+        (OSError(errno.EMFILE, "Too many open files"), "ResourceShortage"),
+    ],
+)
+def test_a_shortage_is_no_bug_of_nlvid(error: Exception, kind: str) -> None:
+    failure = Failure.of("a.mp4", error)
+    assert failure.error.type == kind
+    assert type(failure.exception).__name__ == kind
+    assert "bug" not in failure.error.message

@@ -5,17 +5,19 @@ from outside is not trusted with more::
 
     it reads                                    it writes
     {"sampling", "rules", "memory_bytes",
-     "timeout_seconds"}                         {"ready": true}
+     "timeout_seconds", "caller": process id}   {"ready": true}
     {"path", "start_seconds", "end_seconds"}    {"shape", "dtype", "clips", "seconds"}
     {"into": path of shared memory, or null}    {"written": true}
 
-Each of the last two replies may be ``{"error": {"type", "message"}}`` instead. The frames themselves cross in shared
-memory. The process imports neither torch nor anything that knows the model.
+Each of the last two replies may be ``{"error": {"type", "message"}}`` instead; after such an answer to ``into``, the
+process waits for another ``into``. The frames themselves cross in shared memory. The process imports neither torch nor
+anything that knows the model.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -29,6 +31,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from nlvid_cli.recognize.prediction import Failure
+from nlvid_cli.system.shortage import shortage
 from nlvid_cli.system.terminal import for_people
 from nlvid_cli.video.clips import Segment, decode_clips
 from nlvid_cli.video.info import Pixels
@@ -38,6 +41,9 @@ ALARM_GRACE_SECONDS = 30
 """Time beyond the limit after which the process ends itself: whoever should have killed it is gone."""
 
 NICENESS = 10
+
+PR_SET_PDEATHSIG = 1
+"""From ``linux/prctl.h``."""
 
 HEADROOM = 1.5
 """Factor of the memory limit at which allocations fail; the limit itself is enforced by the other side."""
@@ -49,6 +55,7 @@ def main() -> None:
     os.dup2(2, 1)  # libraries may print, and must not disturb the replies
     start = json.loads(sys.stdin.readline())
     sampling, rules = (_rules(start[name]) for name in ("sampling", "rules"))
+    _end_with_the_caller(start["caller"])
     _limit_memory(start["memory_bytes"])
     _let_the_network_go_first()
     _reply(replies, {"ready": True})
@@ -71,24 +78,22 @@ def main() -> None:
 
 
 def _hand_over(frames: Pixels, replies: TextIO) -> None:
-    line = sys.stdin.readline()
-    into = json.loads(line)["into"] if line else None
-    if into is None:
-        return
-    try:
-        memory = np.memmap(into, frames.dtype, "r+", shape=frames.shape)
-        memory[...] = frames
-    except OSError as error:
-        _reply(replies, _failed(error))
-    else:
-        _reply(replies, {"written": True})
+    while (line := sys.stdin.readline()) and (into := json.loads(line)["into"]) is not None:
+        try:
+            with open(into, "r+b") as file:  # written, not mapped: where there is no room, writing is an error
+                for clip in frames:
+                    file.write(np.ascontiguousarray(clip).data)
+        except OSError as error:
+            said = shortage(error) or error.strerror or str(error)
+            _reply(replies, {"error": {"type": type(error).__name__, "message": said}})
+        else:
+            _reply(replies, {"written": True})
+            return
 
 
 def _failed(error: Exception) -> dict[str, Any]:
     if os.environ.get("NLVID_DEBUG") == "1":
         traceback.print_exception(error, file=for_people(sys.stderr))
-    if isinstance(error, MemoryError):
-        return {"error": {"type": "MemoryExceeded", "message": str(error) or "out of memory"}}
     return {"error": asdict(Failure.of("", error).error)}
 
 
@@ -100,6 +105,14 @@ def _reply(replies: TextIO, message: dict[str, Any]) -> None:
 def _rules(values: dict[str, Any]) -> Any:
     """Return a part of the card as plain attributes; to import the card's own classes takes a third of the start."""
     return SimpleNamespace(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+
+
+def _end_with_the_caller(caller: int) -> None:
+    """Let the kernel kill this process when the thread that started it ends; a decoder that hangs would not notice."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != caller:  # it has ended already
+            sys.exit()
 
 
 def _limit_memory(limit_bytes: int | None) -> None:

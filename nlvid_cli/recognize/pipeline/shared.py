@@ -20,28 +20,37 @@ class SharedBlock:
     """Memory for the frames of one video: another process writes it, this one reads it.
 
     On Linux it is an anonymous file that other processes of the same user open under ``/proc``. Nothing of it is left
-    behind, whatever happens to the processes, and the size of ``/dev/shm`` does not matter. Elsewhere it is a temporary
-    file that is removed once it is mapped.
+    behind, whatever happens to the processes, and the size of ``/dev/shm`` does not matter. Elsewhere, and on request,
+    it is a temporary file that is removed once it is written.
+
+    Args:
+        size_bytes: Size of the frames.
+        named: Whether to use a temporary file in any case.
 
     Attributes:
-        path: Path by which another process opens it, until :meth:`frames` is called.
+        path: Path by which another process opens it, until :meth:`close` is called.
+
+    Raises:
+        OSError: There is no room for it: memory, open files, disk, or the limit on the size of files.
     """
 
-    def __init__(self, size_bytes: int) -> None:
-        self._size_bytes = size_bytes
-        self._named = not (hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"))
+    def __init__(self, size_bytes: int, named: bool = False) -> None:
+        self._named = named or not (hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"))
         if self._named:
             self._file, self.path = tempfile.mkstemp(prefix="nlvid-")
         else:
             self._file = os.memfd_create("nlvid-frames")
             self.path = f"/proc/{os.getpid()}/fd/{self._file}"
-        os.ftruncate(self._file, size_bytes)
+        try:
+            os.ftruncate(self._file, size_bytes)
+            self._mapped = mmap.mmap(self._file, size_bytes)
+        except BaseException:
+            self.close()
+            raise
 
     def frames(self, shape: tuple[int, ...], dtype: str) -> Pixels:
         """Return the written frames as an array; the memory is freed with the last reference to it."""
-        mapped = mmap.mmap(self._file, self._size_bytes)
-        self.close()
-        return np.frombuffer(mapped, dtype).reshape(shape)
+        return np.frombuffer(self._mapped, dtype).reshape(shape)
 
     def close(self) -> None:
         """Close the file; may be called again."""

@@ -26,6 +26,7 @@ from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.errors import WorkerError
 from nlvid_cli.recognize.pipeline.shared import MemoryBudget, SharedBlock, size_of_frames
 from nlvid_cli.recognize.prediction import FailureReason
+from nlvid_cli.system.shortage import shortage
 from nlvid_cli.video.clips import ClipTable, Segment
 from nlvid_cli.video.info import Pixels
 
@@ -37,6 +38,9 @@ START_SECONDS = 120.0
 
 PAUSES_SECONDS = (1.0, 5.0, 20.0)
 """Pauses before new attempts to replace a process: the system may be out of memory for a moment."""
+
+FIRST_PAUSES_SECONDS = (0.1, 0.5, 2.0)
+"""The same where no process of a worker has started yet: the reason may be one that never passes."""
 
 ENDING_SECONDS = 2.0
 """Time for a process that has closed its pipe to end, so that its exit status can tell why."""
@@ -85,7 +89,7 @@ class DecodeWorker:
 
     def __init__(self, sampling: Sampling, rules: Preprocess, limits: WorkerLimits) -> None:
         self.limits = limits
-        self._start = json.dumps({"sampling": asdict(sampling), "rules": asdict(rules), **asdict(limits)})
+        self._start = {"sampling": asdict(sampling), "rules": asdict(rules), **asdict(limits)}
         self._process: subprocess.Popen[str] | None = None
         self._videos = 0
         self._deadline: float | None = None
@@ -163,7 +167,7 @@ class DecodeWorker:
         if self._process is not None:
             self._videos += 1
             return
-        pauses = list(PAUSES_SECONDS) if self._has_worked else []  # what has worked will work again
+        pauses = list(PAUSES_SECONDS if self._has_worked else FIRST_PAUSES_SECONDS)
         while (said := self._try_to_start()) is not None:
             if not pauses or self._closed.wait(pauses.pop(0)):
                 raise WorkerError(f"a decoding process does not start: {said}")
@@ -171,16 +175,17 @@ class DecodeWorker:
 
     def _try_to_start(self) -> str | None:
         """Start a process. If that fails, return what the process or the system said."""
-        with tempfile.TemporaryFile("w+", errors="replace") as said:
+        with contextlib.ExitStack() as stack:
             try:
+                said = stack.enter_context(tempfile.TemporaryFile("w+", errors="replace"))
                 self._process = _popen(None if os.environ.get("NLVID_DEBUG") == "1" else said.fileno())
             except OSError as error:
-                return error.strerror or str(error)
+                return shortage(error) or error.strerror or str(error)
             self._videos, self._killed_for = 1, None
             if self._closed.is_set():  # stop() came before there was a process to kill
                 self._kill(self._process, "stop")
             try:
-                self._tell(json.loads(self._start))
+                self._tell(self._start | {"caller": os.getpid()})
                 self._hear(START_SECONDS)
             except _Ended:
                 ending = self._clear(ENDING_SECONDS)
@@ -218,17 +223,30 @@ class DecodeWorker:
         return message
 
     def _fetch(self, shape: tuple[int, ...], dtype: str) -> Pixels | FailureReason:
-        block = SharedBlock(size_of_frames(shape, dtype))
-        try:
-            reply = self._ask({"into": block.path}, self.limits.timeout_seconds)
-            return self._reason(reply["error"]) if "error" in reply else block.frames(shape, dtype)
-        finally:
-            block.close()
+        """Have the frames written into memory: an anonymous file, or a named one if the process cannot open that."""
+        size_bytes = size_of_frames(shape, dtype)
+        refusals = []
+        for named in (False, True):
+            try:
+                block = SharedBlock(size_bytes, named)
+            except OSError as error:
+                refusals.append(shortage(error) or error.strerror or str(error))
+                continue
+            try:
+                reply = self._ask({"into": block.path}, self.limits.timeout_seconds)
+                if "error" not in reply:
+                    return block.frames(shape, dtype)
+                refusals.append(str(reply["error"]["message"]))
+            finally:
+                block.close()
+        self._tell({"into": None})
+        return FailureReason("ResourceShortage", f"its frames take {size_bytes / 1e6:.0f} MB: {refusals[0]}")
 
     def _reason(self, error: dict[str, Any]) -> FailureReason:
-        if error["type"] == "MemoryExceeded":
-            return self._too_much_memory()
-        return FailureReason(str(error["type"]), str(error["message"]))
+        kind, message = str(error["type"]), str(error["message"])
+        if kind == "MemoryExceeded" and self.limits.memory_bytes is not None:
+            message += f"; --worker-memory limits decoding to {self._memory_limit}"
+        return FailureReason(kind, message)
 
     def _why_ended(self) -> FailureReason:
         why = self._killed_for
@@ -239,17 +257,17 @@ class DecodeWorker:
                 f"decoding took more than {self.limits.timeout_seconds:g} s and was stopped (--timeout allows more)",
             )
         if why == "memory":
-            return self._too_much_memory()
+            return FailureReason(
+                "MemoryExceeded",
+                f"decoding took more than {self._memory_limit} of memory and was stopped (--worker-memory allows more)",
+            )
         if why == "nonsense":
             return FailureReason("DecoderCrashed", "the process that decoded it sent an answer that is not JSON")
         return FailureReason("DecoderCrashed", f"the process that decoded it ended unexpectedly, {ending}")
 
-    def _too_much_memory(self) -> FailureReason:
-        limit = f"{(self.limits.memory_bytes or 0) / 2**30:.3g} GiB"
-        return FailureReason(
-            "MemoryExceeded",
-            f"decoding took more than {limit} of memory and was stopped (--worker-memory allows more)",
-        )
+    @property
+    def _memory_limit(self) -> str:
+        return f"{(self.limits.memory_bytes or 0) / 2**30:.3g} GiB"
 
     def _clear(self, patience_seconds: float = 0.0) -> str:
         """Kill the process after giving it time to end by itself; return how it ended."""
@@ -273,7 +291,11 @@ def _popen(stderr: int | None) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=stderr,
         encoding="ascii",
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path)},
+        env=os.environ
+        | {
+            "PYTHONPATH": os.pathsep.join(entry or os.getcwd() for entry in sys.path),
+            "OPENBLAS_NUM_THREADS": "1",  # decoding multiplies no matrices; idle threads take memory and process slots
+        },
         process_group=None if os.name == "nt" else 0,  # Ctrl-C on the terminal must not reach it
     )
 

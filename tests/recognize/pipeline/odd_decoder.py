@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
@@ -13,11 +15,10 @@ from nlvid_cli.recognize.pipeline import decode_process
 from nlvid_cli.video.clips import ClipTable, Segment, decode_clips
 from nlvid_cli.video.info import Pixels
 
-MEMMAP = np.memmap
-
 
 def _odd(stretch: Segment, *rules: object, threads: int | None = None) -> tuple[Pixels, ClipTable]:
     name = Path(stretch.path).name
+    vars(decode_process).pop("open", None)
     if name.startswith("hang"):
         time.sleep(1000)
     elif name.startswith("crash"):
@@ -33,9 +34,11 @@ def _odd(stretch: Segment, *rules: object, threads: int | None = None) -> tuple[
     elif name.startswith("leave"):
         os._exit(3)
     elif name.startswith("die_late"):
-        np.memmap = _die
+        vars(decode_process)["open"] = _die
     elif name.startswith("no_room"):
-        np.memmap = _no_room
+        vars(decode_process)["open"] = _no_room
+    elif name.startswith("no_proc"):
+        vars(decode_process)["open"] = _no_proc
     return decode_clips(stretch, *rules, threads=threads)  # type: ignore[arg-type]
 
 
@@ -43,9 +46,14 @@ def _die(*_: object, **__: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _no_room(*_: object, **__: object) -> None:
-    np.memmap = MEMMAP
-    raise OSError("made by the test")
+def _no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "made by the test")
+
+
+def _no_proc(path: str, mode: str) -> IO[Any]:
+    if path.startswith("/proc"):
+        raise PermissionError(errno.EACCES, "made by the test")
+    return open(path, mode)
 
 
 decode_process.decode_clips = _odd

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -80,10 +83,15 @@ def test_a_crash_costs_one_video(make_worker: MakeWorker, clip: Path, card: Card
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory a process has")
 def test_too_much_memory_costs_one_video(make_worker: MakeWorker, clip: Path, card: Card, tmp_path: Path) -> None:
     worker = make_worker(WorkerLimits(memory_bytes=400 << 20))
-    for name in ("hungry.mp4", "greedy.mp4"):  # memory that is filled, and more than can be allocated
+    said = {
+        "hungry.mp4": "more than 0.391 GiB of memory and was stopped",  # memory that is filled
+        "greedy.mp4": "Unable to allocate 8.00 TiB",  # more than can be allocated
+    }
+    for name, words in said.items():
         reason = _failure(worker, _named(clip, tmp_path, name))
         assert reason.type == "MemoryExceeded"
-        assert "more than 0.391 GiB" in reason.message
+        assert words in reason.message
+        assert "--worker-memory" in reason.message
         _is_good(worker, clip, card)
 
 
@@ -143,6 +151,7 @@ def test_replacing_a_process_is_retried(
     make_worker: MakeWorker, clip: Path, card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nlvid_cli.recognize.pipeline.worker.PAUSES_SECONDS", (0.1, 0.2))
+    monkeypatch.setattr("nlvid_cli.recognize.pipeline.worker.FIRST_PAUSES_SECONDS", (0.1,))
     tries: list[int | None] = []
 
     def scarce(stderr: int | None) -> subprocess.Popen[str]:
@@ -160,6 +169,104 @@ def test_replacing_a_process_is_retried(
     tries[:] = [None]
     with pytest.raises(WorkerError, match="no more processes"):
         make_worker(WorkerLimits()).decode(Segment(clip))
+    assert len(tries) == 3
+
+
+def _killing(kills: list[int], kill: Callable[[int], bool]) -> Callable[[int | None], subprocess.Popen[str]]:
+    """Return a way to start processes of which some are killed before they are ready; each is counted."""
+    start = pipeline_worker._popen
+
+    def popen(stderr: int | None) -> subprocess.Popen[str]:
+        process = start(stderr)
+        if kill(len(kills)):
+            process.kill()
+        kills.append(process.pid)
+        return process
+
+    return popen
+
+
+@pytest.mark.parametrize("killed", [1, 3])
+def test_a_process_killed_while_it_starts_is_started_again(
+    make_worker: MakeWorker, clip: Path, card: Card, monkeypatch: pytest.MonkeyPatch, killed: int
+) -> None:
+    monkeypatch.setattr("nlvid_cli.recognize.pipeline.worker.FIRST_PAUSES_SECONDS", (0.0, 0.0, 0.0))
+    started: list[int] = []
+    monkeypatch.setattr(pipeline_worker, "_popen", _killing(started, lambda number: number < killed))
+    _is_good(make_worker(WorkerLimits()), clip, card)
+    assert len(started) == killed + 1
+
+
+def test_a_process_that_is_always_killed_ends_the_run(
+    make_worker: MakeWorker, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlvid_cli.recognize.pipeline.worker.FIRST_PAUSES_SECONDS", (0.0, 0.0, 0.0))
+    started: list[int] = []
+    monkeypatch.setattr(pipeline_worker, "_popen", _killing(started, lambda number: True))
+    with pytest.raises(WorkerError, match="does not start: killed"):
+        make_worker(WorkerLimits()).decode(Segment(clip))
+    assert len(started) == 4
+
+
+def test_no_folder_for_temporary_files_ends_the_run(
+    make_worker: MakeWorker, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlvid_cli.recognize.pipeline.worker.FIRST_PAUSES_SECONDS", ())
+
+    def nowhere(*_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", nowhere)
+    with pytest.raises(WorkerError, match="temporary directory"):
+        make_worker(WorkerLimits()).decode(Segment(clip))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the frames cross in a temporary file at once")
+def test_frames_cross_in_a_temporary_file_where_the_process_cannot_open_memory(
+    make_worker: MakeWorker, clip: Path, card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
+    worker = make_worker(WorkerLimits())
+    _is_good(worker, _named(clip, tmp_path, "no_proc.mp4"), card)
+    _is_good(worker, clip, card)
+    assert not list((tmp_path / "temp").iterdir())
+
+
+@pytest.mark.parametrize("name", ["memfd_create", "ftruncate"])
+def test_no_room_for_the_frames_costs_one_video(
+    make_worker: MakeWorker, clip: Path, card: Card, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    worker, before = make_worker(WorkerLimits()), len(os.listdir("/dev/fd"))
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, name, refuse, raising=False)
+        patch.setattr(tempfile, "mkstemp", refuse)
+        reason = _failure(worker, clip)
+    assert reason.type == "ResourceShortage"
+    assert "ulimit -n" in reason.message
+    _is_good(worker, clip, card)
+    assert len(os.listdir("/dev/fd")) == before + 2  # the two pipes of the process
+
+
+def test_a_limit_on_the_size_of_files_costs_the_videos_that_are_larger(
+    make_worker: MakeWorker, clip: Path, card: Card, tmp_path: Path
+) -> None:
+    """As after ``ulimit -f``: memory for frames is a file to the system."""
+    worker = make_worker(WorkerLimits())
+    short = make_clip(tmp_path / "short.mp4", frames=5)  # its three clips are one, of 98 kB
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, before[1]))
+    try:
+        reason = _failure(worker, clip)
+        assert reason.type == "ResourceShortage"
+        assert "ulimit -f" in reason.message
+        _is_good(worker, short, card)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much memory a process has")
