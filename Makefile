@@ -2,6 +2,7 @@
 #   make demo              install, fetch the weights, classify a real clip
 #   make demo VIDEO=path   the same with your own clip
 #   make test              install, then run the tests (without the slow ones and those that need a GPU)
+#   make fuzz              damage 5,000 clips with a new seed, and report what becomes of them (FILES=, SEED=)
 #   make docs              build the documentation site into site/
 #   make pictures          draw the pictures of the README and the documentation again
 #   make bench             measure the speeds that the documentation states
@@ -14,11 +15,12 @@ CACHE := .cache
 DEMO_CLIP := $(CACHE)/demo.mp4
 VIDEO ?= $(DEMO_CLIP)
 RUNS ?= runs/bundled
+FILES ?= 5000
 # Each process runs whole test files with one thread. On two cores this saves a third of the time.
 PARALLEL := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 BUNDLED := --base i3d --recipe small --nonlocal mixed_4b --group-by "^[^_]+" --resume
 
-.PHONY: demo test test-offline test-slow test-long test-gpu check fix docs pictures bench bundled build clean
+.PHONY: demo test test-offline test-slow test-long test-gpu fuzz check fix docs pictures bench bundled build clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed $(VIDEO)
@@ -38,6 +40,10 @@ test-long: $(VENV)/installed-dev
 
 test-gpu: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m gpu
+
+# What shows a fault is kept. The same SEED makes the same files again.
+fuzz: $(VENV)/installed-dev
+	$(BIN)/python -m tests.fuzz --files $(FILES) $(if $(SEED),--seed $(SEED)) --keep $(CACHE)/fuzz
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
