@@ -25,6 +25,7 @@ from nlvid_cli.models.onnx_file.contract import card_in
 from nlvid_cli.models.onnx_file.read import is_onnx_name, read_onnx
 from nlvid_cli.models.store.cache import slot_of, slot_of_manifest_file
 from nlvid_cli.system.atomic import atomic_file
+from nlvid_cli.system.strict_json import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -159,8 +160,11 @@ def _memory_of(card: Card, device: str, precision: str) -> Path:
 
 def _recall(memory: Path) -> str | None:
     try:
-        chosen = json.loads(memory.read_text(encoding="utf-8"))["chosen"]
-    except (OSError, ValueError, KeyError, TypeError):
+        chosen = parse_json(memory.read_bytes())["chosen"]
+    except OSError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("%s: damaged, and ignored (%s)", memory, error)
         return None
     return chosen if isinstance(chosen, str) and chosen in BACKENDS else None
 

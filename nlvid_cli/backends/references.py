@@ -18,7 +18,6 @@ with seed, shape, logits and scores, under :data:`nlvid_cli.models.onnx_file.con
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -31,6 +30,7 @@ import numpy as np
 from nlvid_cli.backends import Array
 from nlvid_cli.card.card import Card, Preprocess
 from nlvid_cli.errors import UsageError
+from nlvid_cli.system.strict_json import parse_json
 
 MAX_VALUES = 2**28
 """Most numbers in the input of a reference in a file of references."""
@@ -147,9 +147,9 @@ def parse_reference(text: str, card: Card) -> ReferenceOutputs:
     """Parse the reference in the metadata of an ONNX file, which may come from anywhere.
 
     Raises:
-        ValueError, LookupError, TypeError, ArithmeticError, RecursionError: The text is not a reference.
+        ValueError, LookupError, TypeError, ArithmeticError: The text is not a reference.
     """
-    data = json.loads(text)
+    data = parse_json(text)
     shape = tuple(int(length) for length in data["shape"])
     if len(shape) != 5 or shape[1] != 3 or min(shape) < 1:
         raise ValueError(f"the shape is {shape[:6]}")

@@ -187,7 +187,7 @@ def _references_of_onnx(card: Card, path: Path, against: Path | None) -> tuple[R
         raise UsageError(f"{path}: no reference inside; name one with --against FILE.npz")
     try:
         return (parse_reference(inside, card),)
-    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
         raise UsageError(f"{path}: the reference inside is not valid ({error}); name one with --against") from None
 
 

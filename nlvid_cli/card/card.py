@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from nlvid_cli.card.architecture import Architecture, PositiveInt, card_part
 from nlvid_cli.errors import ModelFileError
+from nlvid_cli.system.strict_json import JsonError, parse_json
 
 CARD_KEY = "nlvid_card"
 """Metadata key of the card's JSON in safetensors and ONNX files."""
@@ -261,12 +262,22 @@ def card_from_dict(data: dict[str, Any], where: str) -> Card:
 
 def card_from_json(text: str, where: str) -> Card:
     """Validate a card in the JSON of :func:`card_to_json`; errors as for :func:`card_from_dict`."""
-    return _checked(lambda: _adapter().validate_json(text), where)
+    try:
+        data = parse_json(text)
+    except JsonError as error:
+        raise ModelFileError(f"{where}: invalid model card: not JSON ({error})") from None
+    return card_from_dict(data, where)
 
 
 def card_to_json(card: Card) -> str:
     """Return the card as JSON, the value of :data:`CARD_KEY`."""
     return _adapter().dump_json(card).decode()
+
+
+def card_to_dict(card: Card) -> dict[str, Any]:
+    """Return the card as JSON values."""
+    values: dict[str, Any] = _adapter().dump_python(card, mode="json")
+    return values
 
 
 def _checked(read: Callable[[], Card], where: str) -> Card:

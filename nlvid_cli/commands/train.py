@@ -148,7 +148,7 @@ Check = Annotated[
     ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --output.")]
-Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Random seed.")]
+Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="Random seed.")]
 Gpus = Annotated[
     int | None,
     typer.Option("--gpus", metavar="N", min=1, help="Number of GPUs of this machine to train on.", show_default=False),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import json
 from pathlib import Path
 from typing import Any
 
 from nlvid_cli.errors import DataSetError
+from nlvid_cli.system import strict_json
 
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
@@ -86,6 +86,6 @@ def parse_json(text: str, where: str) -> Any:
         DataSetError: The text is not JSON.
     """
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return strict_json.parse_json(text)
+    except strict_json.JsonError as error:
         raise DataSetError(f"{where}: not JSON ({error})") from None

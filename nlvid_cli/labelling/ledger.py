@@ -6,7 +6,6 @@ end of a run the file is rewritten without torn lines and without rows that no l
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -18,8 +17,10 @@ from types import TracebackType
 from typing import BinaryIO
 
 from nlvid_cli.errors import OutputError
-from nlvid_cli.labelling.rows import FileState, Request, Row, RowKey, RowSummary, file_state
+from nlvid_cli.labelling.rows import ROW_KEYS, FileState, Request, Row, RowKey, RowSummary, file_state
+from nlvid_cli.recognize.prediction import SCHEMA
 from nlvid_cli.system.atomic import atomic_file, remove_leftovers
+from nlvid_cli.system.strict_json import JsonError, parse_json
 from nlvid_cli.video.remote import RemotePath, VideoPath
 
 log = logging.getLogger(__name__)
@@ -242,7 +243,8 @@ class Ledger:
 def _is_torn(line: bytes, after_rows: bool) -> bool:
     """Whether a line that is not a row may be the remains of one, so that it can be removed.
 
-    Zeros and the beginning of a row always may. Between rows, so may anything that is not JSON.
+    Zeros and the beginning of a row always may. Between rows, so may anything that is not JSON, and objects with the
+    keys of a row whose values are wrong.
     """
     if not line.strip(b"\0\n"):
         return True
@@ -250,10 +252,10 @@ def _is_torn(line: bytes, after_rows: bool) -> bool:
     if not line.endswith(b"\n"):
         return can_be or ROW_START.startswith(line)
     try:
-        json.loads(line)
-    except (ValueError, RecursionError):
+        value = parse_json(line)
+    except JsonError:
         return can_be
-    return False
+    return after_rows and isinstance(value, dict) and value.keys() >= ROW_KEYS and value["schema"] == SCHEMA
 
 
 def _states(videos: list[VideoPath]) -> Iterator[FileState | None]:

@@ -16,20 +16,32 @@ from typing import Any
 
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.prediction import Failure, Result, Views
+from nlvid_cli.system.strict_json import parse_json
 from nlvid_cli.video.remote import RemotePath, VideoPath, remote_state
 
 RowKey = tuple[str, str, str]
 """Video, model and views. Of several rows with one key, only one counts."""
 
+ROW_KEYS = frozenset(("schema", "video", "file", "model", "asked", "answer"))
+"""Keys of every row."""
+
 _NUMBER = (int, float)
+
+_MOST = 2**53
+"""Integers below it are exact in all programs."""
+
+_MOST_IN_TABLE = 2**31
+"""Integers below it fit into the columns of a Parquet table."""
 
 _COLUMNS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("device", "precision"), (str,)),
     **dict.fromkeys(("duration_seconds", "frame_rate"), _NUMBER),
-    **dict.fromkeys(("width", "height", "rotation_degrees"), (int,)),
     **dict.fromkeys(("variable_frame_rate", "unsure"), (bool,)),
 }
 """Types of the plain values of a prediction that tables show."""
+
+_SMALL_COLUMNS = ("width", "height", "rotation_degrees")
+"""Those that are small integers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +204,9 @@ class Row:
         if not line.endswith(b"}\n"):
             raise ValueError("the line is incomplete")
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             return cls(_summary_of(record), record, line)
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a row of nlvid label ({error})") from None
 
     @property
@@ -224,20 +236,31 @@ def _summary_of(record: Any) -> RowSummary:
 def _check_prediction(record: dict[str, Any]) -> None:
     for best in _expect(record["predictions"], list):
         _expect(_expect(best, dict)["label"], str)
-        _expect(best["index"], int)
+        _expect_small(best["index"])
         _expect(best["score"], *_NUMBER)
     for name in ("clips", "crops"):
-        _expect(_expect(record["views"], dict)[name], int)
+        _expect_small(_expect(record["views"], dict)[name])
     for warning in _expect(record.get("warnings", []), list):
         _expect(warning, str)
     for name, kinds in _COLUMNS.items():
         if name in record:  # rows of early versions have fewer keys
             _expect(record[name], *kinds)
+    for name in _SMALL_COLUMNS:
+        if name in record:
+            _expect_small(record[name])
+
+
+def _expect_small(value: Any) -> None:
+    if not -_MOST_IN_TABLE <= _expect(value, int) < _MOST_IN_TABLE:
+        raise TypeError(f"{value} where a small number should be")
 
 
 def _expect(value: Any, *kinds: type | None) -> Any:
-    """Return a value that is of one of these types; None stands for itself."""
-    if not any(value is None if kind is None else isinstance(value, kind) for kind in kinds):
+    """Return a value that is of one of these types; None stands for itself, and a truth is no number."""
+    kind = None if value is None else type(value)
+    if kind not in kinds:
         names = " or ".join("null" if kind is None else kind.__name__ for kind in kinds)
-        raise TypeError(f"{type(value).__name__} instead of {names}")
+        raise TypeError(f"{'null' if kind is None else kind.__name__} instead of {names}")
+    if kind is int and abs(value) > _MOST:
+        raise TypeError(f"{value} is too large a number")
     return value

@@ -101,9 +101,10 @@ def _flat(row: Row) -> dict[str, Any]:
     }
 
 
-def _clean(flat: dict[str, Any]) -> dict[str, Any]:
+def _clean(value: Any) -> Any:
     """Replace bytes of names that are not UTF-8, which Parquet cannot hold."""
-    return {
-        key: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-        for key, value in flat.items()
-    }
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 
-from nlvid_cli.card.card import Card, Source, card_to_json
+from nlvid_cli.card.card import Card, Source, card_to_dict
 from nlvid_cli.report.table import plain_table
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ def model_json(card: Card, summary: NetworkSummary | None, file: OnnxFacts | Non
     """Return the card, the network and the ONNX file; the arguments are those of :func:`model_report`."""
     network = None if summary is None else asdict(summary)
     onnx = {} if file is None else {"onnx": asdict(file)}
-    return {**json.loads(card_to_json(card)), "network": network, **onnx}
+    return {**card_to_dict(card), "network": network, **onnx}
 
 
 def _protocol(card: Card) -> list[tuple[str, str]]:

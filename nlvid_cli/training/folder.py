@@ -18,6 +18,7 @@ from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.system.atomic import atomic_file
+from nlvid_cli.system.strict_json import parse_json
 from nlvid_cli.training.plan import TrainingPlan
 
 MODEL_FILE = "model.safetensors"
@@ -67,7 +68,7 @@ def run_identity(plan: TrainingPlan, split: Split, label_kind: str) -> dict[str,
         "validation_videos": [str(video.path) for video in split.val.videos],
         "labels_and_stretches": _digest(*(part for part in (split.train, split.val) if part.videos)),
     }
-    plain: dict[str, Any] = json.loads(json.dumps(identity))
+    plain: dict[str, Any] = parse_json(json.dumps(identity))
     return plain
 
 
@@ -97,7 +98,7 @@ def prepare_folder(folder: Path, identity: Mapping[str, Any], resume: bool) -> N
 
 def _require_same_run(path: Path, identity: Mapping[str, Any]) -> None:
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = parse_json(path.read_bytes())
         old = before["recipe"]
         changed = [
             f"{name} ({old.get(name)}, now {value})"

@@ -6,7 +6,6 @@ The paper counts iterations, and recipes count epochs of its data sets: 400k bat
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -15,6 +14,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from nlvid_cli.errors import UsageError, did_you_mean
+from nlvid_cli.system.strict_json import parse_json
 
 Schedule = Literal["step", "cosine"]
 LossName = Literal["auto", "softmax", "sigmoid"]
@@ -221,7 +221,7 @@ def with_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
         if name not in values or name == "name":
             raise did_you_mean("setting of a recipe", name, set(values) - {"name"}, "see `nlvid train --help`")
         try:
-            values[name] = json.loads(text)
+            values[name] = parse_json(text)
         except ValueError:
             values[name] = None if text == "none" else text
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from dataclasses import asdict
@@ -12,8 +13,11 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from nlvid_cli.system.atomic import atomic_file
+from nlvid_cli.system.strict_json import JsonError, parse_json
 from nlvid_cli.training.folder import writing
 from nlvid_cli.training.observer import EpochRow, StepRow
+
+log = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.jsonl"
 """One row per line: {"type": "step", ...} or {"type": "epoch", ...}, with the fields of StepRow or EpochRow."""
@@ -66,10 +70,23 @@ class Records:
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:
-    """Return all rows of metrics.jsonl, except for a last line that was cut off."""
+    """Return all rows of metrics.jsonl; warn how many lines are damaged, except for a last one that was cut off."""
     path = folder / METRICS_FILE
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    rows = [_parsed(line) for line in lines if line.endswith(b"\n")]
+    damaged = rows.count(None)
+    if damaged:
+        log.warning("%s: left out %d lines that are damaged", path, damaged)
+    return [row for row in rows if row is not None]
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = parse_json(line)
+    except JsonError:
+        return None
+    is_row = isinstance(row, dict) and isinstance(row.get("type"), str) and type(row.get("step")) is int
+    return row if is_row else None
 
 
 def _finite(value: Any) -> Any:

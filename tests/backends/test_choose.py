@@ -146,7 +146,7 @@ def test_a_remembered_backend_that_no_longer_runs_is_replaced(
         _open(known)
 
 
-@pytest.mark.parametrize("change", ["machine", "version", "precision", "damage", "list"])
+@pytest.mark.parametrize("change", ["machine", "version", "precision", "damage", "deep", "list"])
 def test_a_change_that_matters_leads_to_a_new_trial(
     change: str, known: Card, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +159,8 @@ def test_a_change_that_matters_leads_to_a_new_trial(
         monkeypatch.setattr(choose, "runtime_version", lambda name: f"{name} 99")
     elif change == "damage":
         next(slot_of(known).ready.parent.glob("*-faster-*.json")).write_text("{")
+    elif change == "deep":
+        next(slot_of(known).ready.parent.glob("*-faster-*.json")).write_text("[" * 100_000)
     elif change == "list":
         next(slot_of(known).ready.parent.glob("*-faster-*.json")).write_text('{"chosen": ["torch"]}')
     _times(monkeypatch, torch=3.0, onnx=2.0)

@@ -129,17 +129,17 @@ def _inside(**changes: object) -> str:
 @pytest.mark.parametrize(
     ("inside", "message"),
     [
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "deep"),
         ("{}", "shape"),
         (_inside(shape=[]), "shape"),
         (_inside(shape=3), "iterable"),
-        (_inside(shape=[1, 3, float("inf"), 16, 16]), "infinity"),
+        (_inside(shape=[1, 3, float("inf"), 16, 16]), "Infinity"),
         (_inside(shape=[1, 3, 2**26, 1, 1]), "values"),
         (_inside(shape=[1, 3, -8, 16, 16]), "shape"),
         (_inside(logits=[0.0] * 5), "logits are zero"),
         (_inside(logits=[1.0]), "reshape"),
         (_inside(seed=-1), "Seed"),
-        (_inside(seed=float("inf")), "infinity"),
+        (_inside(seed=float("inf")), "Infinity"),
     ],
 )
 def test_malicious_references_inside_onnx_files(inside: str, message: str, card: Card, tmp_path: Path) -> None:

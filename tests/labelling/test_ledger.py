@@ -178,6 +178,12 @@ def test_a_torn_line_is_done_again(tmp_path: Path, videos: list[str], tear: Any)
         lambda line: line[:300] + b"\xff{" + line[302:],
         lambda line: line[:300] + b"\n" + line[301:],
         lambda line: b'{"schema": ' * 100_000 + b"}\n",
+        lambda line: b"[" * 100_000 + b"]" * 100_000 + b"\n",
+        lambda line: line.replace(b'"clips": 3', b'"clips": ' + b"[" * 900 + b"]" * 900),
+        lambda line: line.replace(b'"score": ', b'"score": -Infinity, "was": '),
+        lambda line: line.replace(b'"video": ', b'"video": 7, "was": '),
+        lambda line: line.replace(b'"video": ', b'"video": "\\ud800", "was": '),
+        lambda line: line.replace(b'"warnings": [', b'"warnings": [7, '),
     ],
 )
 def test_a_line_that_is_damaged_within_is_done_again(
@@ -201,6 +207,9 @@ def test_a_line_that_is_damaged_within_is_done_again(
         b"Chapter one\n",
         b"no end of line",
         b'{"a": 1}\n',
+        _row("a.mp4").line + b'{"a": 1}\n',
+        _row("a.mp4").line + b"7\n",
+        _row("a.mp4").line + _row("b.mp4").line.replace(b'"schema": 1', b'"schema": 2').replace(b'"b.mp4"', b"7"),
         b'{"schema": 1, "video": "a", "error": {"type": "X", "message": ""}}\n',  # of nlvid classify
         b'{"schema": 1, "video": 7, "model": "m", "file": null, "asked": {}, "answer": {}, "predictions": []}\n',
     ],

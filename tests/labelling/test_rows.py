@@ -99,6 +99,14 @@ NO_ROWS = {
     "text_for_a_score": _changed(ROWS[0], predictions=[{"label": "a", "index": 0, "score": "z"}]),
     "text_for_labels": _changed(ROWS[0], predictions="abc"),
     "text_for_a_width": _changed(ROWS[0], width="64"),
+    "a_truth_for_a_width": _changed(ROWS[0], width=True),
+    "a_truth_for_an_index": _changed(ROWS[0], predictions=[{"label": "a", "index": True, "score": 1}]),
+    "a_huge_index": _changed(ROWS[0], predictions=[{"label": "a", "index": 2**31, "score": 1}]),
+    "a_huge_size": _changed(ROWS[0], file={"size_bytes": 2**63}),
+    "a_huge_duration": _changed(ROWS[0], duration_seconds=10**400),
+    "infinity_for_a_duration": _changed(ROWS[0], duration_seconds=float("inf")),
+    "half_a_character": _changed(ROWS[0], video="\ud800"),
+    "deep_views": _changed(ROWS[0]).replace(b'"asked": {', b'"asked": {"a": ' + b"[" * 900 + b"]" * 900 + b", "),
     **{f"no_{key}": _without(ROWS[0], key) for key in ("video", "model", "file", "asked", "answer", "predictions")},
 }
 

@@ -69,6 +69,18 @@ def test_lines_of_wrong_types_are_left_out(
     assert "1 lines" in caplog.text
 
 
+def test_labels_that_are_not_utf8(tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    label = os.fsdecode(b"caf\xe9")
+    record = _row("a.mp4").record | {"predictions": [{"label": label, "index": 0, "score": 1.0}], "warnings": [label]}
+    output.write_text(json.dumps(record) + "\n")
+    make_table(output, "csv", tmp_path / "labels.csv")
+    assert b",caf\xe9,0,1.0," in (tmp_path / "labels.csv").read_bytes()
+    make_table(output, "parquet", tmp_path / "labels.parquet")
+    (row,) = parquet.read_table(tmp_path / "labels.parquet").to_pylist()
+    assert (row["label"], row["labels"][0]["label"], row["warnings"]) == ("caf?", "caf?", ["caf?"])
+
+
 def test_a_table_that_cannot_be_written_leaves_the_old_one(rows: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv" / "inside").mkdir(parents=True)
     with pytest.raises(OutputError, match=r"labels\.csv: .*labels\.jsonl is complete"):

@@ -14,7 +14,7 @@ import torch
 
 from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.training import records as records_module
-from nlvid_cli.training.folder import RunState, load_state, save_state, writing
+from nlvid_cli.training.folder import RunState, load_state, prepare_folder, save_state, writing
 from nlvid_cli.training.observer import EpochRow, StepRow
 from nlvid_cli.training.records import Records, read_rows
 
@@ -65,6 +65,24 @@ def test_rows_that_do_not_fit_on_the_disk(tmp_path: Path, monkeypatch: pytest.Mo
     with little_room(10), pytest.raises(OutputError, match=r"metrics\.jsonl"):
         Records(tmp_path, 1)
     assert len(read_rows(tmp_path)) == 2  # earlier rows are not lost
+
+
+@pytest.mark.parametrize(
+    "line", [b"[" * 100_000, b"[1]", b'{"type": "step", "step": NaN}', b'{"type": "step", "step": "1"}', b"\xff"]
+)
+def test_rows_that_are_damaged_are_left_out(tmp_path: Path, line: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    good = [b'{"type": "step", "step": 1}\n', b'{"type": "step", "step": 2}\n']
+    (tmp_path / "metrics.jsonl").write_bytes(good[0] + line + b"\n" + good[1] + b'{"type": "st')
+    assert [row["step"] for row in read_rows(tmp_path)] == [1, 2]
+    assert "1 lines that are damaged" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"[]", b'{"recipe": 7}', b"\xff", b'{"recipe": NaN}'])
+def test_what_a_run_was_may_be_damaged(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "recipe.json").write_bytes(content)
+    (tmp_path / "state.pt").touch()
+    with pytest.raises(UsageError, match=r"recipe\.json"):
+        prepare_folder(tmp_path, {"recipe": {"epochs": 1}}, resume=True)
 
 
 def test_the_file_is_named_once() -> None:

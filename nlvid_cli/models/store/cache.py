@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ from nlvid_cli.errors import UsageError
 from nlvid_cli.models.store.checksums import PublishedChecksums
 from nlvid_cli.system.atomic import atomic_file
 from nlvid_cli.system.hashes import sha256_of
+from nlvid_cli.system.strict_json import parse_json
+
+log = logging.getLogger(__name__)
 
 READY_FORMAT = "safetensors"
 """``Card.format`` of files that are nlvid's own and need no conversion."""
@@ -209,8 +213,11 @@ def _address(source: BundledSource | HubSource | UrlSource) -> str:
 def _path_on_receipt(slot: Slot) -> Path | None:
     """Return the file that a receipt names, if it still has the size that it had when it was checked."""
     try:
-        receipt = json.loads(slot.receipt.read_text(encoding="utf-8"))
+        receipt = parse_json(slot.receipt.read_bytes())
         path = Path(receipt["path"])
         return path if path.stat().st_size == receipt["size_bytes"] else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        log.warning("%s: damaged, and ignored (%s)", slot.receipt, error)
         return None

@@ -1,6 +1,7 @@
 """``nlvid models remove`` and ``nlvid models list --cached``."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -125,6 +126,19 @@ def test_a_file_in_the_hubs_cache_is_kept_and_the_command_for_it_named(run, weig
     assert "`hf cache rm model/org/model`" in outcome.err
     assert theirs.read_bytes() == b"weights"
     assert cached_path(card) is None
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "{", "[]", '{"path": 7}', '{"path": "\\u0000", "size_bytes": 1}'])
+def test_a_damaged_receipt_is_told_and_ignored(run, weights, make_card, tmp_path, content):
+    card = make_card({"kind": "hub", "repo": "org/model", "path": "w.safetensors"}, name="hub.test")
+    weights(card)
+    with hold(slot_of(card)):
+        write_receipt(slot_of(card), Path(__file__), "0" * 64)
+    slot_of(card).receipt.write_text(content)
+    outcome = run("models", "list")
+    assert outcome.status == 0
+    assert "hub.test" in outcome.out
+    assert outcome.err.startswith(f"warning: {slot_of(card).receipt}: damaged")
 
 
 def test_unknown_names_are_refused(run, pulled):
