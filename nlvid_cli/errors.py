@@ -11,6 +11,7 @@
     │   ├── UnreadableVideo             FFmpeg cannot open the file, or none of its frames decodes
     │   ├── NoVideoStream               the file opens but has no video stream
     │   ├── ForbiddenFormat             a playlist, script or stream description
+    │   ├── EncryptedVideo              the pictures are encrypted (DRM)
     │   ├── FrameTooLarge               a frame has more pixels than nlvid decodes
     │   ├── RemoteFailure               an address cannot be read, or not in parts
     │   ├── DecodeTimeout               decoding exceeded its time limit
@@ -114,6 +115,10 @@ class NoVideoStream(VideoError):
 
 class ForbiddenFormat(VideoError):
     """The file points to other files, which nlvid does not open."""
+
+
+class EncryptedVideo(VideoError):
+    """The pictures are encrypted, and nlvid has no key."""
 
 
 class FrameTooLarge(VideoError):

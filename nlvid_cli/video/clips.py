@@ -79,12 +79,18 @@ def decode_clips(
         VideoError: The video cannot be used.
         InputShapeError: Its frames are smaller than the crop.
     """
-    path = segment.path
-    info = probe(path if isinstance(path, RemotePath) else Path(path))
-    part, first = trim(info, segment.start_seconds, segment.end_seconds)
-    plan = sample(part, sampling)
-    different, places = np.unique(plan.frame_numbers + first, axis=0, return_inverse=True)
-    read = read_frames(info, different, rules.short_side, rules.resize, rules.size, threads)
+    path = segment.path if isinstance(segment.path, RemotePath) else Path(segment.path)
+    info = probe(path, promised=True)
+    while True:
+        part, first = trim(info, segment.start_seconds, segment.end_seconds)
+        plan = sample(part, sampling)
+        different, places = np.unique(plan.frame_numbers + first, axis=0, return_inverse=True)
+        read = read_frames(info, different, rules.short_side, rules.resize, rules.size, threads)
+        if info.recount is None or read.stamps is None:
+            break
+        promised, info = info, info.recount(read.stamps)
+        if np.array_equal(promised.times_seconds, info.times_seconds):
+            break
     frames = read.frames
     height, width = frames.shape[2:4]
     corners = crop_corners(height, width, rules)

@@ -13,30 +13,25 @@ A remote video is read through a file object (see :mod:`nlvid_cli.video.remote`)
 
 from __future__ import annotations
 
+import io
 import os
 import stat
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
 
 import av
 from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from nlvid_cli.errors import ForbiddenFormat, FrameTooLarge, NoVideoStream, UnreadableVideo, VideoNotFound
-from nlvid_cli.video.remote import RemoteFile, RemotePath, open_remote
-
-MAX_FRAME_PIXELS = 8192 * 8192
-"""Largest frame to decode. 8K television (7680 x 4320) has half of these pixels, square 8K headset video all of them. A
-frame of this size takes 200 MB as RGB, and decoders hold several; anything larger is more likely an attack."""
-
-MAX_ASPECT = 32
-"""Largest ratio of the sides of a frame. The widest cameras and video walls have about 1:10; a frame of 2 x 20000 would
-take 490 MB at the short side of a network."""
+from nlvid_cli.errors import NoVideoStream, UnreadableVideo, VideoNotFound
+from nlvid_cli.video.encryption import is_encrypted
+from nlvid_cli.video.packets import reason_of
+from nlvid_cli.video.payload import WithoutPayload
+from nlvid_cli.video.refusals import MAX_FRAME_PIXELS, check_frame_size, encrypted, refusal
+from nlvid_cli.video.remote import RemotePath, open_remote
 
 FORBIDDEN_FORMATS = frozenset({
     # play lists, scripts and stream descriptions: they name other files or addresses
@@ -57,23 +52,6 @@ FORBIDDEN_FORMATS = frozenset({
 })  # fmt: skip
 """Demuxers to refuse: those that read more than the named file, and those that accept any bytes as video."""
 
-_DESCRIPTIONS = {
-    b"#EXTM3U": "an HLS play list",
-    b"ffconcat version": "a concat script",
-    b"v=0": "an SDP stream description",
-    b"<MPD": "a DASH manifest",
-    b"<?xml": "an XML document",
-    b"<AssetMap": "an IMF asset map",
-    b"<smil": "a SMIL play list",
-    b"[playlist]": "a play list",
-    b"[Reference]": "an ASX reference file",
-    b"RTSPtext": "an RTSP reference file",
-}
-"""First bytes of text files that point to media elsewhere, to tell the user why such a file is refused."""
-
-Again = Callable[[], "IO[bytes] | RemoteFile"]
-"""Opens the file again, at its start."""
-
 
 @contextmanager
 def open_video(path: Path | RemotePath) -> Iterator[tuple[InputContainer, VideoStream]]:
@@ -93,35 +71,41 @@ def open_video(path: Path | RemotePath) -> Iterator[tuple[InputContainer, VideoS
         ForbiddenFormat: It is a play list, script or stream description.
         UnreadableVideo: It is empty, may not be read, or has no known format.
         NoVideoStream: It has no video stream.
-        FrameTooLarge: Its frames have more than :data:`MAX_FRAME_PIXELS` pixels.
+        FrameTooLarge: Its frames have more than :data:`~nlvid_cli.video.refusals.MAX_FRAME_PIXELS` pixels.
+        EncryptedVideo: It is encrypted.
         RemoteFailure: The address cannot be read.
     """
-    if isinstance(path, RemotePath):
-        with open_remote(path) as file, open_file(file) as opened:
-            yield opened
-        return
-    _check_regular_file(path)
-    name = "file:" + os.fspath(path)
-    with _open(name, {"protocol_whitelist": "file"}, lambda: path.open("rb"), path.name) as container:
-        yield container, _choose_stream(container, lambda: path.open("rb"))
+    with open_with_bytes(path) as (container, stream, _):
+        yield container, stream
 
 
 @contextmanager
-def open_file(file: RemoteFile, only_index: bool = False) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a file object as :func:`open_video` does; FFmpeg can reach nothing else. The file object stays open.
+def open_with_bytes(path: Path | RemotePath) -> Iterator[tuple[InputContainer, VideoStream, io.RawIOBase]]:
+    """Open a video file as :func:`open_video` does, and the same file as bytes, unbuffered."""
+    if isinstance(path, RemotePath):
+        with open_remote(path) as file, _open(_View(file), {"protocol_whitelist": "none"}, file) as container:
+            yield container, _choose_stream(container, file), file
+        return
+    _check_regular_file(path)
+    name, options = "file:" + os.fspath(path), {"protocol_whitelist": "file"}
+    with _open_local(path) as local, _open(name, options, local) as container:
+        yield container, _choose_stream(container, local), local
+
+
+@contextmanager
+def open_index(file: WithoutPayload, index: int) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file without its content, for what it states about packets. No packet can be decoded.
 
     Args:
-        file: File to read.
-        only_index: Whether to trust the file's index, instead of checking it against the packets.
+        file: The file.
+        index: Number of the video stream.
     """
-
-    def again() -> RemoteFile:
-        file.seek(0)
-        return file
-
-    flags = {"fflags": "+noparse+nofillin"} if only_index else {}
-    with _open(again(), {"protocol_whitelist": "none"} | flags, again, "") as container:
-        yield container, _choose_stream(container, again)
+    options = {"protocol_whitelist": "none", "fflags": "+noparse+nofillin"}
+    with _open(file, options, file) as container:
+        stream = container.streams[index]
+        assert isinstance(stream, VideoStream)
+        _discard_others(container, stream)
+        yield container, stream
 
 
 def _check_regular_file(path: Path) -> None:
@@ -130,7 +114,7 @@ def _check_regular_file(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         raise VideoNotFound("no such file") from None
     except (OSError, ValueError) as error:
-        raise VideoNotFound(f"not accessible ({_reason(error)})") from None
+        raise VideoNotFound(f"not accessible ({reason_of(error)})") from None
     if stat.S_ISDIR(status.st_mode):
         raise VideoNotFound("a folder, not a file")
     if not stat.S_ISREG(status.st_mode):
@@ -139,10 +123,47 @@ def _check_regular_file(path: Path) -> None:
         raise UnreadableVideo("empty file (0 bytes)")
 
 
-def _open(
-    source: str | RemoteFile, options: dict[str, str], again: Callable[[], IO[bytes] | RemoteFile], name: str
-) -> InputContainer:
-    """Open a source with FFmpeg; if that fails, ``again`` shows its first bytes, which may tell why."""
+def _open_local(path: Path) -> io.RawIOBase:
+    try:
+        return path.open("rb", buffering=0)
+    except OSError as error:
+        raise UnreadableVideo(f"cannot be opened ({reason_of(error)})") from None
+
+
+class _View(io.RawIOBase):
+    """A file with a position of its own, and without a name.
+
+    By the name of a picture FFmpeg would choose the reader of numbered files, which is refused.
+    """
+
+    def __init__(self, file: io.RawIOBase) -> None:
+        self._file = file
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_CUR:
+            offset, whence = offset + self._position, io.SEEK_SET
+        self._position = self._file.seek(offset, whence)
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        self._file.seek(self._position)
+        read = self._file.read(size) or b""
+        self._position += len(read)
+        return read
+
+
+def _open(source: str | io.RawIOBase, options: dict[str, str], file: io.RawIOBase) -> InputContainer:
+    """Open a source with FFmpeg; if that fails, ``file`` may tell why."""
     try:
         return av.open(
             source,
@@ -153,12 +174,14 @@ def _open(
         )
     except PermissionError:
         raise UnreadableVideo("cannot be opened (permission denied)") from None
+    except av.error.ArgumentError as error:
+        if not isinstance(source, str):
+            raise refusal(file, reason_of(error)) from None
+        return _open(_View(file), {"protocol_whitelist": "none"}, file)
     except MemoryError:
         raise UnreadableVideo("cannot be opened (FFmpeg ran out of memory over its header)") from None
-    except (OSError, ValueError) as error:  # av.error.FFmpegError is one or both of these
-        with again() as file:
-            head = file.read(512)
-        raise _refusal(head, name, error) from None
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise refusal(file, reason_of(error)) from None
 
 
 @lru_cache(maxsize=1)
@@ -168,25 +191,7 @@ def _allowed_formats() -> str:
     return ",".join(sorted(names - FORBIDDEN_FORMATS))
 
 
-def _refusal(head: bytes, name: str, error: Exception) -> ForbiddenFormat | UnreadableVideo:
-    head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    for signature, what in _DESCRIPTIONS.items():
-        if head[: len(signature)].lower() == signature.lower():
-            return ForbiddenFormat(f"{what}, not a video (it points to other files; name those instead)")
-    if "%" in name:
-        return UnreadableVideo(
-            f"not a video; if it is a picture, rename it, because the name looks like a pattern for many files "
-            f"(FFmpeg says: {_reason(error)})"
-        )
-    return UnreadableVideo(f"not a video, or damaged beyond reading (FFmpeg says: {_reason(error)})")
-
-
-def _reason(error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or str(error)
-    return str(reason)[:1].lower() + str(reason)[1:]
-
-
-def _choose_stream(container: InputContainer, again: Again) -> VideoStream:
+def _choose_stream(container: InputContainer, file: io.RawIOBase) -> VideoStream:
     """Choose the video stream: FFmpeg's best one, unless that is a cover picture."""
     pictures = Disposition.attached_pic | Disposition.timed_thumbnails
     streams = [stream for stream in container.streams.video if not stream.disposition & pictures]
@@ -195,47 +200,20 @@ def _choose_stream(container: InputContainer, again: Again) -> VideoStream:
     best = container.streams.best("video")
     stream = next((stream for stream in streams if best is not None and stream.index == best.index), streams[0])
     if stream.codec_context is None:
+        if is_encrypted(container, stream, file):
+            raise encrypted()
         raise UnreadableVideo("FFmpeg has no decoder for its video codec (convert it to H.264 first)")
-    check_frame_size(*_declared_size(stream, again))
+    check_frame_size(stream.codec_context.width, stream.codec_context.height)
     stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
     stream.codec_context.thread_count = 1
-    for other in container.streams:
-        if other.index != stream.index:
-            other.discard = Discard.all
+    _discard_others(container, stream)
     return stream
 
 
-def check_frame_size(width: int, height: int) -> None:
-    """Raise :class:`FrameTooLarge` if a frame of this size is beyond :data:`MAX_FRAME_PIXELS`."""
-    if width * height > MAX_FRAME_PIXELS:
-        raise FrameTooLarge(
-            f"frames of {width} x {height} pixels are larger than nlvid decodes "
-            f"(the limit is {MAX_FRAME_PIXELS / 1e6:.0f} million pixels; scale the video down first)"
-        )
-
-
-def check_frame_shape(width: int, height: int) -> None:
-    """Raise :class:`FrameTooLarge` if frames would be very long at the short side of the network."""
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise FrameTooLarge(
-            f"frames of {width} x {height} pixels are too narrow: one side may be at most {MAX_ASPECT} times the other "
-            "(crop the video to what matters first)"
-        )
-
-
-def _declared_size(stream: VideoStream, again: Again) -> tuple[int, int]:
-    """Return width and height by the header.
-
-    FFmpeg drops a size beyond its own limits, and then decodes nothing. For PNG and GIF the header is read again, so
-    that the user learns the reason.
-    """
-    context = stream.codec_context
-    if context.width or context.name not in ("png", "gif"):
-        return context.width, context.height
-    with again() as file:
-        head = file.read(24)
-    width, height = struct.unpack_from(">II", head, 16) if context.name == "png" else struct.unpack_from("<HH", head, 6)
-    return width, height
+def _discard_others(container: InputContainer, stream: VideoStream) -> None:
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
 
 
 def _what_is_there(container: InputContainer) -> str:

@@ -1,4 +1,4 @@
-"""Decode parts of a video after a seek, and notice when the pictures are not those that the time stamps promised."""
+"""Decode parts of a video after a seek, or all of it, and notice pictures that a full decoding would not return."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import av
 import numpy as np
 from av.codec.context import ThreadType
 from av.container import InputContainer
@@ -16,16 +15,22 @@ from av.video.stream import VideoStream
 
 from nlvid_cli.video.container import open_video
 from nlvid_cli.video.info import Numbers, VideoInfo
-
-DECODING_ERRORS = (av.error.FFmpegError, MemoryError)
-"""Errors that PyAV raises for a packet that cannot be decoded."""
+from nlvid_cli.video.packets import FFMPEG_ERRORS, PacketReader, decode
 
 SEEK_EARLIER_SECONDS = (0, 1, 10)
 """Distance before a key frame at which a seek aims, in the order of the attempts."""
 
 
 class SeekingFailedError(Exception):
-    """The pictures after a seek are not those that the table of time stamps promises."""
+    """The pictures after a seek are not those that the table of time stamps promises.
+
+    Attributes:
+        damaged: Whether a packet is damaged, so that decoding from the start will meet it too.
+    """
+
+    def __init__(self, damaged: bool = False) -> None:
+        super().__init__()
+        self.damaged = damaged
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ def decode_after(
     """
     assert info.pts is not None
     wanted = deque(seek.wanted)
+    key = seek.start
     packets = _packets_from(container, stream, info, seek.start)
     if stream.codec_context.codec.canonical_name == "h264":
         packets = _skip_disposable(packets, stream, {int(info.pts[number]) for number in wanted})
@@ -78,6 +84,10 @@ def decode_after(
             number = frame_number(info.pts, frame.pts)
             if number is None or number > wanted[0]:
                 raise SeekingFailedError
+            if key is not None and number >= key:
+                if number > key or not frame.key_frame:  # a container may take any frame for a key frame
+                    raise SeekingFailedError
+                key = None
             if number == wanted[0]:
                 yield number, frame
                 wanted.popleft()
@@ -95,14 +105,14 @@ def _packets_from(
     Then the seek is repeated with an earlier time. Packets before the key frame are read, not decoded.
     """
     if start is None:
-        yield from container.demux(stream)
+        yield from PacketReader(container, stream)
         return
     assert info.pts is not None
     key = int(info.pts[start])
     for earlier_seconds in SEEK_EARLIER_SECONDS:
         _move(container, stream, key - round(earlier_seconds / (stream.time_base or 1)))
         found = False
-        for packet in container.demux(stream):
+        for packet in PacketReader(container, stream):
             found = found or (packet.pts == key and packet.is_keyframe)
             if found:
                 yield packet
@@ -116,7 +126,7 @@ def _packets_from(
 def _move(container: InputContainer, stream: VideoStream, target: int) -> None:
     try:
         container.seek(target, stream=stream)
-    except DECODING_ERRORS:
+    except FFMPEG_ERRORS:
         raise SeekingFailedError from None
 
 
@@ -133,21 +143,10 @@ def _skip_disposable(
 
 
 def _decode_strictly(packet: Packet[VideoStream]) -> list[VideoFrame]:
-    try:
-        frames = packet.decode()
-    except DECODING_ERRORS:
-        raise SeekingFailedError from None
-    if any(frame.is_corrupt for frame in frames):
-        raise SeekingFailedError
+    frames = decode(packet)
+    if frames is None or any(frame.is_corrupt for frame in frames):
+        raise SeekingFailedError(damaged=True)
     return frames
-
-
-def decode_leniently(packet: Packet[VideoStream]) -> list[VideoFrame]:
-    """Decode a packet; a damaged one returns no pictures (later ones may still decode)."""
-    try:
-        return packet.decode()
-    except DECODING_ERRORS:
-        return []
 
 
 def frame_number(pts: Numbers, stamp: int | None) -> int | None:
@@ -158,21 +157,28 @@ def frame_number(pts: Numbers, stamp: int | None) -> int | None:
     return number if number < len(pts) and pts[number] == stamp else None
 
 
-def decode_everything(info: VideoInfo) -> Iterator[Shown]:
+def decode_everything(info: VideoInfo, threads: int = 1) -> Iterator[Shown]:
     """Yield all pictures that decode, from the start, in the order of display.
 
-    A packet that does not decode is skipped, and the next picture counts as damaged. One thread, because how a decoder
-    fills damaged parts may depend on the number of threads (with slice threads, H.264 fills nothing).
+    Args:
+        info: The video.
+        threads: Number of decoding threads. How a decoder fills damaged parts may depend on it (with slice threads,
+            H.264 fills nothing), so with more than one, damage is an error.
+
+    Yields:
+        With one thread: a packet that does not decode is skipped, and the next picture counts as damaged.
+
+    Raises:
+        SeekingFailedError: There is damage, and more than one thread.
     """
     damaged = False
     count = 0
     with open_video(info.path) as (container, stream):
-        for packet in container.demux(stream):
-            try:
-                frames = packet.decode()
-            except DECODING_ERRORS:
-                frames, damaged = [], True
-            for frame in frames:
+        use_threads(stream, threads)
+        for packet in PacketReader(container, stream):
+            frames = decode(packet) if threads == 1 else _decode_strictly(packet)
+            damaged |= frames is None
+            for frame in frames or []:
                 number = count if info.pts is None else frame_number(info.pts, frame.pts)
                 count += 1
                 if number is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -129,6 +130,8 @@ class VideoInfo:
         key_frames: (keys,) int64, ascending: numbers of the frames at which decoding can start; empty where only
             decoding from the start is sure to return the right pictures.
         header: What the file states about the stream; None where it states no duration (Matroska, raw streams).
+        recount: Makes the info from the time stamps of all pictures, in the order in which they come out of the
+            decoder. None if the frames are sure; else they are those that the packets promise.
     """
 
     path: Path | RemotePath
@@ -140,3 +143,4 @@ class VideoInfo:
     pts: Numbers | None = None
     key_frames: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
     header: Header | None = None
+    recount: Callable[[list[int | None]], VideoInfo] | None = None

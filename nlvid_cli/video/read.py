@@ -7,9 +7,10 @@ side by side. ::
              K . . . . w . w . . K . . . . . . . . . K . w .
              |----seek 1----|        skipped         |---|  seek 2
 
-If anything differs from what the time stamps promised (a picture that is not in the table, a missing one, a decoding
-error, a broken reference), seeking is not reliable in this file. Then everything is decoded again from the start, which
-gives the pictures that a player shows, errors included.
+If anything differs from what the time stamps promised (a picture that is not in the table, a missing one, a key frame
+that is none, a decoding error, a broken reference), seeking is not reliable in this file. Then everything is decoded
+again from the start, which gives the pictures that a player shows, errors included. So is a video whose frames only
+decoding can count.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +26,7 @@ from av.video.frame import VideoFrame
 
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.system.processors import usable_processors
-from nlvid_cli.video.container import check_frame_shape, open_video
+from nlvid_cli.video.container import open_video
 from nlvid_cli.video.decode import (
     Seek,
     SeekingFailedError,
@@ -34,9 +36,13 @@ from nlvid_cli.video.decode import (
 )
 from nlvid_cli.video.info import Numbers, Pixels, VideoInfo
 from nlvid_cli.video.picture import SIZES, PictureMaker, pixel_type
+from nlvid_cli.video.refusals import check_frame_shape
 
 MIN_SEEK_FRAMES = 16
 """Frames that a seek must save; for fewer, decoding on is as fast."""
+
+SAME_SHAPE = 0.02
+"""Difference of aspect ratios that comes of rounding sizes to whole pixels, or to whole blocks."""
 
 MAX_DECODERS = 8
 """Largest number of decoders: each of them holds some pictures of full size."""
@@ -49,10 +55,12 @@ class FramesRead:
     Attributes:
         frames: (clips, frames, height, width, 3) RGB, upright; uint8, or float32 in [0, 255] by ``float_bilinear``.
         warnings: Oddities of the file, in sentences.
+        stamps: Time stamps of all pictures of the video, for ``info.recount``; None if not all of it was decoded.
     """
 
     frames: Pixels
     warnings: tuple[str, ...] = ()
+    stamps: list[int | None] | None = None
 
 
 def read_frames(
@@ -93,12 +101,23 @@ def read_frames(
         width, height = SIZES[size](width, height, short_side)
     pictures = np.empty((frame_numbers.size, height, width, 3), pixel_type(resize))
     sink = _Sink(info, frame_numbers, pictures, resize)
-    warnings: tuple[str, ...] = ()
+    warnings, stamps = _read(sink, threads or usable_processors())
+    frames = sink.pictures.reshape(*frame_numbers.shape, *sink.pictures.shape[1:])
+    return FramesRead(frames, warnings + sink.warnings(), stamps)
+
+
+def _read(sink: _Sink, threads: int) -> tuple[tuple[str, ...], list[int | None] | None]:
+    """Fill the sink in the quickest way that is exact; return warnings, and the stamps of all pictures if decoded."""
     try:
-        _read_seeks(sink, threads or usable_processors())
-    except SeekingFailedError:
-        warnings = _read_from_start(sink)
-    return FramesRead(sink.pictures.reshape(*frame_numbers.shape, *sink.pictures.shape[1:]), warnings)
+        if sink.info.pts is not None:
+            _read_seeks(sink, threads)
+            return (), None
+    except SeekingFailedError as error:
+        threads = 1 if error.damaged else threads
+    if threads > 1:
+        with suppress(SeekingFailedError):
+            return _read_from_start(sink, threads)
+    return _read_from_start(sink, 1)
 
 
 class _Sink:
@@ -111,7 +130,18 @@ class _Sink:
         self._places: dict[int, list[int]] = {}
         for place, number in enumerate(frame_numbers.ravel().tolist()):
             self._places.setdefault(number, []).append(place)
+        self._shapes: set[tuple[int, int]] = set()
         self.wanted = sorted(self._places)
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return a warning if the frames have several shapes, since all are scaled to the first frame's."""
+        width, height = self.info.facts.width, self.info.facts.height
+        shapes = {self.info.orientation.displayed(*shape) for shape in self._shapes}
+        others = sorted(shape for shape in shapes if abs(shape[0] * height / (shape[1] * width) - 1) > SAME_SHAPE)
+        if not others:
+            return ()
+        sizes = ", ".join(f"{wide} x {high}" for wide, high in others)
+        return (f"the shape of its frames changes ({sizes}): all are stretched to {width} x {height}, the first one's",)
 
     def maker(self) -> PictureMaker:
         """Return a converter for one thread."""
@@ -120,13 +150,12 @@ class _Sink:
     def put(self, maker: PictureMaker, number: int, frame: VideoFrame) -> None:
         """Convert a decoded frame and store it as frame ``number``."""
         first, *others = self._places[number]
+        self._shapes.add((frame.width, frame.height))
         maker.make(frame, self.pictures[first])
         self.pictures[others] = self.pictures[first]
 
 
 def _read_seeks(sink: _Sink, threads: int) -> None:
-    if sink.info.pts is None:
-        raise SeekingFailedError
     seeks = deque(sorted(plan_seeks(sink.wanted, sink.info.key_frames.tolist()), key=_by_length))
     decoders = max(1, min(threads, len(seeks), MAX_DECODERS))
     with ThreadPoolExecutor(decoders) as pool:
@@ -174,13 +203,14 @@ def _read_some(sink: _Sink, seeks: deque[Seek], threads: int) -> None:
                 raise
 
 
-def _read_from_start(sink: _Sink) -> tuple[str, ...]:
-    """Decode everything up to the last wanted frame; return warnings."""
+def _read_from_start(sink: _Sink, threads: int) -> tuple[tuple[str, ...], list[int | None] | None]:
+    """Decode everything up to the last wanted frame, or all that is to be counted; return warnings and stamps."""
     maker = sink.maker()
     missing = deque(sink.wanted)
     previous: VideoFrame | None = None
     stand_ins = damaged = 0
-    for shown in decode_everything(sink.info):
+    stamps: list[int | None] = []
+    for shown in decode_everything(sink.info, threads):
         damaged += shown.damaged
         while missing and missing[0] < shown.number:
             sink.put(maker, missing.popleft(), previous or shown.frame)
@@ -188,14 +218,15 @@ def _read_from_start(sink: _Sink) -> tuple[str, ...]:
         if missing and missing[0] == shown.number:
             sink.put(maker, missing.popleft(), shown.frame)
         previous = shown.frame
-        if not missing:
+        stamps.append(shown.frame.pts)
+        if not missing and sink.info.recount is None:
             break
     if previous is None:
         raise UnreadableVideo("no frame can be decoded (the file is damaged, or only its header arrived)")
     stand_ins += len(missing)
     for number in missing:
         sink.put(maker, number, previous)
-    return _warnings(stand_ins, len(sink.wanted), damaged)
+    return _warnings(stand_ins, len(sink.wanted), damaged), stamps if sink.info.recount else None
 
 
 def _warnings(stand_ins: int, wanted: int, damaged: int) -> tuple[str, ...]:

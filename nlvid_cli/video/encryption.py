@@ -1,0 +1,77 @@
+"""Tell encrypted videos, whose packets decode to noise or not at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from nlvid_cli.video.boxes import Seekable, is_encrypted_track
+
+MP4_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
+
+SAMPLED_BYTES = 1 << 18
+"""Bytes of a program or transport stream that are looked at."""
+
+TRANSPORT_PACKET_BYTES = 188
+
+
+def is_encrypted(container: InputContainer, stream: VideoStream, file: Seekable) -> bool:
+    """Whether a file declares its video stream to be encrypted.
+
+    - MP4: the sample entry (Common Encryption, ISO/IEC 23001-7; FairPlay).
+    - ASF, WMV: a content encryption object, which FFmpeg reports.
+    - Matroska, WebM: a key of the track, which FFmpeg reports.
+    - MPEG streams: the scrambling bits of most packets (ISO/IEC 13818-1, sections 2.4.3.3 and 2.4.3.7).
+
+    Args:
+        container: The open file.
+        stream: Its video stream.
+        file: The same file, as bytes; it is moved.
+    """
+    name = container.format.name
+    if name in MP4_FORMATS:
+        return is_encrypted_track(file, stream.id)
+    if name == "asf":
+        return container.metadata.get("encryption", "").startswith("ASF ")
+    if name.startswith("matroska"):
+        return "enc_key_id" in stream.metadata
+    if name in ("mpegts", "mpeg"):
+        file.seek(0)
+        head = file.read(SAMPLED_BYTES)
+        packets = Counter(
+            _transport_packets(head, stream.id) if name == "mpegts" else _program_packets(head, stream.id)
+        )
+        return packets[True] > packets[False]
+    return False
+
+
+def has_key(packet: Packet[VideoStream]) -> bool:
+    """Whether a packet says how it is encrypted."""
+    return packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info")
+
+
+def _transport_packets(head: bytes, number: int) -> Iterator[bool]:
+    """Yield, for each packet of a stream, whether it is scrambled."""
+    start = head.find(b"G")
+    while 0 <= start < len(head) - 4:
+        if head[start] != 0x47:  # packets of 192 or 204 bytes have something in between
+            start = head.find(b"G", start + 1)
+            continue
+        if int.from_bytes(head[start + 1 : start + 3]) & 0x1FFF == number:
+            yield bool(head[start + 3] & 0x80)
+        start += TRANSPORT_PACKET_BYTES
+
+
+def _program_packets(head: bytes, number: int) -> Iterator[bool]:
+    """Yield, for each packet of a stream in MPEG-2's form, whether it is scrambled."""
+    sign = b"\0\0\1" + bytes([number & 0xFF])
+    start = head.find(sign)
+    while 0 <= start < len(head) - 7:
+        flags = head[start + 6]
+        if flags & 0xC0 == 0x80:
+            yield bool(flags & 0x30)
+        start = head.find(sign, start + 6)
