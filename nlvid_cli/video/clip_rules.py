@@ -26,6 +26,27 @@ TARGET_RATE = 30
 """Frames per second in which PySlowFast and PyTorchVideo count a clip's step, whatever the rate of the video."""
 
 
+SAME_INSTANT_SECONDS = 1e-4
+"""Time after the end of a window at which a frame still belongs to it: the decoder of PySlowFast adds it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """Time stamps of a video's frames, and its length as the file states it: PySlowFast cuts by these.
+
+    Attributes:
+        seconds: Duration.
+        rate: Frames per second.
+        stamps_per_second: Number of time stamps in a second.
+        stamps: (positions,) int64, ascending: time stamp of each position, which is a frame.
+    """
+
+    seconds: float
+    rate: float
+    stamps_per_second: float
+    stamps: Numbers
+
+
 @dataclass(frozen=True)
 class Timeline:
     """Equal steps in time, at position / rate seconds.
@@ -34,10 +55,12 @@ class Timeline:
         positions: Number of positions, at least 1.
         rate: Positions per second; exact, because whether a clip starts at 7.8666... or slightly later decides which
             frames it gets.
+        clock: Time stamps of the positions; None if positions are not frames, or the file does not state its length.
     """
 
     positions: int
     rate: Fraction
+    clock: Clock | None = None
 
     @property
     def duration_seconds(self) -> Fraction:
@@ -127,17 +150,46 @@ def scaled_windows(timeline: Timeline, sampling: Sampling) -> Numbers:
 
     ::
 
-        positions  0 . . . . . . . . . . . . . . 15    16 positions at 60 per second, 2 clips of 4 frames with step 1
-        clip 0     [             ]                     a window of 4 * 60 / 30 = 8 positions, start (16 - 8) * 0 / 2
-        clip 1             [             ]             start (16 - 8) * 1 / 2 = 4, last position 4 + 8 - 1 = 11
-        frames             ^   ^   ^     ^             linspace(4, 11, 4) = 4, 6.33, 8.67, 11, rounded down
+        positions  0 . . . . . . . . . . . . . . . 16    17 positions at 60 per second, 2 clips of 4 frames with step 1
+        clip 1              [             ]              a window of 4 * 60 / 30 = 8 from (17 - 8) * 1 / 2 = 4.5 to 11.5
+        cut out              ^   ^   ^   ^               5 + linspace(0, 7, 4) = 5, 7.33, 9.67, 12, but not after 11
+        counted             ^   ^     ^   ^              linspace(4.5, 11.5, 4) = 4.5, 6.83, 9.17, 11.5, rounded down
 
-    Start k of n is k / n of the way, so that no clip is at the end.
+    Start k of n is k / n of the way, so that no clip is at the end. The frames of a window are cut out by their time
+    stamps, and counted from the first of them. If the video is not longer than a clip, or the file does not state how
+    long it is, or no frame is in the window, the original decodes the whole video and counts from its start.
     """
+    places = [(1, 2)] if sampling.clips == 1 else [(k, sampling.clips) for k in range(sampling.clips)]
+    clips = []
+    for k, of in places:
+        cut = _cut_out(timeline.clock, sampling, k, of) if timeline.clock else None
+        clips.append(_counted(timeline, sampling, k, of) if cut is None else cut)
+    return np.stack(clips)
+
+
+def _cut_out(clock: Clock, sampling: Sampling, k: int, of: int) -> Numbers | None:
+    """Return the frames of the window that starts ``k / of`` of the way, in the floating-point steps of the original.
+
+    None if the original would decode the whole video.
+    """
+    length = clock.rate * clock.seconds
+    if length <= sampling.frames * sampling.step:
+        return None
+    window = max(1.0, sampling.frames * sampling.step / TARGET_RATE * clock.rate)
+    start = max(length - window, 0.0) * k / of
+    per_frame = clock.stamps_per_second / clock.rate
+    tolerance = int(SAME_INSTANT_SECONDS * clock.stamps_per_second)
+    first = int(np.searchsorted(clock.stamps, int(start * per_frame)))
+    end = int(np.searchsorted(clock.stamps, int((start + window - 1) * per_frame) + tolerance, side="right"))
+    if first >= end:
+        return None
+    return first + np.minimum(truncated_linspace(0, window - 1, sampling.frames), end - 1 - first)
+
+
+def _counted(timeline: Timeline, sampling: Sampling, k: int, of: int) -> Numbers:
     window = max(Fraction(1), _window_seconds(sampling) * timeline.rate)
-    free = max(timeline.positions - window, Fraction(0))
-    starts = [free / 2] if sampling.clips == 1 else [free * k / sampling.clips for k in range(sampling.clips)]
-    return np.stack([truncated_linspace(start, start + window - 1, sampling.frames) for start in starts])
+    start = max(timeline.positions - window, Fraction(0)) * k / of
+    return truncated_linspace(start, start + window - 1, sampling.frames)
 
 
 def timed_windows(timeline: Timeline, sampling: Sampling) -> Numbers:

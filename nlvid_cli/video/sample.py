@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlvid_cli.video.clip_rules import CLIP_STARTS, Timeline, clip_span
+from nlvid_cli.video.clip_rules import CLIP_STARTS, Clock, Timeline, clip_span
 from nlvid_cli.video.info import Numbers, Times, VideoInfo
 
 if TYPE_CHECKING:
@@ -72,6 +72,12 @@ WHEN_SHORT = {
 NTSC = Fraction(1000, 1001)
 """Factor of the rates 24000/1001, 30000/1001 and 60000/1001: a whole number times this."""
 
+MISSTATED = 0.05
+"""Share of the frames by which a file may state too many or too few, and is still believed."""
+
+LATE_SECONDS = 1.0
+"""Time stamp of the first frame from which on stamps count from this frame: MPEG-TS and cameras do not start at 0."""
+
 STAMP_SECONDS = 0.002
 """Error of a duration with time stamps in whole milliseconds, as in Matroska and WebM."""
 
@@ -123,11 +129,26 @@ def timeline_of(info: VideoInfo, frame_rate: float | None) -> tuple[FrameAt, Tim
     """Return the frame number at each position, and the positions' times; ``frame_rate`` is the card's."""
     if frame_rate is None and not info.facts.variable_frame_rate:
         frames = len(info.times_seconds)
-        return FrameAt(info.times_seconds, None), Timeline(frames, exact_rate(frames, info.facts.duration_seconds))
+        rate = exact_rate(frames, info.facts.duration_seconds)
+        return FrameAt(info.times_seconds, None), Timeline(frames, rate, _clock(info))
     frame_rate = frame_rate or info.facts.frame_rate
     positions = max(1, round(info.facts.duration_seconds * frame_rate))
     rate = Fraction(frame_rate).limit_denominator(1001) or Fraction(frame_rate)
     return FrameAt(info.times_seconds, frame_rate), Timeline(positions, rate)
+
+
+def _clock(info: VideoInfo) -> Clock | None:
+    """Return the clock that the file states; None if it states none, or not that of the frames that are there."""
+    header, frames = info.header, len(info.times_seconds)
+    if header is None:
+        return None
+    unit = float(header.unit)
+    rate = float(np.float32(header.frame_rate))  # single precision in the original
+    seconds = header.duration * unit
+    if abs(rate * seconds - frames) > MISSTATED * frames:
+        return None
+    first = header.first_stamp if abs(header.first_stamp * unit) < LATE_SECONDS else 0
+    return Clock(seconds, rate, 1 / unit, first + np.rint(info.times_seconds / unit).astype(np.int64))
 
 
 def exact_rate(frames: int, duration_seconds: float) -> Fraction:

@@ -38,11 +38,13 @@ def trim(info: VideoInfo, start_seconds: float | None, end_seconds: float | None
         )
     end = whole_seconds if last == len(times) else float(times[last])
     duration = end - float(times[first])
+    header = info.header and replace(info.header, duration=round(duration / info.header.unit), first_stamp=0)
     part = replace(
         info,
         times_seconds=times[first:last] - times[first],
         facts=replace(info.facts, duration_seconds=duration, frame_rate=(last - first) / duration),
         pts=None,
         key_frames=np.zeros(0, np.int64),
+        header=header,
     )
     return part, first

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlvid_cli.card.card import Sampling
-from nlvid_cli.video.clip_rules import CLIP_STARTS, Timeline, clip_span, truncated_linspace
+from nlvid_cli.video.clip_rules import CLIP_STARTS, Clock, Timeline, clip_span, truncated_linspace
 from nlvid_cli.video.sample import SHORT_VIDEO
 
 NTSC_30 = Fraction(30000, 1001)
@@ -164,8 +164,87 @@ def test_wrapped_goes_on_at_the_start(short: str) -> None:
         (5, Fraction(3, 10), 9, [3] * 8),
     ],
 )
-def test_scaled_windows(positions: int, rate: Fraction | int, clip: int, expected: list[int]) -> None:
+def test_scaled_windows_of_a_whole_video(positions: int, rate: Fraction | int, clip: int, expected: list[int]) -> None:
     assert clips("scaled_windows", positions, 8, 8, rate=rate)[clip] == expected
+
+
+def cut_clips(
+    frames: int, rate: float, per_second: int, *, stated: int | None = None, number: int = 10, first: int = 0
+) -> list[list[int]]:
+    """Clips of 8 frames with step 8 of a video with time stamps, ``per_second`` of them in a second."""
+    stamps = np.round(np.arange(frames) * per_second / rate).astype(np.int64) + first
+    clock = Clock((stated or frames) / rate, rate, float(per_second), stamps)
+    timeline = Timeline(frames, Fraction(rate), clock)
+    return CLIP_STARTS["scaled_windows"](timeline, Sampling(8, 8, number, "scaled_windows", "hold")).tolist()
+
+
+@pytest.mark.parametrize(
+    ("frames", "rate", "per_second", "clip", "expected"),
+    [
+        # 23.6 to 86.6: frames 24 to 86, of which the window of 64 would take 0 9 18 27 36 45 54 63
+        (300, 30.0, 15360, 1, [24, 33, 42, 51, 60, 69, 78, 86]),
+        (300, 30.0, 1000, 1, [24, 33, 42, 51, 60, 69, 78, 86]),  # in ms, 786 to 2886; frames 23 and 24 at 767 and 800
+        (300, 30.0, 30, 1, [23, 32, 41, 50, 59, 68, 77, 86]),  # a stamp per frame: from 23 on
+        (300, 30.0, 15360, 0, [0, 9, 18, 27, 36, 45, 54, 63]),
+        (300, 30.0, 15360, 5, [118, 127, 136, 145, 154, 163, 172, 181]),  # 118 exactly
+        (300, 30.0, 15360, 9, [213, 222, 231, 240, 249, 258, 267, 275]),  # 212.4 to 275.4
+        # a window of 53.33: 177.00 to 229.33, that is 0 7 14 22 29 37 44 52 of frames 177 to 229
+        (250, 25.0, 12800, 9, [177, 184, 191, 199, 206, 214, 221, 229]),
+        # 60.67 to 113, which is 112.99999999999999 in floating point: frame 113 is one stamp later
+        (205, 25.0, 12800, 4, [61, 68, 75, 83, 90, 98, 105, 113]),
+        # 64 frames are decoded whole: 10.67 * 0.9 = 9.6, 9.6 17.08 24.55 32.03 39.50 46.98 54.46 61.93; 65 are cut
+        (64, 25.0, 12800, 9, [9, 17, 24, 32, 39, 46, 54, 61]),
+        (65, 25.0, 12800, 9, [11, 18, 25, 33, 40, 48, 55, 62]),  # 10.5 to 62.83
+        # 100 frames at 60 are shorter than the window of 128: from 0 on, at most the last
+        (100, 60.0, 15360, 9, [0, 18, 36, 54, 72, 90, 99, 99]),
+    ],
+)
+def test_scaled_windows_are_cut_by_time_stamps(
+    frames: int, rate: float, per_second: int, clip: int, expected: list[int]
+) -> None:
+    assert cut_clips(frames, rate, per_second)[clip] == expected
+
+
+def test_the_cut_of_a_single_scaled_window() -> None:
+    assert cut_clips(300, 30.0, 15360, number=1) == [counting(118, 9, 8)]
+    assert cut_clips(301, 30.0, 15360, number=1) == [[119, 128, 137, 146, 155, 164, 173, 181]]  # 118.5 to 181.5
+
+
+def test_cut_windows_where_fewer_frames_are_there_than_stated() -> None:
+    found = cut_clips(200, 30.0, 15360, stated=300)
+    assert found[6] == [142, 151, 160, 169, 178, 187, 196, 199]  # 141.6 to 204.6
+    assert found[8] == [189, 198, *[199] * 6]  # 188.8
+    assert found[9] == counting(122, 9, 8)  # nothing after 212.4: 136 * 0.9 = 122.4 of those that are there
+
+
+def test_cut_windows_where_stamps_do_not_start_at_zero() -> None:
+    """Two frames late or early: the window has two frames less at its end, or they are before it."""
+    assert cut_clips(300, 30.0, 15360, first=1024)[0] == [0, 9, 18, 27, 36, 45, 54, 61]
+    assert cut_clips(300, 30.0, 15360, first=-1024)[0] == [2, 11, 20, 29, 38, 47, 56, 65]
+
+
+@settings(deadline=None)
+@given(
+    st.integers(1, 700),
+    st.sampled_from([(25.0, 12800), (30.0, 15360), (12.5, 90000), (59.94, 1000), (30.0, 30), (23.976, 24000)]),
+    st.floats(0.9, 1.1),
+    st.integers(-3000, 90000),
+)
+def test_cut_windows_hold_what_lies_inside(frames: int, grid: tuple[float, int], share: float, first: int) -> None:
+    """Against the definition, frame by frame."""
+    rate, per_second = grid
+    stated = max(1, round(frames * share))
+    found = cut_clips(frames, rate, per_second, stated=stated, first=first)
+    window = 64 / 30 * rate
+    stamps = np.round(np.arange(frames) * per_second / rate) + first
+    for clip, numbers in enumerate(found):
+        assert 0 <= min(numbers) <= max(numbers)
+        start = max(rate * (stated / rate) - window, 0) * clip / 10
+        low, high = int(start * (per_second / rate)), int((start + window - 1) * (per_second / rate))
+        inside = [i for i, stamp in enumerate(stamps) if low <= stamp <= high + int(per_second / 10000)]
+        if rate * (stated / rate) > 64 and inside:
+            places = torch.linspace(0, window - 1, 8).clamp(0, len(inside) - 1).long()
+            assert numbers == [inside[place] for place in places]
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,8 @@ def test_indices_of_other_forms(folder: Path, address: str, options: dict[str, s
     np.testing.assert_array_equal(there.pts, here.pts)
     np.testing.assert_array_equal(there.key_frames, here.key_frames)
     assert (there.facts.duration_seconds, there.orientation) == (here.facts.duration_seconds, here.orientation)
+    assert there.header == here.header
+    assert here.header is not None or "frag_keyframe" in path.name
 
 
 def test_requests_to_a_flaky_server_are_retried(folder: Path, address: str) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nlvid_cli.card.card import Sampling
 from nlvid_cli.video.clip_rules import Timeline, ends
-from nlvid_cli.video.info import VideoFacts, VideoInfo
+from nlvid_cli.video.info import Header, VideoFacts, VideoInfo
 from nlvid_cli.video.sample import exact_rate, hold, loop, nearest_frames, sample
 
 
@@ -66,6 +66,35 @@ def test_windows_in_seconds_follow_the_rate() -> None:
     # 60 frames a second looked at 30 times a second: every other frame
     doubled = sample(even(600, 60.0), replace(sampling, frame_rate=30.0)).frame_numbers[0]
     assert doubled.tolist() == [2 * number for number in expected]
+
+
+CUT = [24, 33, 42, 51, 60, 69, 78, 86]
+COUNTED = [23, 32, 41, 50, 59, 68, 77, 86]
+"""Clip 1 of 300 frames at 30 per second, which starts at 23.6."""
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (Header(153600, 30.0, Fraction(1, 15360)), CUT),
+        (Header(10000, 30.0, Fraction(1, 1000)), CUT),
+        (Header(300, 30.0, Fraction(1, 30)), COUNTED),  # a stamp per frame: 23.6 is 23
+        (Header(270000, 30.0, Fraction(1, 27000), first_stamp=1800), [22, 31, 40, 49, 58, 67, 76, 84]),  # 2 frames late
+        (Header(900000, 30.0, Fraction(1, 90000), first_stamp=126000), CUT),  # MPEG-TS: 1.4 s late
+        (Header(900000, 30.0, Fraction(1, 90000), first_stamp=1 << 33), CUT),
+        (Header(900000, 30.0, Fraction(1, 90000), first_stamp=-(1 << 33)), CUT),
+        (None, COUNTED),
+        (Header(164000, 30.0, Fraction(1, 15360)), COUNTED),  # states 320 frames: believed no longer
+        (Header(10000, 1000.0, Fraction(1, 1000)), COUNTED),  # the rate is that of the clock
+        (Header(1 << 62, 30.0, Fraction(1, 15360)), COUNTED),
+    ],
+)
+def test_windows_are_cut_where_the_file_states_its_length(header: Header | None, expected: list[int]) -> None:
+    sampling = Sampling(8, 8, 10, "scaled_windows", "hold")
+    info = replace(even(300, 30.0), header=header)
+    assert sample(info, sampling).frame_numbers[1].tolist() == expected
+    uneven = replace(info, facts=replace(info.facts, variable_frame_rate=True))
+    assert sample(uneven, sampling).frame_numbers[1].tolist() == COUNTED
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nlvid_cli.errors import UnreadableVideo
-from nlvid_cli.video.info import VideoFacts, VideoInfo
+from nlvid_cli.video.info import Header, VideoFacts, VideoInfo
 from nlvid_cli.video.trim import trim
 
 
@@ -30,6 +32,12 @@ def test_a_part_in_the_middle(info: VideoInfo) -> None:
     assert part.times_seconds[-1] == pytest.approx(1.96)
     assert part.facts.duration_seconds == pytest.approx(2.0)
     assert part.facts.frame_rate == pytest.approx(25.0)
+
+
+def test_a_part_states_its_own_length(info: VideoInfo) -> None:
+    """PySlowFast's windows are those of a file that was cut out, and starts at 0."""
+    info = replace(info, header=Header(4000, 25.0, Fraction(1, 1000), first_stamp=80))
+    assert trim(info, 1.0, 3.0)[0].header == Header(2000, 25.0, Fraction(1, 1000), first_stamp=0)
 
 
 def test_ends_may_be_open_or_beyond(info: VideoInfo) -> None:
