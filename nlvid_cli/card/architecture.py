@@ -22,7 +22,7 @@ Channels = Annotated[int, Field(gt=0, le=2**16)]
 Extent = Annotated[int, Field(gt=0, le=1024)]
 """Length along an axis, or number of layers in a row."""
 Padding = Annotated[int, Field(ge=0, le=1024)]
-Epsilon = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Epsilon = Annotated[float, Field(ge=0, le=1)]
 Positions3 = tuple[Extent, Extent, Extent]
 
 

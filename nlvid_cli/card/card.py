@@ -7,6 +7,7 @@ that name the place. This module does without torch, because the ONNX backend re
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from nlvid_cli.card.architecture import Architecture, PositiveInt, card_part
-from nlvid_cli.errors import ModelFileError
+from nlvid_cli.errors import ModelFileError, shortened
 from nlvid_cli.system.strict_json import JsonError, parse_json
 
 CARD_KEY = "nlvid_card"
@@ -24,8 +25,14 @@ CARD_KEY = "nlvid_card"
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Sha256Prefix = Annotated[str, Field(pattern=r"^[0-9a-f]{8,63}$")]
 Sha1 = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-"""Text without control characters: cards come out of files from strangers, and their texts go to terminals."""
+# Cards come out of files from strangers: no control characters, and bounds far above what any card needs.
+MAX_TEXT = 1000
+"""Characters of a text in a card; of a label, too."""
+
+_LETTER, _INK = r"[^\x00-\x1f\x7f-\x9f]", r"[^\s\x00-\x1f\x7f-\x9f]"
+Text = Annotated[str, Field(pattern=f"^{_LETTER}*$", max_length=MAX_TEXT)]
+Label = Annotated[str, Field(pattern=f"^{_LETTER}*{_INK}{_LETTER}*$", max_length=MAX_TEXT)]
+"""Text that is not blank."""
 
 MAX_VIEW_VALUES = 2**28
 """Numbers in a view, or in all views of a file that fixes their number: ten times the largest published network's."""
@@ -38,9 +45,20 @@ MAX_STEP = 2**20
 MAX_CLIPS = 1000
 """Clips of a video; published protocols use at most 10."""
 
+COLDEST, HOTTEST = 1e-3, 1e3
+"""Range of temperatures; beyond it, all scores are 0 or 1, or all are equal."""
+
+MAX_LISTED = 100
+"""Sources, aliases or figures of a card."""
+
+SHOWN_FAULTS, SHOWN_LETTERS = 5, 60
+"""Faults that a message lists, and letters of each name in it."""
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+Level = Annotated[float, Field(ge=-1e6, le=1e6)]
+Spread = Annotated[float, Field(ge=1e-6, le=1e6)]
+Temperature = Annotated[float, Field(ge=COLDEST, le=HOTTEST)]
+FileName = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=200)]
 
 
 @card_part
@@ -126,7 +144,7 @@ class Sampling:
         "ends", "ends_truncated", "ends_strided", "wrapped", "scaled_windows", "timed_windows", "centred_segments"
     ]
     short_video: Literal["loop", "hold"]
-    frame_rate: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+    frame_rate: Annotated[float, Field(ge=1e-3, le=1e6)] | None = None
 
 
 @card_part
@@ -149,8 +167,8 @@ class Preprocess:
     crop: PositiveInt
     crops: Literal[1, 3]
     resize: Literal["swscale_bilinear", "opencv_bilinear", "float_bilinear"]
-    mean: tuple[Finite, Finite, Finite]
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    mean: tuple[Level, Level, Level]
+    std: tuple[Spread, Spread, Spread]
     size: Literal["half_up", "floor", "float32_floor", "stretched_340x256"] = "half_up"
     crop_positions: Literal["centre_down", "centre_up", "centre_half_even", "even", "even_centre_last"] = "centre_down"
 
@@ -164,7 +182,7 @@ class Labels:
         kind: Whether a video has a single label (scores add up to 1) or any number of labels.
         count: Number of classes.
         file: Name of a file with the class names in ``weights/labels/``.
-        names: The class names themselves, if there is no such file.
+        names: The class names themselves, each another one, if there is no such file.
         combine: How the scores of views become those of the video; a key of ``combine.COMBINE``. None is the mean for a
             single label and the maximum for several.
     """
@@ -172,7 +190,7 @@ class Labels:
     kind: Literal["single", "multi"]
     count: Annotated[int, Field(gt=0, le=MAX_CLASSES)]
     file: FileName | None = None
-    names: tuple[Text, ...] | None = None
+    names: tuple[Label, ...] | None = None
     combine: Literal["mean", "maximum", "softmax_of_mean_logits"] | None = None
 
     @property
@@ -188,7 +206,7 @@ class Accuracy:
 
     data_set: Text
     metric: Text
-    value: float
+    value: Finite
     protocol: Text
     measured_by: Text
 
@@ -214,7 +232,8 @@ class Card:
         accuracy: Published or measured figures.
         commercial_use: Whether the licence allows commercial use of the weights.
         redistribution: Whether the licence allows passing the weights on.
-        temperature: Calibrates the scores, see ``recognize.combine.temper``. ``nlvid evaluate`` finds it.
+        temperature: Calibrates the scores, see ``recognize.combine.temper``. In [:data:`COLDEST`, :data:`HOTTEST`];
+            ``nlvid evaluate`` finds it.
     """
 
     name: FileName
@@ -223,16 +242,16 @@ class Card:
     licence: Text
     origin: Text
     format: Text
-    sources: tuple[Source, ...]
+    sources: Annotated[tuple[Source, ...], Field(max_length=MAX_LISTED)]
     architecture: Architecture
     sampling: Sampling
     preprocess: Preprocess
     labels: Labels
-    aliases: tuple[Text, ...] = ()
-    accuracy: tuple[Accuracy, ...] = ()
+    aliases: Annotated[tuple[Text, ...], Field(max_length=MAX_LISTED)] = ()
+    accuracy: Annotated[tuple[Accuracy, ...], Field(max_length=MAX_LISTED)] = ()
     commercial_use: bool = True
     redistribution: bool = True
-    temperature: PositiveFloat = 1.0
+    temperature: Temperature = 1.0
 
     def with_views(self, clips: int | None, crops: Literal[1, 3] | None, step: int | None) -> Card:
         """Return the card with other test views; None keeps the card's own value."""
@@ -285,6 +304,10 @@ def _checked(read: Callable[[], Card], where: str) -> Card:
         card = read()
     except ValidationError as error:
         raise ModelFileError(f"{where}: invalid model card: {_faults(error)}") from None
+    names = card.labels.names or ()
+    if len(set(names)) < len(names):
+        repeated, _ = Counter(names).most_common(1)[0]
+        raise ModelFileError(f"{where}: invalid model card: two labels are called {repeated[:SHOWN_LETTERS]!r}")
     frames, clips = card.sampling.frames, card.sampling.clips
     side = max(card.preprocess.crop, card.preprocess.short_side)
     if frames * side * side * 3 > MAX_VIEW_VALUES or clips > MAX_CLIPS:
@@ -296,6 +319,8 @@ def _checked(read: Callable[[], Card], where: str) -> Card:
 
 
 def _faults(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, fault['loc'])) or 'card'}: {fault['msg'].lower()}" for fault in error.errors()
-    )
+    faults = [
+        f"{'.'.join(str(part)[:SHOWN_LETTERS] for part in fault['loc']) or 'card'}: {fault['msg'].lower()}"
+        for fault in error.errors(include_input=False, include_url=False)
+    ]
+    return shortened(faults, SHOWN_FAULTS, "; ")

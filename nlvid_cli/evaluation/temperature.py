@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from nlvid_cli.card.card import COLDEST, HOTTEST
 from nlvid_cli.errors import NlvidError, OutputError, UsageError
 from nlvid_cli.evaluation import metrics
 from nlvid_cli.models.model_file import read_card, replace_card
@@ -90,13 +91,18 @@ def write_temperature(path: Path, calibration: Calibration) -> None:
     """Write the temperature of a calibration into the card of a model file.
 
     Raises:
-        NlvidError: The videos do not determine a temperature.
+        NlvidError: The videos do not determine a temperature, or one that no card has.
         OutputError: The file cannot be written.
     """
     if not calibration.determined:
         raise NlvidError(
             f"{path}: not changed, because the model is right about all of these videos, or about hardly any, and so "
             "they do not determine a temperature; use a set of videos with right and wrong answers"
+        )
+    if not COLDEST <= calibration.temperature <= HOTTEST:
+        raise NlvidError(
+            f"{path}: not changed, because the temperature would be {calibration.temperature:.3g}; a card has "
+            f"{COLDEST:g} to {HOTTEST:g}"
         )
     try:
         replace_card(path, replace(read_card(path), temperature=round(calibration.temperature, 6)))

@@ -185,10 +185,10 @@ class Ledger:
         """Write a row.
 
         Raises:
-            OutputError: The disk is full, or the file was removed or replaced. The rows before this one are safe.
+            OutputError: The disk is full, or the file was removed or replaced.
         """
+        self._require_still_there()
         try:
-            self._check_still_there()
             written = 0
             while written < len(row.line):
                 written += os.write(self._file, row.line[written:])
@@ -198,15 +198,28 @@ class Ledger:
         except OSError as error:
             self._cut_back()
             raise OutputError(
-                f"{self.output}: cannot be written ({error.strerror}); the rows before this one are safe, and the same "
+                f"{self.output}: cannot be written ({error.strerror}); it ends with its last whole row, and the same "
                 "command continues from there"
             ) from None
         self._add(row.summary, len(row.line))
 
-    def _check_still_there(self) -> None:
-        opened, named = os.fstat(self._file), os.stat(self.output)
-        if os.name != "nt" and (opened.st_ino, opened.st_dev) != (named.st_ino, named.st_dev):
-            raise OSError(0, "another program replaced the file")
+    def _require_still_there(self) -> None:
+        """Raise OutputError if the name leads to another file now, or to none."""
+        try:
+            named = os.stat(self.output)
+        except (FileNotFoundError, NotADirectoryError):
+            what = "the file was removed"
+        except OSError as error:
+            raise OutputError(f"{self.output}: is out of reach ({error.strerror}); its rows may be, too") from None
+        else:
+            opened = os.fstat(self._file)
+            if os.name == "nt" or (opened.st_ino, opened.st_dev) == (named.st_ino, named.st_dev):
+                return
+            what = "another program replaced the file"
+        raise OutputError(
+            f"{self.output}: {what} while this run wrote it, and its rows went with it; the same command labels these "
+            "videos again"
+        )
 
     def _cut_back(self) -> None:
         """Remove the part of a row that was written before an error."""
@@ -222,7 +235,7 @@ class Ledger:
             compacting: Whether to remove the rows that no longer count.
 
         Raises:
-            OutputError: The file cannot be written. The rows in it are safe.
+            OutputError: The file cannot be written, or was removed or replaced.
         """
         if self._file < 0:
             return
@@ -230,7 +243,7 @@ class Ledger:
             try:
                 os.fsync(self._file)
                 if compacting:
-                    self._check_still_there()
+                    self._require_still_there()
             finally:
                 os.close(self._file)
                 self._file = -1

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from nlvid_cli.card.architecture import Architecture, Head, Kernel3d, NonLocal, ResNetArchitecture
-from nlvid_cli.card.card import Card, Labels, Preprocess, Sampling
+from nlvid_cli.card.card import MAX_TEXT, Card, Labels, Preprocess, Sampling
 from nlvid_cli.card.manifest import label_names
 from nlvid_cli.datasets.labelled import Kind
-from nlvid_cli.errors import InputShapeError, UsageError, did_you_mean
+from nlvid_cli.errors import DataSetError, InputShapeError, UsageError, did_you_mean
 from nlvid_cli.network.build import build_network, load_weights, require_shapes
 from nlvid_cli.network.units import ChannelAffine
 from nlvid_cli.training.recipe import Recipe
@@ -100,6 +100,7 @@ def make_trainee(
 
     Raises:
         UsageError: A layer does not exist, or there is no room for the blocks.
+        DataSetError: A label is longer than a card allows.
         CheckpointMismatch: The weights of the base do not fit its network.
     """
     card = _with_blocks(_card_for(base.card, classes, label_kind, recipe), nonlocal_blocks)
@@ -162,6 +163,9 @@ def _card_for(card: Card, classes: Sequence[str], label_kind: Kind, recipe: Reci
     if (card.labels.kind, label_names(card)) == (label_kind, tuple(classes)):
         labels = card.labels
     else:
+        longest = max(classes, key=len)
+        if len(longest) > MAX_TEXT:
+            raise DataSetError(f"the label {longest[:40]!r}... has {len(longest)} letters; a model holds {MAX_TEXT}")
         labels = Labels(label_kind, len(classes), names=tuple(classes))
     rules = card.preprocess
     crop = recipe.crop or rules.crop

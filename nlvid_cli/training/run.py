@@ -134,7 +134,7 @@ def _validation_videos(split: Split, observer: Observer) -> DataSet | None:
 
 def _described(card: Card, plan: TrainingPlan, data: DataSet, folder: Path) -> Card:
     """Give the card the name of the folder and texts of its own."""
-    name = re.sub(r"[^\w.-]+", "-", folder.resolve().name).strip("-.") or "model"
+    name = re.sub(r"[^\w.-]+", "-", folder.resolve().name).strip("-.")[:100] or "model"
     base = plan.base
     start = "trained from random weights" if base.tensors is None else f"{base.card.name}, fine-tuned"
     return replace(

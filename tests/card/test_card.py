@@ -34,7 +34,7 @@ def test_other_views_leave_the_rest_alone():
         ({"sources": [{"kind": "bundled", "path": "/etc/passwd"}]}, r"sources\.0\.bundled\.path: string should"),
         ({"labels": {"kind": "single", "count": 1, "file": "../../x"}}, r"labels\.file: string should match"),
         ({"preprocess": None}, "preprocess: "),
-        ({"temperature": 0.0}, "temperature: input should be greater than 0"),
+        ({"temperature": 0.0}, "temperature: input should be greater than"),
         ({"labels": {"kind": "single", "count": 10**10}}, r"labels\.count: input should be less than"),
     ],
 )
@@ -108,4 +108,52 @@ def test_texts_with_control_characters_are_refused(field):
     evil = "a\x1b]0;title\x07"
     data[field] = {"kind": "single", "count": 1, "names": [evil]} if field == "labels" else evil
     with pytest.raises(ModelFileError, match=f"{field}.*should match pattern"):
+        card_from_dict(data, "test")
+
+
+@pytest.mark.parametrize("value", [1e308, 0, -1, 1e-4, 1001, float("nan"), float("inf"), "1e308", None])
+def test_temperatures_that_no_model_has_are_refused(value):
+    data = json.loads(card_to_json(find_card("i3d"))) | {"temperature": value}
+    with pytest.raises(ModelFileError, match="temperature"):
+        card_from_dict(data, "test")
+
+
+@pytest.mark.parametrize("value", [0.001, 1, 1.5, 1000.0])
+def test_temperatures_that_a_model_may_have(value):
+    data = json.loads(card_to_json(find_card("i3d"))) | {"temperature": value}
+    assert card_from_dict(data, "test").temperature == value
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["run", ""], r"labels\.names\.1"),
+        (["run", " \u3000"], r"labels\.names\.1"),
+        (["run", "run"], "two labels are called 'run'"),
+        (["run", "x" * 2**20], r"labels\.names\.1: .*at most 1000"),
+        (["", "", "", "", "", "", ""], "and 2 more"),
+        ("run", r"labels\.names"),
+        ([1, 2], r"labels\.names\.0"),
+        (["run", "a\ud800"], r"labels\.names\.1"),
+    ],
+)
+def test_labels_that_no_table_can_show_are_refused(names, message):
+    data = json.loads(card_to_json(find_card("i3d")))
+    data["labels"] = {"kind": "single", "count": len(names), "names": names}
+    with pytest.raises(ModelFileError, match=message) as error:
+        card_from_dict(data, "test")
+    assert len(str(error.value)) < 1000
+
+
+def test_a_message_is_short_whatever_the_keys():
+    data = {"x" * 2**20 + str(number): 1 for number in range(10)}
+    with pytest.raises(ModelFileError, match="more") as error:
+        card_from_dict(data, "test")
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize("field", ["summary", "licence", "paper", "origin", "name"])
+def test_long_texts_are_refused(field):
+    data = json.loads(card_to_json(find_card("i3d"))) | {field: "x" * 2000}
+    with pytest.raises(ModelFileError, match=f"{field}: .*at most"):
         card_from_dict(data, "test")

@@ -9,7 +9,7 @@ import torch
 from nlvid_cli.card.architecture import InceptionArchitecture
 from nlvid_cli.card.card import Card
 from nlvid_cli.card.manifest import label_names
-from nlvid_cli.errors import CheckpointMismatch, UnknownName, UsageError
+from nlvid_cli.errors import CheckpointMismatch, DataSetError, UnknownName, UsageError
 from nlvid_cli.network.build import build_network, load_weights
 from nlvid_cli.training.model import SMALL, Base, make_trainee, nonlocal_places
 from nlvid_cli.training.plan import find_base
@@ -50,6 +50,11 @@ def test_new_blocks_do_not_change_the_outputs_of_the_real_i3d() -> None:
     clips = torch.randn(1, 3, 16, 224, 224)
     with torch.no_grad():
         assert trainee.network.eval()(clips).equal(plain.eval()(clips))
+
+
+def test_a_label_that_no_card_can_hold(base: Base) -> None:
+    with pytest.raises(DataSetError, match="letters"):
+        make_trainee(base, ("run", "x" * 1001), "single", KEEP, None, seed=1)
 
 
 def test_the_beginning_of_a_base_is_a_base(base: Base) -> None:
