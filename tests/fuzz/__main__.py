@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.fuzz.fuzz import default_seed, make_file, run
 from tests.fuzz.quick import causes
-from tests.fuzz.seeds import make_seeds
+from tests.fuzz.seeds import make_seeds, read_seeds
 
 
 def main() -> None:
@@ -21,14 +21,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=None, help="number from which all files follow; default: a new one")
     parser.add_argument("--only", type=int, default=None, help="make and read this file only")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), help="folder for files that show a fault")
+    parser.add_argument("--clips", type=Path, default=None, help="damage the files of this folder, not made clips")
     parser.add_argument("--quick", action="store_true", help="read in this process, and group faults by their cause")
     options = parser.parse_args()
     seed = default_seed() if options.seed is None else options.seed
     keep = options.keep / str(seed)
     print(f"seed {seed}", flush=True)
     os.environ.setdefault("SVT_LOG", "0")  # that encoder prints
-    with tempfile.TemporaryDirectory() as folder:
-        seeds = make_seeds(Path(folder))
+    if options.clips is None:
+        with tempfile.TemporaryDirectory() as folder:
+            seeds = make_seeds(Path(folder))
+    else:
+        seeds = read_seeds(options.clips)
     numbers = range(options.files) if options.only is None else [options.only]
     files = (make_file(seeds, seed, number) for number in numbers)
     if options.quick:

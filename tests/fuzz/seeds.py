@@ -87,6 +87,12 @@ def make_seeds(folder: Path) -> list[Seed]:
     return [*seeds, Seed(path.stem, "mp4", ".mp4", path.read_bytes())]
 
 
+def read_seeds(folder: Path) -> list[Seed]:
+    """Take the files of a folder and below instead; the name of each stands for its container."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
+    return [Seed(path.stem, path.name, path.suffix, path.read_bytes()) for path in paths]
+
+
 def _containers() -> list[str]:
     names = []
     for name in sorted(av.formats_available - NOT_FILES):
