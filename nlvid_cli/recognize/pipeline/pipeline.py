@@ -15,6 +15,7 @@ With ``Limits.workers`` at 0 the same stages take turns in the caller's thread.
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,8 +44,11 @@ ENFORCE_SECONDS = 0.1
 MAX_AHEAD = 1000
 """Videos that may be begun while an earlier one is not done, where results are returned in order."""
 
-ENDING_SECONDS = 10.0
+ENDING_SECONDS = 0.7
 """Time for all threads together to end. Decoders are killed at once; only a batch in the network takes its time."""
+
+BATCH_SECONDS = 10.0
+"""Time for such a batch to end before the interpreter does."""
 
 FEEDER_SECONDS = 0.1
 """Time for the feeder to end after that: where the caller's iterator blocks, it cannot."""
@@ -111,6 +115,9 @@ class Pipeline(Generic[T]):
         self._batches: SimpleQueue[Batch | None] = SimpleQueue()
         self._stopping = False
         self._aborted = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._networks: list[threading.Thread] = []
+        self._feeder: threading.Thread | None = None
 
     def run(self, segments: Iterable[Segment]) -> Iterator[Outcome[T]]:
         """Yield the outcome of each video as it is done, in any order.
@@ -175,22 +182,38 @@ class Pipeline(Generic[T]):
     # many videos: a thread for each stage
 
     def _in_threads(self, segments: Iterator[Segment]) -> Iterator[Outcome[T]]:
-        threads = [self._thread(self._decode_all, worker) for worker in self._workers]
-        threads += [self._thread(self._look_at_all, backend) for backend in self._backends]
-        threads += [self._thread(self._make_batches), self._thread(self._enforce_limits)]
-        feeder = self._thread(self._feed, segments)
+        atexit.register(self._end)  # also ends a run that nobody closes: the interpreter must not end under a network
         try:
+            self._start(segments)
             while (outcome := self._take()) is not None:
                 self._room.release()
                 yield outcome
         finally:
-            self._abort()
-            deadline = time.monotonic() + ENDING_SECONDS
-            for thread in threads:
-                thread.join(max(0.0, deadline - time.monotonic()))
-            feeder.join(FEEDER_SECONDS)
-            for worker in self._workers:
-                worker.close()
+            self._end()
+            atexit.unregister(self._end)
+
+    def _start(self, segments: Iterator[Segment]) -> None:
+        for backend in self._backends:
+            self._networks.append(self._thread(self._look_at_all, backend))
+        for worker in self._workers:
+            self._threads.append(self._thread(self._decode_all, worker))
+        self._threads.append(self._thread(self._make_batches))
+        self._threads.append(self._thread(self._enforce_limits))
+        self._feeder = self._thread(self._feed, segments)
+
+    def _end(self) -> None:
+        """End the run within a second; may be called again."""
+        self._abort()
+        deadline = time.monotonic() + ENDING_SECONDS
+        for thread in self._threads + self._networks:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        for network in self._networks:
+            if network.is_alive():  # a batch cannot be interrupted, and its device must not go away under it
+                atexit.register(network.join, BATCH_SECONDS)
+        if self._feeder is not None:
+            self._feeder.join(FEEDER_SECONDS)
+        for worker in self._workers:
+            worker.close()
 
     def _thread(self, work: Callable[..., None], *arguments: object) -> threading.Thread:
         def guarded() -> None:

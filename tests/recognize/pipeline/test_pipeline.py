@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -207,6 +210,116 @@ def test_stop_while_the_callers_iterator_blocks(card: Card, clips: list[Path]) -
     assert numbers == [0]
     assert time.monotonic() - stopped < 1
     more.put(None)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_run_whose_consumer_fails_ends_within_a_second(card: Card, clips: list[Path], workers: int) -> None:
+    """The caller's iterator blocks, and the network is in a batch that takes far longer; no process is left."""
+    more: SimpleQueue[Path | None] = SimpleQueue()
+    for path in clips[:4]:
+        more.put(path)
+    means = Means(seconds=0.05)
+    pipeline = _pipeline(card, Limits(workers=workers), means)
+    left = 0.0
+
+    def consume() -> None:
+        nonlocal left
+        for _ in pipeline.run(map(Segment, iter(more.get, None))):
+            means.seconds = 5
+            time.sleep(0.5)  # the next batch has begun
+            left = time.monotonic()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        consume()
+    assert time.monotonic() - left < 1.2
+    assert all(worker._process is None for worker in pipeline._workers)
+    more.put(None)
+
+
+EXITING = """
+import sys
+from pathlib import Path
+import nlvid_cli.recognize.pipeline.worker as worker
+from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline
+from nlvid_cli.video.clips import Segment
+from tests.conftest import make_card
+from tests.recognize.pipeline.test_pipeline import Means
+worker.MODULE = "tests.recognize.pipeline.odd_decoder"
+segments = [Segment(Path(name)) for name in sys.argv[1:]]
+outcomes = Pipeline([Means()], make_card(), Limits(workers=2), lambda video: video).run(iter(segments))
+next(outcomes)
+children = Path("/proc/self/task").glob("*/children")
+print(" ".join(path.read_text() for path in children), flush=True)
+"""
+
+
+def _children_of(code: str, *arguments: object) -> tuple[subprocess.Popen[str], list[int]]:
+    """Start a script, and return it and the processes that it says it has started."""
+    script = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    )
+    assert script.stdout is not None
+    return script, [int(number) for number in script.stdout.readline().split()]
+
+
+def _runs(process: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
+def _are_gone(processes: list[int], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while any(map(_runs, processes)):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.timeout(60)
+def test_a_program_that_forgets_its_run_ends_well(clips: list[Path], tmp_path: Path) -> None:
+    hang = Path(shutil.copy(clips[0], tmp_path / "hang.mp4"))
+    script, processes = _children_of(EXITING, clips[0], hang, clips[1], hang, clips[2])
+    script.communicate()
+    assert processes
+    assert script.returncode == 0
+    assert _are_gone(processes, 1.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with the one that started it")
+@pytest.mark.timeout(60)
+def test_a_decoder_that_hangs_ends_with_a_program_that_is_killed(clips: list[Path], tmp_path: Path) -> None:
+    hang = Path(shutil.copy(clips[0], tmp_path / "hang.mp4"))
+    script, processes = _children_of(EXITING + "import time; time.sleep(1000)", clips[0], hang, hang)
+    time.sleep(0.5)
+    script.kill()
+    script.communicate()
+    assert processes
+    assert _are_gone(processes, 1.0)
+
+
+def test_no_thread_for_a_stage_ends_the_run(card: Card, clips: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    before = threading.active_count()
+    start, started = threading.Thread.start, []
+
+    def scarce(thread: threading.Thread) -> None:
+        if len(started) == 3:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    with pytest.raises(RuntimeError, match="new thread"):
+        list(_pipeline(card, Limits(workers=2)).run(map(Segment, clips)))
+    assert threading.active_count() == before
 
 
 @pytest.mark.timeout(60)
