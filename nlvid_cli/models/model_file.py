@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from nlvid_cli._version import __version__
 from nlvid_cli.card.card import CARD_KEY, Card, card_from_json, card_to_json
 from nlvid_cli.errors import ModelFileError
+from nlvid_cli.models.safetensors_header import check_header
 from nlvid_cli.system.atomic import atomic_file
 
 VERSION_KEY = "nlvid_version"
@@ -52,6 +53,7 @@ def read_card(path: str | os.PathLike[str]) -> Card:
     """
     where = os.fspath(path)
     try:
+        check_header(Path(where), where)
         with safe_open(where, framework="numpy") as file:
             return _card_in(file.metadata(), where)
     except (SafetensorError, OSError, MemoryError) as error:
@@ -108,6 +110,7 @@ def in_fp16(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _read(where: str) -> tuple[Card, dict[str, str], dict[str, np.ndarray]]:
     """Read card, metadata and tensors as they are in the file."""
     try:
+        check_header(Path(where), where)
         with safe_open(where, framework="numpy") as file:
             metadata = file.metadata()
             card = _card_in(metadata, where)

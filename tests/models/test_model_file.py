@@ -124,7 +124,7 @@ def test_a_truncated_file_is_refused(path):
 def test_a_lying_header_is_refused(path, header):
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * 8)
-    with pytest.raises(ModelFileError, match="safetensors file"):
+    with pytest.raises(ModelFileError, match=r"safetensors file|type 'OBJ'"):
         open_checkpoint(path)
     path.write_bytes(struct.pack("<Q", 2**62) + text)
     with pytest.raises(ModelFileError, match="safetensors file"):

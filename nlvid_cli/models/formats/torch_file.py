@@ -30,6 +30,7 @@ from torch.serialization import safe_globals
 from nlvid_cli.errors import ModelFileError, NlvidError, UnsafeFile
 from nlvid_cli.models.formats.operations import global_of, operations
 from nlvid_cli.models.formats.safe_pickle import MAX_ARRAYS, MAX_DEPTH, mapped
+from nlvid_cli.models.safetensors_header import check_header
 
 LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 """Start of torch files before torch 1.6: the pickle of a number."""
@@ -132,9 +133,10 @@ def read_safetensors(path: Path) -> dict[tuple[str, ...], np.ndarray]:
     """Read the tensors of a safetensors file, with or without a card. Each path of keys is one name.
 
     Raises:
-        ModelFileError: The file is damaged, or its header is wrong.
-        UnsafeFile: The file would unfold to more than it holds.
+        ModelFileError: The file is damaged, its header is wrong, or a tensor is of a type that numpy does not have.
+        UnsafeFile: The file has too many tensors, or would unfold to more than it holds.
     """
+    check_header(path, path.name)
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {(name,): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
