@@ -89,6 +89,10 @@ def probe(path: Path | RemotePath, promised: bool = False) -> VideoInfo:
             with open_index(WithoutPayload(file, payload), stream.index) as (index, same):
                 reader = PacketReader(index, same)
                 packets = _read_packets(reader, same, pictures=0)[0]
+        if payload is not None and all(packets.keys) and not all(frame.key_frame for frame in first):
+            with open_video(path) as (again, same):  # the content of some codecs tells which key frames are real
+                reader = PacketReader(again, same)
+                packets = _read_packets(reader, same, pictures=0)[0]
         facts = _facts(path, container, stream, first[0], header, reader.broken)
     table = trusted_table(packets, facts.codec, facts.file_format, [frame.pts for frame in first], facts.unit)
     if table is not None:
