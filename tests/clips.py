@@ -5,6 +5,7 @@ Every frame differs visibly from every other, so that a picture tells which fram
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -198,7 +199,15 @@ def decode_all(path: Path, stream_index: int | None = None) -> tuple[list[int | 
     with av.open(f"file:{path}", metadata_errors="replace") as container:
         stream = container.streams[stream_index] if stream_index is not None else container.streams.video[0]
         stream.codec_context.thread_count = 1
-        for packet in container.demux(stream):
+        packets = []
+        # where the demuxer gives up, a player shows what it has; PyAV itself fails over streams that appear late
+        with contextlib.suppress(av.error.FFmpegError, MemoryError, IndexError):
+            for packet in container.demux(stream):
+                if packet.size and packet.stream_index == stream.index:
+                    packets.append(packet)
+        last = av.Packet()
+        last.stream = stream
+        for packet in [*packets, last]:
             try:
                 frames = packet.decode()
             except av.error.FFmpegError:

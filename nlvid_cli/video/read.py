@@ -44,6 +44,9 @@ MIN_SEEK_FRAMES = 16
 SAME_SHAPE = 0.02
 """Difference of aspect ratios that comes of rounding sizes to whole pixels, or to whole blocks."""
 
+PIXELS_PER_THREAD = 1 << 23
+"""Pixels to decode that make another thread worth its start, about 30 ms of decoding."""
+
 MAX_DECODERS = 8
 """Largest number of decoders: each of them holds some pictures of full size."""
 
@@ -114,6 +117,7 @@ def _read(sink: _Sink, threads: int) -> tuple[tuple[str, ...], list[int | None] 
             return (), None
     except SeekingFailedError as error:
         threads = 1 if error.damaged else threads
+    threads = _useful_threads(sink.info, len(sink.info.times_seconds), threads)
     if threads > 1:
         with suppress(SeekingFailedError):
             return _read_from_start(sink, threads)
@@ -157,6 +161,7 @@ class _Sink:
 
 def _read_seeks(sink: _Sink, threads: int) -> None:
     seeks = deque(sorted(plan_seeks(sink.wanted, sink.info.key_frames.tolist()), key=_by_length))
+    threads = _useful_threads(sink.info, sum(seek.wanted[-1] - (seek.start or 0) + 1 for seek in seeks), threads)
     decoders = max(1, min(threads, len(seeks), MAX_DECODERS))
     with ThreadPoolExecutor(decoders) as pool:
         jobs = [pool.submit(_read_some, sink, seeks, threads // decoders) for _ in range(decoders)]
@@ -165,6 +170,11 @@ def _read_seeks(sink: _Sink, threads: int) -> None:
                 job.result()
         finally:
             seeks.clear()  # after Ctrl-C, begin no more
+
+
+def _useful_threads(info: VideoInfo, frames: int, threads: int) -> int:
+    """Return the number of threads, at most ``threads``, that so many frames keep busy."""
+    return max(1, min(threads, frames * info.facts.width * info.facts.height // PIXELS_PER_THREAD))
 
 
 def plan_seeks(wanted: Sequence[int], key_frames: Sequence[int]) -> list[Seek]:
