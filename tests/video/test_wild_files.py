@@ -25,11 +25,6 @@ class Expected:
 
 
 CUT_OFF, DAMAGED, STAND_IN = "cut off or damaged", "is damaged", "wanted frames"
-    "cut off or damaged",
-    "cannot be decoded (it begins",
-    "is damaged",
-    "wanted frames",
-)
 
 FILES: dict[str, Expected | str] = {
     # side data of types that PyAV does not know
