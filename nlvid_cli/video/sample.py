@@ -75,8 +75,8 @@ NTSC = Fraction(1000, 1001)
 MISSTATED = 0.05
 """Share of the frames by which a file may state too many or too few, and is still believed."""
 
-LATE_SECONDS = 1.0
-"""Time stamp of the first frame from which on stamps count from this frame: MPEG-TS and cameras do not start at 0."""
+LATE_SECONDS = 0.2
+"""Time of the first frame from which on time counts from this frame: MPEG starts at 0.5 or 1.4 s, cameras anywhere."""
 
 STAMP_SECONDS = 0.002
 """Error of a duration with time stamps in whole milliseconds, as in Matroska and WebM."""

@@ -80,6 +80,7 @@ COUNTED = [23, 32, 41, 50, 59, 68, 77, 86]
         (Header(10000, 30.0, Fraction(1, 1000)), CUT),
         (Header(300, 30.0, Fraction(1, 30)), COUNTED),  # a stamp per frame: 23.6 is 23
         (Header(270000, 30.0, Fraction(1, 27000), first_stamp=1800), [22, 31, 40, 49, 58, 67, 76, 84]),  # 2 frames late
+        (Header(900000, 30.0, Fraction(1, 90000), first_stamp=45000), CUT),  # MPEG program stream: 0.5 s late
         (Header(900000, 30.0, Fraction(1, 90000), first_stamp=126000), CUT),  # MPEG-TS: 1.4 s late
         (Header(900000, 30.0, Fraction(1, 90000), first_stamp=1 << 33), CUT),
         (Header(900000, 30.0, Fraction(1, 90000), first_stamp=-(1 << 33)), CUT),
