@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from nlvid_cli.datasets.labelled import SHOWN, DataSet
 from nlvid_cli.errors import DataSetError, UsageError, did_you_mean, shortened
+from nlvid_cli.system.patterns import PatternError, first_matches
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ def split_by_group(
         seed: Random seed of the choice by fraction.
 
     Raises:
-        UsageError: The pattern is not a regular expression, or not exactly one of the two options is given.
+        UsageError: The pattern is not a regular expression or takes too long, or not exactly one of the two options is
+            given.
         UnknownName: There is no group of a name.
         DataSetError: The pattern does not match all files, or a class would not be in training.
     """
@@ -115,8 +116,7 @@ def split_by_group(
     for name in held_out:
         if name not in names:
             raise did_you_mean("group", name, names, shortened(sorted(set(names)), SHOWN))
-    chosen = {number for number, name in enumerate(names) if name in held_out}
-    return _split(data, chosen, f"without-{'-'.join(held_out)}")
+    return _without(data, names, held_out)
 
 
 def folds(data: DataSet, n: int, seed: int, pattern: str | None = None) -> Iterator[Split]:
@@ -148,25 +148,31 @@ def leave_one_group_out(data: DataSet, pattern: str) -> Iterator[Split]:
         DataSetError: Only one group shows some class.
     """
     names = _group_names(data, pattern)
-    splits = [split_by_group(data, pattern, held_out=[name]) for name in sorted(set(names))]
+    splits = [_without(data, names, [name]) for name in sorted(set(names))]
     return iter(splits)
 
 
-def group_of(path: Path, pattern: re.Pattern[str]) -> str | None:
-    """Return the group of a file by its stem; None if the pattern does not match."""
-    match = pattern.search(path.stem)
-    if match is None:
-        return None
-    return match[1] if pattern.groups else match[0]
+def groups_of(paths: Iterable[Path], pattern: str) -> list[str | None]:
+    """Return the group of each file by its stem; None where the pattern does not match.
+
+    Raises:
+        UsageError: The pattern is not a regular expression, or takes too long.
+    """
+    try:
+        return first_matches(pattern, [path.stem for path in paths])
+    except PatternError as error:
+        raise UsageError(f"--group-by {pattern!r}: {error}") from None
+
+
+def _without(data: DataSet, names: Sequence[str], held_out: Sequence[str]) -> Split:
+    """Hold out named groups."""
+    chosen = {number for number, name in enumerate(names) if name in held_out}
+    return _split(data, chosen, f"without-{'-'.join(held_out)}")
 
 
 def _group_names(data: DataSet, pattern: str) -> list[str]:
     """The group of each video."""
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise UsageError(f"--group-by {pattern!r} is not a regular expression ({error})") from None
-    names = [group_of(video.path, compiled) for video in data.videos]
+    names = groups_of((video.path for video in data.videos), pattern)
     unfit = [video for video, name in zip(data.videos, names, strict=True) if not name]
     if unfit:
         files = shortened([f"{video.path} ({video.where})" for video in unfit], SHOWN)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from nlvid_cli.datasets.labelled import SHOWN, LabelledVideo
-from nlvid_cli.datasets.split import group_of
+from nlvid_cli.datasets.split import groups_of
 from nlvid_cli.errors import shortened
 
 FEW_VIDEOS = 5
@@ -69,8 +69,8 @@ def suspect_groups(entries: Sequence[VideoOfSplit], pattern: str | None) -> Iter
             one recording.
     """
     if pattern is not None:
-        compiled = re.compile(pattern)
-        shared = _on_both_sides((group_of(entry[0].path, compiled), entry) for entry in entries)
+        groups = groups_of((video.path for video, _ in entries), pattern)
+        shared = _on_both_sides(zip(groups, entries, strict=True))
         if shared:
             yield f"groups in both training and validation: {shortened(shared, SHOWN)}"
         return

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from nlvid_cli.datasets import split as split_module
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.split import (
     Split,
@@ -18,6 +20,7 @@ from nlvid_cli.datasets.split import (
     split_by_group,
 )
 from nlvid_cli.errors import DataSetError, UnknownName, UsageError
+from nlvid_cli.system.patterns import first_matches
 
 PEOPLE = ("ann", "ben", "cy", "dora", "eli")
 
@@ -124,6 +127,7 @@ def test_stretches_of_one_file_stay_together() -> None:
     assert len(set(_names(split.val))) == 3
 
 
+@settings(max_examples=20, deadline=None)  # each starts processes
 @given(
     people=st.lists(st.integers(0, 6), min_size=10, max_size=40),
     fraction=st.floats(0.1, 0.6),
@@ -213,6 +217,12 @@ def test_a_class_that_would_not_be_learnt() -> None:
 def test_fractions_that_are_none(fraction: float) -> None:
     with pytest.raises(UsageError, match="between 0 and 1"):
         split_by_fraction(_people(), fraction, 0)
+
+
+def test_a_pattern_that_would_take_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(split_module, "first_matches", partial(first_matches, seconds=0.5))
+    with pytest.raises(UsageError, match=r"--group-by .*more than 0\.5 s"):
+        split_by_group(_data(["a" * 60 + ".mp4"], [(0,)]), "(a+)+!", 0.5)
 
 
 def test_mistakes() -> None:
