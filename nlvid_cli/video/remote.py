@@ -1,8 +1,9 @@
 """Videos at addresses: ``s3://``, ``gs://``, ``hf://``, ``http(s)://``, through fsspec (extra ``remote``).
 
 FFmpeg sees only a file object, never an address, so that its own network and play list code is not involved. Bytes are
-fetched in blocks, as they are needed. For the frame times of an MP4 file its index is enough, and the media data is not
-fetched, see :meth:`RemoteFile.without_media`.
+fetched in blocks, as they are needed. Redirects are followed only where :mod:`nlvid_cli.system.addresses` allows. For
+the frame times of an MP4 file its index is enough, and the media data is not fetched, see
+:meth:`RemoteFile.without_media`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nlvid_cli.errors import RemoteFailure, UnreadableVideo, UsageError, VideoNotFound
+from nlvid_cli.system.addresses import RefusedRedirect, first_kind
 from nlvid_cli.video.suffixes import is_video_name
 
 PROTOCOLS = ("s3", "gs", "gcs", "hf", "http", "https")
@@ -263,7 +265,12 @@ def _file_system(path: RemotePath) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
 
-        system, there = url_to_fs(path.address)
+        options: dict[str, Any] = {}
+        if path.address.lower().startswith("http"):
+            from nlvid_cli.video.web_client import CLIENTS
+
+            options["get_client"] = CLIENTS[first_kind(path.address)]
+        system, there = url_to_fs(path.address, **options)
     except ImportError as error:
         raise RemoteFailure(f"needs other packages: pip install 'nlvid-cli[remote]' ({error})") from None
     except ValueError as error:
@@ -272,5 +279,7 @@ def _file_system(path: RemotePath) -> tuple[Any, str]:
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, RefusedRedirect):
+        return str(error)
     text = " ".join(str(error).split())[:200]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -6,6 +6,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pytest
@@ -33,6 +34,12 @@ class _Handler(SimpleHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self) -> None:
+        if self.path.startswith("/to/"):
+            self.send_response(302)
+            self.send_header("Location", unquote(self.path.removeprefix("/to/")) or self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         path = Path(self.translate_path(self.path))
         if self.command == "GET":
             self.asked[path.name] = self.asked.get(path.name, 0) + 1
@@ -153,6 +160,56 @@ def test_remote_files_that_cannot_be_read(folder: Path, address: str) -> None:
         probe(RemotePath("http://127.0.0.1:1/a.mp4"))
     with pytest.raises(RemoteFailure, match="chains"):
         probe(RemotePath(f"{address}/a.zip::file:///etc/passwd"))
+
+
+def test_redirects_on_this_machine_are_followed(folder: Path, address: str) -> None:
+    path = make_clip(folder / "a.mp4")
+    port = address.rpartition(":")[2]
+    for target in ("/a.mp4", f"http://localhost:{port}/a.mp4", f"/to/{quote('/a.mp4', safe='')}"):
+        assert probe(RemotePath(f"{address}/to/{quote(target, safe='')}")).facts == probe(path).facts
+
+
+@pytest.mark.parametrize(
+    ("target", "noun"),
+    [
+        ("http://169.254.169.254/latest/meta-data/", "link-local"),
+        ("//169.254.169.254/", "link-local"),
+        ("http://[::ffff:169.254.169.254]/", "link-local"),
+        ("http://[64:ff9b::a9fe:a9fe]/", "link-local"),
+        ("http://2852039166/", "link-local"),
+        ("file:///etc/passwd", "file:"),
+    ],
+)
+def test_redirects_that_are_not_followed(address: str, target: str, noun: str) -> None:
+    with pytest.raises(RemoteFailure, match=noun):
+        probe(RemotePath(f"{address}/to/{quote(target, safe='')}"))
+
+
+def test_a_circle_of_redirects_ends(address: str) -> None:
+    with pytest.raises(RemoteFailure, match="Redirects"):
+        probe(RemotePath(f"{address}/to/"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_public_server_does_not_lead_inside(
+    folder: Path, address: str, handler: type[_Handler], monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    make_clip(folder / "canary.mp4")
+    monkeypatch.setattr("nlvid_cli.video.remote.first_kind", lambda url: "public")
+    target = f"http://{host}:{address.rpartition(':')[2]}/canary.mp4"
+    with pytest.raises(RemoteFailure, match="loopback"):
+        probe(RemotePath(f"{address}/to/{quote(target, safe='')}"))
+    assert "canary.mp4" not in handler.asked
+
+
+def test_a_name_that_changes_its_address_gains_nothing(
+    folder: Path, address: str, handler: type[_Handler], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_clip(folder / "canary.mp4")
+    monkeypatch.setattr("nlvid_cli.video.remote.first_kind", lambda url: "public")  # as it was when it was asked first
+    with pytest.raises(RemoteFailure, match="loopback"):
+        probe(RemotePath(f"http://localhost:{address.rpartition(':')[2]}/canary.mp4"))
+    assert "canary.mp4" not in handler.asked
 
 
 def test_a_play_list_is_not_followed_whatever_its_name(folder: Path, address: str, handler: type[_Handler]) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.utils import get_auth_from_url
+from requests.utils import get_auth_from_url, select_proxy
 from urllib3.util.retry import Retry
 
 from nlvid_cli._version import __version__
@@ -34,6 +34,7 @@ from nlvid_cli.models.store.sources.common import (
     network_reason,
     status_reason,
 )
+from nlvid_cli.system.addresses import RefusedRedirect, first_kind, require_redirect
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ TIMEOUT_SECONDS = (10.0, 60.0)
 RETRY_STATUS = (429, 500, 502, 503, 504)
 MAX_CONNECTIONS = 20
 """Number of connections for one download, if each of them brings some bytes."""
+MAX_REDIRECTS = 10
 MAX_STALLS = 3
 """Number of connections in a row that break without a byte."""
 BACKOFF_SECONDS = 0.5
@@ -87,7 +89,30 @@ class _Version:
         return self.etag.startswith('"')
 
 
-class HttpsSession(requests.Session):
+class GuardedSession(requests.Session):
+    """A session that follows redirects only to where :mod:`nlvid_cli.system.addresses` allows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.max_redirects = MAX_REDIRECTS
+        self._first = self._before = ""
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send a request. Called for every hop of a chain of redirections; ``allow_redirects`` is on for the first."""
+        url = str(request.url)
+        resolve = select_proxy(url, kwargs.get("proxies")) is None
+        if kwargs.get("allow_redirects", True):
+            self._first = url
+        else:
+            try:
+                require_redirect(first_kind(self._first, resolve), self._before, url, resolve)
+            except RefusedRedirect as error:
+                raise SourceError(host_of(self._first), str(error)) from error
+        self._before = url
+        return super().send(request, **kwargs)
+
+
+class HttpsSession(GuardedSession):
     """A session that uses plain http for this machine only, in redirections too."""
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
@@ -99,7 +124,7 @@ class HttpsSession(requests.Session):
         return super().send(request, **kwargs)
 
 
-def new_session(retries: bool = True, kind: type[requests.Session] = requests.Session) -> requests.Session:
+def new_session(retries: bool = True, kind: type[GuardedSession] = GuardedSession) -> requests.Session:
     """Make a session. With ``retries``, it asks again a few times after a failure.
 
     Proxies and certificates are those of requests' own environment variables. ``PIP_CERT`` names the CA file if neither

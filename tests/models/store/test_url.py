@@ -1,12 +1,14 @@
 """Files behind plain addresses."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
 from nlvid_cli.errors import ChecksumMismatch, ModelFileError, ModelUnavailable
 from nlvid_cli.models.find import find_file
 from nlvid_cli.models.model_file import open_checkpoint
+from nlvid_cli.models.store import download
 from nlvid_cli.models.store.cache import cached_path, slot_of
 
 PATH = "/models/weights%20one.ckpt"
@@ -239,3 +241,33 @@ def test_progress_counts_every_byte_once(at_url, server, tools, foreign_file):
     (description, total), *steps, last = bar.steps
     assert (description, total, last) == ("Downloading weights one.ckpt", len(data), "finished")
     assert sum(steps) == len(data)
+
+
+@pytest.mark.parametrize(
+    "target", ["https://169.254.169.254/a", "https://[::ffff:a9fe:a9fe]/a", "https://2852039166/a"]
+)
+def test_no_redirect_leads_to_a_link_local_address(at_url, server, tools, target):
+    card = at_url()
+    server.pages[PATH] = tools.Page(status=302, headers={"Location": target})
+    with pytest.raises(ModelUnavailable, match="link-local"):
+        find_file(card)
+
+
+def test_a_public_server_does_not_lead_inside(at_url, server, tools, foreign_file, monkeypatch):
+    card = at_url()
+    server.pages["/canary"] = tools.Page(foreign_file)
+    server.pages[PATH] = tools.Page(status=302, headers={"Location": "/canary"})
+    find_file(card)  # on this machine, one may lead to another
+    asked = len(server.ranges("/canary"))
+    monkeypatch.setattr(download, "first_kind", lambda url, resolve: "public")
+    with pytest.raises(ModelUnavailable, match="loopback"):
+        find_file(replace(card, name="other.test"))
+    assert len(server.ranges("/canary")) == asked
+
+
+def test_a_circle_of_redirects_ends(at_url, server, tools):
+    card = at_url()
+    server.pages[PATH] = tools.Page(status=302, headers={"Location": PATH})
+    with pytest.raises(ModelUnavailable, match="redirects"):
+        find_file(card)
+    assert len(server.ranges(PATH)) < 40

@@ -12,6 +12,7 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from pypi_simple import (
     PYPI_SIMPLE_ENDPOINT,
@@ -35,6 +36,7 @@ from nlvid_cli.models.store.download import (
     source_errors,
 )
 from nlvid_cli.models.store.sources.common import PERCENT_HINT, Fetched, HostAnswer, SourceError, host_of
+from nlvid_cli.system.addresses import RefusedRedirect, first_kind, require_redirect
 
 if TYPE_CHECKING:
     from requests import Session
@@ -104,9 +106,19 @@ def _release_on(session: Session, index_url: str, source: IndexSource) -> Remote
         raise SourceError(host, f"its answer is not that of a package index ({error})") from error
     for package in page.packages:
         if package.filename == source.archive:
+            _require_reachable(index_url, package.url)
             auth = credentials_in(index_url) if host_of(package.url) == host else None
             return RemoteFile(package.url, source.archive, published_checksums(source), source.size_bytes, auth=auth)
     raise SourceError(host, f"it has no file {source.archive} for {source.project} {source.version}")
+
+
+def _require_reachable(index_url: str, url: str) -> None:
+    """Treat a link on the page of an index as a redirect of the index."""
+    resolve = not getproxies()
+    try:
+        require_redirect(first_kind(index_url, resolve), index_url, url, resolve)
+    except RefusedRedirect as error:
+        raise SourceError(host_of(index_url), str(error)) from error
 
 
 def ask_hosts(project: str, timeout_seconds: float) -> list[HostAnswer]:
