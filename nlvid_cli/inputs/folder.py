@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from nlvid_cli.inputs.passed_over import PassedOver
 from nlvid_cli.video.signatures import HEAD_BYTES, begins_like_video
 from nlvid_cli.video.suffixes import SHARED_SUFFIXES, is_video_name
 
 log = logging.getLogger(__name__)
 
 
-def videos_below(folder: str, passed_over: PassedOver) -> Iterator[str]:
-    """Yield the videos in a folder and below, in order of name, and count the other files.
+def videos_below(folder: str, pass_over: Callable[[str], None]) -> Iterator[str]:
+    """Yield the videos in a folder and below, in order of name, and call ``pass_over`` with each other file.
 
     Each folder is visited once, so that circles of links end. A warning names each folder that cannot be read.
     """
@@ -39,7 +38,7 @@ def videos_below(folder: str, passed_over: PassedOver) -> Iterator[str]:
             elif is_video_file(entry):
                 yield entry.path
             else:
-                passed_over.add(entry.name)
+                pass_over(entry.path)
         waiting += reversed(folders)
 
 

@@ -6,7 +6,7 @@ import glob
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from nlvid_cli.errors import UsageError, shortened
@@ -25,7 +25,7 @@ SHOWN_NAMES = 5
 
 
 def find_videos(names: Iterable[str]) -> list[VideoPath]:
-    """Find the videos that the user names.
+    """Find the videos that the user names. A note counts the files that folders and patterns pass over.
 
     Args:
         names: Each of these may be
@@ -49,10 +49,18 @@ def find_videos(names: Iterable[str]) -> list[VideoPath]:
     names = list(names)
     here = os.getcwd()
     found: dict[VideoPath, VideoPath] = {}
-    passed_over = PassedOver()
+    others: dict[str, None] = {}  # a set in the order of the names
+
+    def pass_over(path: str) -> None:
+        others[os.path.normpath(os.path.join(here, path))] = None
+
     for name in names:
-        for path in map(_plain, _expand(name, passed_over)):
+        for path in map(_plain, _expand(name, pass_over)):
             found.setdefault(path if isinstance(path, RemotePath) else os.path.join(here, path), path)
+    passed_over = PassedOver()
+    for other in others:
+        if other not in found:
+            passed_over.add(other)
     if not found:
         raise UsageError(f"no video in {shortened(names, SHOWN_NAMES)}{_what_is_there(passed_over)}")
     if passed_over:
@@ -79,18 +87,18 @@ def _plain(path: VideoPath) -> VideoPath:
     return path if isinstance(path, RemotePath) or not path else str(Path(path))
 
 
-def _expand(name: str, passed_over: PassedOver) -> Iterator[VideoPath]:
+def _expand(name: str, pass_over: Callable[[str], None]) -> Iterator[VideoPath]:
     path = video_path(name)
     if name == "-":
         yield from map(video_path, _lines(sys.stdin.buffer.read(), "stdin"))
     elif isinstance(path, RemotePath):
-        yield from expand_remote(path, passed_over.add)
+        yield from expand_remote(path, pass_over)
     elif name.startswith("@") and not os.path.exists(name):
         yield from _listed(Path(name[1:]))
     elif os.path.isdir(name):
-        yield from videos_below(name, passed_over)
+        yield from videos_below(name, pass_over)
     elif glob.has_magic(name) and not os.path.exists(name):
-        for match in _matching(name, passed_over):
+        for match in _matching(name, pass_over):
             yield from _file(match)
     else:
         yield from _file(name)
@@ -110,7 +118,7 @@ def _is_table(name: str) -> bool:
     return name.lower().endswith(TABLE_SUFFIXES)
 
 
-def _matching(pattern: str, passed_over: PassedOver) -> Iterator[str]:
+def _matching(pattern: str, pass_over: Callable[[str], None]) -> Iterator[str]:
     """Yield the files that match: tables only if the pattern is one of tables. Folders are told, except for ``**``."""
     paths = sorted(glob.iglob(pattern, recursive=True))
     if not paths:
@@ -120,11 +128,12 @@ def _matching(pattern: str, passed_over: PassedOver) -> Iterator[str]:
         if os.path.isdir(path):
             folders += 1
         elif _is_table(path) and not _is_table(pattern):
-            passed_over.add(path)
+            pass_over(path)
         else:
             yield path
     if folders and "**" not in pattern:
-        log.info("%s: %d folders passed over; name them without a pattern, or add /** to it", pattern, folders)
+        count = f"{folders} folder{'s' * (folders > 1)}"
+        log.info("%s: %s passed over; name them without a pattern, or add /** to it", pattern, count)
 
 
 def _listed(file: Path) -> Iterator[VideoPath]:

@@ -25,7 +25,7 @@ def _touch(*names: str, content: bytes = b"") -> None:
 
 def _look(folder: str = "v") -> tuple[list[str], PassedOver]:
     passed_over = PassedOver()
-    return [name.removeprefix("v/") for name in videos_below(folder, passed_over)], passed_over
+    return [name.removeprefix("v/") for name in videos_below(folder, passed_over.add)], passed_over
 
 
 def test_suffixes_of_videos_in_any_case() -> None:

@@ -50,11 +50,18 @@ def test_what_all_names_leave_out_is_one_note(caplog: pytest.LogCaptureFixture) 
     assert [record.getMessage() for record in caplog.records] == ["3 files passed over: 1 .txt, 1 .jpg, 1 .csv"]
 
 
+def test_each_file_is_passed_over_once_however_it_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    _touch("v/a.mp4", "v/deep/b.txt", "v/c.dat", "v/labels.csv")
+    with caplog.at_level(logging.INFO, "nlvid_cli"):
+        assert find_videos(["v", "./v/deep", "v/c.dat", "v//*", "v"]) == ["v/a.mp4", "v/c.dat"]
+    assert "2 files passed over: 1 .csv, 1 .txt" in caplog.text
+
+
 def test_folders_that_a_pattern_matches_are_told(caplog: pytest.LogCaptureFixture) -> None:
     _touch("v/a.mp4", "v/deep/b.mp4")
     with caplog.at_level(logging.INFO, "nlvid_cli"):
         assert find_videos(["v/*"]) == ["v/a.mp4"]
-        assert "v/*: 1 folders passed over" in caplog.text
+        assert "v/*: 1 folder passed over" in caplog.text
         caplog.clear()
         assert find_videos(["v/**"]) == ["v/a.mp4", "v/deep/b.mp4"]
         assert not caplog.records
