@@ -9,7 +9,8 @@ there must be one row: a result, or one typed error. Everything else is a fault 
 - ``hang``: a decoding process was stopped after :data:`HANG_SECONDS`;
 - ``crash``: a decoding process died. It is told as a typed error, and the fault is FFmpeg's: counted, and no failure;
 - ``no row``, or more than one;
-- the command itself: a traceback, or an exit status other than 0 and 1, or processes that are left.
+- the command itself: anything on stderr but notes, warnings and errors, an exit status other than 0 and 1, or processes
+  that are left.
 
 Files with such an outcome are kept. ``python -m tests.fuzz --seed SEED --only NUMBER`` makes one of them again.
 """
@@ -154,7 +155,8 @@ def label_files(
         process.kill()
         _, errors = process.communicate()
         problems.append(f"the command did not end within {timeout_seconds} s")
-    if process.returncode not in (0, 1) or "Traceback" in errors:
+    strange = [line for line in errors.splitlines() if not line.startswith(("note: ", "warning: ", "error: "))]
+    if process.returncode not in (0, 1) or strange:
         problems.append(f"exit status {process.returncode}:\n{errors[-4000:]}")
     left = processes_of(process.pid)
     if left:
