@@ -125,6 +125,17 @@ def silence(stream: av.AudioStream, seconds: float) -> Iterator[av.Packet[av.Aud
     yield from stream.encode(None)
 
 
+def late_sound(path: Path, frames: int) -> Path:
+    """An FLV file whose header announces no sound, and whose sound begins after the video: as live streams have it."""
+    make_clip(path, frames=frames, options={"preset": "ultrafast"})
+    flv = bytearray(path.read_bytes())
+    body = bytes([0xAF, 1]) + bytes(200)
+    sound = bytes([8]) + len(body).to_bytes(3) + (frames * 40).to_bytes(3) + bytes(4) + body
+    flv += sound + len(sound).to_bytes(4)
+    path.write_bytes(flv)
+    return path
+
+
 def copy_packets(
     source: Path,
     target: Path,

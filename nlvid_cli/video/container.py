@@ -27,10 +27,11 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from nlvid_cli.errors import NoVideoStream, UnreadableVideo, VideoNotFound
+from nlvid_cli.video.boxes import is_mp4
 from nlvid_cli.video.encryption import is_encrypted
 from nlvid_cli.video.packets import reason_of
 from nlvid_cli.video.payload import WithoutPayload
-from nlvid_cli.video.refusals import MAX_FRAME_PIXELS, check_frame_size, encrypted, refusal
+from nlvid_cli.video.refusals import MAX_FRAME_PIXELS, check_frame_size, encrypted, mp4_refusal, refusal
 from nlvid_cli.video.remote import RemotePath, open_remote
 
 FORBIDDEN_FORMATS = frozenset({
@@ -196,6 +197,8 @@ def _choose_stream(container: InputContainer, file: io.RawIOBase) -> VideoStream
     pictures = Disposition.attached_pic | Disposition.timed_thumbnails
     streams = [stream for stream in container.streams.video if not stream.disposition & pictures]
     if not streams:
+        if is_mp4(file) and (error := mp4_refusal(file)):
+            raise error
         raise NoVideoStream(_what_is_there(container))
     best = container.streams.best("video")
     stream = next((stream for stream in streams if best is not None and stream.index == best.index), streams[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from uuid import UUID
 
 from av.container import InputContainer
 from av.packet import Packet
@@ -18,12 +19,24 @@ SAMPLED_BYTES = 1 << 18
 
 TRANSPORT_PACKET_BYTES = 188
 
+ASF_ENCRYPTION = frozenset(
+    UUID(name).bytes_le
+    for name in (
+        "2211b3fb-bd23-11d2-b4b7-00a0c955fc6e",
+        "298ae614-2622-4c17-b935-dae07ee9289c",
+        "43058533-6981-49e6-9b74-ad12cb86d58c",
+    )
+)
+"""Content encryption objects of an ASF header: plain, extended, advanced."""
+
+ASF_HEADER_BYTES = 30
+
 
 def is_encrypted(container: InputContainer, stream: VideoStream, file: Seekable) -> bool:
     """Whether a file declares its video stream to be encrypted.
 
     - MP4: the sample entry (Common Encryption, ISO/IEC 23001-7; FairPlay).
-    - ASF, WMV: a content encryption object, which FFmpeg reports.
+    - ASF, WMV: an object of the header (Advanced Systems Format specification, sections 3.14, 3.15 and 4.9).
     - Matroska, WebM: a key of the track, which FFmpeg reports.
     - MPEG streams: the scrambling bits of most packets (ISO/IEC 13818-1, sections 2.4.3.3 and 2.4.3.7).
 
@@ -36,7 +49,7 @@ def is_encrypted(container: InputContainer, stream: VideoStream, file: Seekable)
     if name in MP4_FORMATS:
         return is_encrypted_track(file, stream.id)
     if name == "asf":
-        return container.metadata.get("encryption", "").startswith("ASF ")
+        return not ASF_ENCRYPTION.isdisjoint(_asf_objects(file))
     if name.startswith("matroska"):
         return "enc_key_id" in stream.metadata
     if name in ("mpegts", "mpeg"):
@@ -52,6 +65,21 @@ def is_encrypted(container: InputContainer, stream: VideoStream, file: Seekable)
 def has_key(packet: Packet[VideoStream]) -> bool:
     """Whether a packet says how it is encrypted."""
     return packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info")
+
+
+def _asf_objects(file: Seekable) -> Iterator[bytes]:
+    """Yield the identifiers of the objects in the header of an ASF file."""
+    file.seek(0)
+    head = file.read(ASF_HEADER_BYTES)
+    position, end = ASF_HEADER_BYTES, int.from_bytes(head[16:24], "little")
+    for _ in range(int.from_bytes(head[24:28], "little")):
+        file.seek(position)
+        start = file.read(24)
+        size = int.from_bytes(start[16:], "little")
+        if position >= end or size < len(start) or not start:
+            return
+        yield start[:16]
+        position += size
 
 
 def _transport_packets(head: bytes, number: int) -> Iterator[bool]:

@@ -47,12 +47,13 @@ def refusal(file: Seekable, reason: str) -> VideoError:
     for signature, what in DESCRIPTIONS.items():
         if head[: len(signature)].lower() == signature.lower():
             return ForbiddenFormat(f"{what}, not a video (it points to other files; name those instead)")
-    return (_mp4_refusal(file) if is_mp4(file) else None) or UnreadableVideo(
+    return (mp4_refusal(file) if is_mp4(file) else None) or UnreadableVideo(
         f"not a video, or damaged beyond reading (FFmpeg says: {reason})"
     )
 
 
-def _mp4_refusal(file: Seekable) -> VideoError | None:
+def mp4_refusal(file: Seekable) -> VideoError | None:
+    """Explain by its boxes why an MP4 file cannot be read; None if they do not tell."""
     size_bytes = size_of(file)
     found = {box.kind: box for box in boxes(file, 0, size_bytes)}
     if b"moov" in found and found[b"moov"].end > size_bytes:
