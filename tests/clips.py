@@ -143,6 +143,7 @@ def copy_packets(
     drop: Iterable[int] = (),
     times: Mapping[int, tuple[int | None, int]] | None = None,
     repeat: int = 1,
+    all_keys: bool = False,
     container_format: str | None = None,
 ) -> Path:
     """Write the packets of a video again, undecoded.
@@ -153,6 +154,7 @@ def copy_packets(
         drop: numbers of packets, in the order of the file, that are left out.
         times: new (pts, dts) by packet number.
         repeat: how often all the packets are written, one copy after the other in time.
+        all_keys: mark all packets as key frames.
         container_format: where the suffix does not tell.
     """
     left_out = set(drop)
@@ -173,6 +175,7 @@ def copy_packets(
                 packet.pts = None if pts is None else pts + turn * length
                 packet.dts = None if dts is None else dts + turn * length
                 packet.stream = copy
+                packet.is_keyframe |= all_keys
                 new.mux(packet)
     return target
 

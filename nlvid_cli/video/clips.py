@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.video.info import Pixels, VideoFacts
 from nlvid_cli.video.preprocess import crop_corners
 from nlvid_cli.video.probe import probe
@@ -82,7 +83,13 @@ def decode_clips(
     path = segment.path if isinstance(segment.path, RemotePath) else Path(segment.path)
     info = probe(path, promised=True)
     while True:
-        part, first = trim(info, segment.start_seconds, segment.end_seconds)
+        try:
+            part, first = trim(info, segment.start_seconds, segment.end_seconds)
+        except UnreadableVideo:
+            if info.recount is None:
+                raise
+            info = probe(path)  # perhaps the video is longer than its packets promise
+            continue
         plan = sample(part, sampling)
         different, places = np.unique(plan.frame_numbers + first, axis=0, return_inverse=True)
         read = read_frames(info, different, rules.short_side, rules.resize, rules.size, threads)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nlvid_cli.errors import FrameTooLarge, UnreadableVideo
-from nlvid_cli.video import decode, read
+from nlvid_cli.video import decode, payload, read
 from nlvid_cli.video.info import VideoInfo
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import plan_seeks, read_frames
@@ -350,3 +350,96 @@ def test_threads_end_with_the_call(tmp_path: Path) -> None:
     before = threading.active_count()
     read_frames(info, np.array([[1, 60, 120, 180]]), None, threads=4)
     assert threading.active_count() == before
+
+
+FALSE_KEYS: dict[str, dict[str, Any]] = {
+    "mpeg4.mp4": {"codec": "mpeg4", "b_frames": 0},
+    "mpeg4_b_frames.mov": {"codec": "mpeg4"},
+    "h263.3gp": {"codec": "h263", "size": (176, 144)},
+    "mpeg2.mov": {"codec": "mpeg2video"},
+    "h264.mp4": {},
+    "h264_open_gop.mp4": {"options": {"x264-params": "open-gop=1:bframes=3:b-adapt=0"}},
+    "h265.mp4": {"codec": "libx265", "options": {"x265-params": X265_QUIET}},
+    "vp9.mp4": {"codec": "libvpx-vp9", "options": {"cpu-used": "8"}},
+    "av1.mp4": {"codec": "libsvtav1", "options": {"preset": "12"}},
+    "mpeg4.mkv": {"codec": "mpeg4", "b_frames": 0},
+    "h264.mkv": {},
+    "vp8.mkv": {"codec": "libvpx"},
+}
+
+
+@pytest.mark.parametrize("opened_by_index", [False, True])
+@pytest.mark.parametrize("name", FALSE_KEYS)
+def test_false_key_frames_are_noticed(
+    tmp_path: Path, name: str, opened_by_index: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MP4 without ``stss``, where every sample is a key frame by definition; Matroska with all blocks marked."""
+    clip = make_clip(tmp_path / f"true_{name}", **FALSE_KEYS[name])
+    false = tmp_path / name
+    if name.endswith(".mkv"):
+        copy_packets(clip, false, all_keys=True)
+    else:
+        assert clip.read_bytes().count(b"stss") == 1
+        false.write_bytes(clip.read_bytes().replace(b"stss", b"free"))
+    if opened_by_index:
+        monkeypatch.setattr(payload, "MIN_FILE_BYTES", 0)
+        monkeypatch.setattr(payload, "MIN_BLOCK_BYTES", 0)
+    info = probe(false)
+    _, pictures = decode_all(false)
+    for wanted in ([7], [31, 35], [59], [3, 29, 50]):
+        assert_exact(info, wanted, pictures)
+        true_frames = read_frames(probe(clip), np.array([wanted]), None).frames
+        assert np.array_equal(read_frames(info, np.array([wanted]), None).frames, true_frames)
+
+
+@pytest.mark.parametrize("name", ["clip.ts", "clip.mkv", "clip.h264", "clip.avi"])
+def test_a_start_that_does_not_decode(tmp_path: Path, name: str) -> None:
+    even = {"x264-params": "scenecut=0:keyint=30"}
+    suffix = ".avi" if name == "clip.avi" else ".mkv"
+    whole = make_clip(tmp_path / f"whole{suffix}", frames=100, gop=30, b_frames=0, options=even)
+    clip = copy_packets(whole, tmp_path / name, drop=range(10))
+    info = probe(clip)
+    _, pictures = decode_all(clip)
+    assert len(info.times_seconds) == len(pictures) == 70
+    assert info.facts.duration_seconds == pytest.approx(2.8, abs=0.041)
+    assert_exact(info, [0, 1, 35, 69], pictures)
+    if name in ("clip.ts", "clip.mkv"):
+        (warning,) = info.warnings
+        assert "first 0.80 s" in warning
+
+
+def test_pauses_are_read_by_seeking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A screen recording: bursts of frames, long pauses, B-frames whose times go back over a pause."""
+    monkeypatch.setattr(read, "decode_everything", None)
+    times = np.cumsum([40 if number % 11 else 5000 for number in range(120)]).tolist()
+    clip = make_clip(tmp_path / "clip.mp4", times=times, gop=30, b_frames=3)
+    info = probe(clip)
+    _, pictures = decode_all(clip)
+    assert info.warnings == ()
+    assert_exact(info, [5, 33, 77, 119], pictures)
+
+
+def test_a_changed_shape_is_a_warning(tmp_path: Path) -> None:
+    wide = make_clip(tmp_path / "wide.ts", frames=20, size=(96, 48), times=even_times(20))
+    for name, size, words in (("tall", (48, 96), ("48 x 96", "96 x 48")), ("same", (192, 96), ())):
+        other = make_clip(tmp_path / f"{name}.ts", frames=20, size=size, times=even_times(20, start=0.8))
+        clip = tmp_path / f"wide_and_{name}.ts"
+        clip.write_bytes(wide.read_bytes() + other.read_bytes())
+        info = probe(clip)
+        assert read_frames(info, np.arange(18)[None], 48).warnings == ()
+        warnings = read_frames(info, np.arange(len(info.times_seconds))[None], 48).warnings
+        assert len(warnings) == bool(words)
+        assert all(word in warnings[0] for word in words)
+
+
+def test_small_videos_take_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+    monkeypatch.setattr(decode, "use_threads", lambda stream, threads: used.append(threads))
+    monkeypatch.setattr(read, "use_threads", lambda stream, threads: used.append(threads))
+    small = probe(make_clip(tmp_path / "small.mp4", frames=100, gop=20))
+    read_frames(small, np.array([[1, 30, 60, 99]]), None, threads=8)
+    assert used == [1]
+    used.clear()
+    monkeypatch.setattr(read, "PIXELS_PER_THREAD", 20 * 64 * 48)
+    read_frames(small, np.array([[1, 30, 60, 99]]), None, threads=8)
+    assert 1 < len(used) <= 4  # 10 + 20 + 20 + 20 frames at most
