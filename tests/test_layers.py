@@ -44,7 +44,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "av": ("video",),
     "huggingface_hub": ("models.store.sources.hub", "models.publish"),
     "pypi_simple": ("models.store.sources.index",),
-    "requests": ("models.store.download",),
+    "requests": ("models.store.download", "models.store.session"),
     "accelerate": ("training",),
     "typer": ("app", "commands"),
     "rich": ("report", "commands"),

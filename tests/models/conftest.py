@@ -23,7 +23,7 @@ import pytest
 from nlvid_cli.card import manifest
 from nlvid_cli.card.card import card_from_dict, card_to_json
 from nlvid_cli.models.formats.flax_i3d import UNITS
-from nlvid_cli.models.store import download
+from nlvid_cli.models.store import download, session
 from tests.conftest import REPOSITORY, Outcome
 from tests.models.forks import ForkServer
 
@@ -41,12 +41,12 @@ class Page:
     Each GET request uses up one of ``faults``. A number is a status instead of the answer. ("cut", n) closes the
     connection after n bytes, ("reset", n) breaks it, ("stall", n) sends nothing more after n bytes, and ("drip", n)
     sends n bytes at a time with a pause after each. "whole" ignores the Range header, "shifted" answers it from the
-    wrong byte, and a function is called to change the page.
+    wrong byte, "short" with 1000 bytes, and a function is called to change the page.
     """
 
     body: bytes = b""
     status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str | None] = field(default_factory=dict)
     faults: list = field(default_factory=list)
 
 
@@ -136,13 +136,17 @@ def _handler(server):
                 start = int(headers["range"].removeprefix("bytes=").rstrip("-"))
                 status = 206 if start < len(page.body) else 416
                 start -= fault == "shifted"
-                extra["Content-Range"] = f"bytes {start}-{len(page.body) - 1}/{len(page.body)}"
-            self._send(status, extra, page.body[start:] if status != 416 else b"", fault)
+                end = start + 1000 if fault == "short" else len(page.body)
+                extra["Content-Range"] = f"bytes {start}-{end - 1}/{len(page.body)}"
+                self._send(status, extra, page.body[start:end] if status != 416 else b"", fault)
+                return
+            self._send(status, extra, page.body[start:], fault)
 
         def _send(self, status, extra, body, fault):
             self.send_response(status)
             for name, value in ({"Content-Length": str(len(body))} | extra).items():
-                self.send_header(name, value)
+                if value is not None:
+                    self.send_header(name, value)
             self.end_headers()
             if self.command == "HEAD":
                 return
@@ -181,7 +185,8 @@ def surroundings(tmp_path, monkeypatch):
     monkeypatch.setenv("NLVID_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.001)
+    for module in (download, session):
+        monkeypatch.setattr(module, "BACKOFF_SECONDS", 0.001)
 
 
 @pytest.fixture

@@ -1,29 +1,29 @@
-"""Plain HTTP downloads that survive a broken connection. Only this file imports ``requests``.
+"""Plain HTTP downloads that survive a broken connection.
 
 A download grows in ``<target>.part``. If it ends early, the part stays, and the next run asks for the rest with a Range
 request. The file gets its name only when the whole has the published checksums. A part that does not fit is deleted,
 and the file is fetched once more from the start. For a file without a published checksum, only its ETag says whether
 the rest belongs to the part (If-Range, RFC 9110); without an ETag, each connection starts over.
+
+The server is not trusted: what it sends is stored as it comes, never unpacked, and never more than the card or its own
+answer states. A part that no later run can use is deleted.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
-from requests.utils import get_auth_from_url, select_proxy
-from urllib3.util.retry import Retry
 
-from nlvid_cli._version import __version__
 from nlvid_cli.errors import ChecksumMismatch
 from nlvid_cli.models.progress import Progress
 from nlvid_cli.models.store.checksums import Digests, PublishedChecksums, digests_of, require_published
@@ -34,23 +34,21 @@ from nlvid_cli.models.store.sources.common import (
     network_reason,
     status_reason,
 )
-from nlvid_cli.system.addresses import RefusedRedirect, first_kind, require_redirect
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = (10.0, 60.0)
 """To connect, and between two pieces of an answer."""
 
-RETRY_STATUS = (429, 500, 502, 503, 504)
 MAX_CONNECTIONS = 20
 """Number of connections for one download, if each of them brings some bytes."""
-MAX_REDIRECTS = 10
 MAX_STALLS = 3
 """Number of connections in a row that break without a byte."""
 BACKOFF_SECONDS = 0.5
 MAX_DOWNLOAD_BYTES = 16 * 2**30
 """Limit for a file whose size is not on the card."""
 
+_CONTENT_RANGE = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<total>\d+|\*)")
 _CHUNK_BYTES = 2**14  # a connection that breaks within a chunk loses what had arrived of it
 
 
@@ -79,72 +77,16 @@ class _Version:
 
     Attributes:
         etag: The ETag of its last answer, verbatim. "" if it had none.
+        host: Who gave this answer, after all redirects: an ETag means nothing to others.
     """
 
     etag: str = ""
+    host: str = ""
 
     @property
     def is_exact(self) -> bool:
         """Whether the same ETag means the same bytes: it is not a weak one, ``W/"..."``."""
         return self.etag.startswith('"')
-
-
-class GuardedSession(requests.Session):
-    """A session that follows redirects only to where :mod:`nlvid_cli.system.addresses` allows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.max_redirects = MAX_REDIRECTS
-        self._first = self._before = ""
-
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request. Called for every hop of a chain of redirections; ``allow_redirects`` is on for the first."""
-        url = str(request.url)
-        resolve = select_proxy(url, kwargs.get("proxies")) is None
-        if kwargs.get("allow_redirects", True):
-            self._first = url
-        else:
-            try:
-                require_redirect(first_kind(self._first, resolve), self._before, url, resolve)
-            except RefusedRedirect as error:
-                raise SourceError(host_of(self._first), str(error)) from error
-        self._before = url
-        return super().send(request, **kwargs)
-
-
-class HttpsSession(GuardedSession):
-    """A session that uses plain http for this machine only, in redirections too."""
-
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send a request. Called for every hop of a chain of redirections."""
-        url = str(request.url)
-        is_local = host_of(url).partition(":")[0] in ("127.0.0.1", "localhost")
-        if not is_local and not url.startswith("https://"):
-            raise SourceError(host_of(url), "plain http is not used for model files; give an https address")
-        return super().send(request, **kwargs)
-
-
-def new_session(retries: bool = True, kind: type[GuardedSession] = GuardedSession) -> requests.Session:
-    """Make a session. With ``retries``, it asks again a few times after a failure.
-
-    Proxies and certificates are those of requests' own environment variables. ``PIP_CERT`` names the CA file if neither
-    ``REQUESTS_CA_BUNDLE`` nor ``CURL_CA_BUNDLE`` does.
-    """
-    retry = Retry(
-        total=3,
-        connect=1,
-        read=2,
-        status_forcelist=RETRY_STATUS,
-        backoff_factor=BACKOFF_SECONDS,
-        raise_on_status=False,
-        respect_retry_after_header=False,
-    )
-    session = kind()
-    session.headers["User-Agent"] = f"nlvid/{__version__}"
-    session.verify = os.environ.get("PIP_CERT") or True
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry if retries else 0))
-    return session
 
 
 @contextmanager
@@ -156,12 +98,6 @@ def source_errors(host: str, what: str) -> Iterator[None]:
         raise SourceError(host, status_reason(error.response.status_code, what)) from error
     except OSError as error:  # the type of requests' own errors, and of a missing CA file
         raise SourceError(host, network_reason(error)) from error
-
-
-def credentials_in(url: str) -> tuple[str, str] | None:
-    """Return user name and password of an address such as ``https://me:secret@host/``, or None."""
-    user, password = get_auth_from_url(url)
-    return (user, password) if user or password else None
 
 
 def download(session: requests.Session, remote: RemoteFile, target: Path, progress: Progress) -> tuple[str, str]:
@@ -180,15 +116,21 @@ def download(session: requests.Session, remote: RemoteFile, target: Path, progre
     if not remote.published:
         part.unlink(missing_ok=True)  # nothing would tell whether an old part fits the new rest
     version = _Version()
-    digests, pieced = _receive(session, remote, part, version, progress)
-    if pieced and not remote.published.fit(digests):
-        part.unlink(missing_ok=True)
-        log.info("the pieces of %s that arrived at different times do not fit together; starting again", remote.name)
-        digests, _ = _receive(session, remote, part, version, progress)
-    if not remote.published.fit(digests):
-        part.unlink(missing_ok=True)
-    require_published(remote.name, host_of(remote.url), remote.published, digests)
-    os.replace(part, target)
+    try:
+        digests, pieced = _receive(session, remote, part, version, progress)
+        if pieced and not remote.published.fit(digests):
+            part.unlink(missing_ok=True)
+            log.info(
+                "the pieces of %s that arrived at different times do not fit together; starting again", remote.name
+            )
+            digests, _ = _receive(session, remote, part, version, progress)
+        if not remote.published.fit(digests):
+            part.unlink(missing_ok=True)
+        require_published(remote.name, host_of(remote.url), remote.published, digests)
+        os.replace(part, target)
+    finally:
+        if not remote.published:
+            part.unlink(missing_ok=True)
     return digests.sha256, version.etag
 
 
@@ -258,14 +200,21 @@ def _one_connection(
     if start:
         headers |= {"Range": f"bytes={start}-"} | ({} if remote.published else {"If-Range": version.etag})
     with _ask(headers, session, remote, part) as response:
-        if start and (response.status_code == 416 or not _continues_at(response, start)):
+        if start and (response.status_code == 416 or not _continues(response, start, remote, version)):
             part.unlink()  # the server has fewer bytes than the part, or sends others than asked for
             return False
-        if response.status_code not in (200, 206):
+        if response.status_code != 200 and not (start and response.status_code == 206):
             raise SourceError(host_of(response.url), status_reason(response.status_code, remote.name))
-        version.etag = response.headers.get("ETag", "")
-        _store(response, part, start if response.status_code == 206 else 0, remote, progress)
-    return True
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise SourceError(host_of(response.url), f"{remote.name}: it sends the file compressed, unasked")
+        version.etag, version.host = response.headers.get("ETag", ""), host_of(response.url)
+        start = start if response.status_code == 206 else 0
+        total = _total(response, start)
+        if total is not None and remote.size_bytes not in (None, total):
+            part.unlink(missing_ok=True)
+            raise _other_size(remote, f"{total} bytes")
+        _store(response, part, start, total, remote, progress)
+    return total is None or _size(part) >= total
 
 
 def _ask(headers: dict[str, str], session: requests.Session, remote: RemoteFile, part: Path) -> requests.Response:
@@ -277,20 +226,34 @@ def _ask(headers: dict[str, str], session: requests.Session, remote: RemoteFile,
         raise SourceError(host_of(asked), _broken(error, remote, part)) from error
 
 
-def _continues_at(response: requests.Response, start: int) -> bool:
-    """Whether an answer is complete, or begins at the byte that was asked for."""
+def _continues(response: requests.Response, start: int, remote: RemoteFile, version: _Version) -> bool:
+    """Whether an answer is complete, or begins at the byte that was asked for, of the same file."""
     if response.status_code != 206:
         return True
-    match = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return match is not None and int(match[1]) == start
+    match = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
+    is_same_file = bool(remote.published) or version.host == host_of(response.url)
+    return match is not None and int(match["start"]) == start and is_same_file
 
 
-def _store(response: requests.Response, part: Path, start: int, remote: RemoteFile, progress: Progress) -> None:
+def _total(response: requests.Response, start: int) -> int | None:
+    """Return the size of the whole file as the answer states it, or None."""
+    match = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
+    if response.status_code == 206 and match is not None and match["total"].isdecimal():
+        return int(match["total"])
     length = response.headers.get("Content-Length", "")
-    total = start + int(length) if length.isdecimal() else remote.size_bytes
+    return start + int(length) if length.isdecimal() else None
+
+
+def _store(
+    response: requests.Response, part: Path, start: int, total: int | None, remote: RemoteFile, progress: Progress
+) -> None:
+    total = total or remote.size_bytes
+    free_bytes = shutil.disk_usage(part.parent).free
+    if total is not None and total - start > free_bytes:
+        raise OSError(errno.ENOSPC, f"{remote.name} needs {total - start} bytes more, and {free_bytes} are free")
     progress.start(f"Downloading {remote.name}", total)
     progress.advance(start)
-    limit = remote.size_bytes or MAX_DOWNLOAD_BYTES
+    limit = total or MAX_DOWNLOAD_BYTES
     received = start
     with part.open("ab" if start else "wb") as file:
         for chunk in response.iter_content(_CHUNK_BYTES):
@@ -298,12 +261,16 @@ def _store(response: requests.Response, part: Path, start: int, remote: RemoteFi
             if received > limit:
                 file.close()
                 part.unlink()
-                raise ChecksumMismatch(
-                    f"{remote.name} from {host_of(remote.url)} is not the published file: it is larger than "
-                    f"{limit} bytes; it was not used"
-                )
+                raise _other_size(remote, f"more than {limit} bytes")
             file.write(chunk)
             progress.advance(len(chunk))
+
+
+def _other_size(remote: RemoteFile, size: str) -> ChecksumMismatch:
+    return ChecksumMismatch(
+        f"{remote.name} from {host_of(remote.url)} is not the published file: it has {size}"
+        f"{f', and that one has {remote.size_bytes} bytes' if remote.size_bytes else ''}; it was not used"
+    )
 
 
 def _is_complete(size: int, remote: RemoteFile) -> bool:

@@ -1,15 +1,20 @@
 """Files behind plain addresses."""
 
+import errno
+import gzip
 import hashlib
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from nlvid_cli.errors import ChecksumMismatch, ModelFileError, ModelUnavailable
 from nlvid_cli.models.find import find_file
 from nlvid_cli.models.model_file import open_checkpoint
-from nlvid_cli.models.store import download
+from nlvid_cli.models.store import download, session
 from nlvid_cli.models.store.cache import cached_path, slot_of
+from tests.models.conftest import LocalServer
 
 PATH = "/models/weights%20one.ckpt"
 
@@ -259,7 +264,7 @@ def test_a_public_server_does_not_lead_inside(at_url, server, tools, foreign_fil
     server.pages[PATH] = tools.Page(status=302, headers={"Location": "/canary"})
     find_file(card)  # on this machine, one may lead to another
     asked = len(server.ranges("/canary"))
-    monkeypatch.setattr(download, "first_kind", lambda url, resolve: "public")
+    monkeypatch.setattr(session, "first_kind", lambda url, resolve: "public")
     with pytest.raises(ModelUnavailable, match="loopback"):
         find_file(replace(card, name="other.test"))
     assert len(server.ranges("/canary")) == asked
@@ -271,3 +276,126 @@ def test_a_circle_of_redirects_ends(at_url, server, tools):
     with pytest.raises(ModelUnavailable, match="redirects"):
         find_file(card)
     assert len(server.ranges(PATH)) < 40
+
+
+def _files(cache):
+    return [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "gzip, identity"])
+@pytest.mark.parametrize("published", [True, False])
+def test_a_compressed_answer_is_refused_unread(at_url, server, tools, foreign_file, cache, encoding, published):
+    card = at_url(sums=None if published else {})
+    bomb = gzip.compress(foreign_file + bytes(10_000_000))
+    server.pages[PATH] = tools.Page(bomb, headers={"Content-Encoding": encoding})
+    with pytest.raises(ModelUnavailable, match="compressed"):
+        find_file(card)
+    assert _files(cache) == []
+
+
+@pytest.mark.parametrize("difference", [-1, 1])
+def test_a_file_of_another_size_than_published_is_refused_unread(at_url, foreign_file, cache, difference):
+    with pytest.raises(ChecksumMismatch, match=f"{len(foreign_file)} bytes"):
+        find_file(_with_size(at_url(sums={}), len(foreign_file) + difference))
+    assert _files(cache) == []
+
+
+def _with_size(card, size_bytes):
+    return replace(card, sources=(replace(card.sources[0], size_bytes=size_bytes),))
+
+
+def test_a_server_without_a_length_is_read_up_to_the_limit(at_url, server, tools, foreign_file, cache, monkeypatch):
+    card = at_url(sums={})
+    assert find_file(card).is_file()
+    chunked = b"".join(b"1000\r\n%s\r\n" % bytes(4096) for _ in range(100)) + b"0\r\n\r\n"
+    endless = {"Content-Length": None, "Transfer-Encoding": "chunked"}
+    server.pages[PATH] = tools.Page(chunked, headers=endless)
+    monkeypatch.setattr(download, "MAX_DOWNLOAD_BYTES", 100_000)
+    with pytest.raises(ChecksumMismatch, match="more than 100000 bytes"):
+        find_file(replace(card, name="other.test"))
+    with pytest.raises(ChecksumMismatch, match="more than 50000 bytes"):
+        find_file(_with_size(replace(card, name="other.test"), 50_000))
+    assert [path.name for path in _files(cache) if "other.test" in path.name] == []
+
+
+def test_a_length_that_is_too_large_is_no_end(at_url, server, long_file, cache):
+    """The server promises more than it sends; without a checksum, nothing else would tell."""
+    card = at_url(long_file, sums={})
+    server.pages[PATH].headers = {"Content-Length": str(len(long_file) + 1)}
+    server.pages[PATH].faults = [("cut", len(long_file))] * download.MAX_CONNECTIONS
+    with pytest.raises(ModelUnavailable, match="broke"):
+        find_file(card)
+    assert _files(cache) == []
+
+
+def test_a_part_that_nobody_asked_for_is_refused(at_url, server, tools, foreign_file, cache):
+    card = at_url()
+    server.pages[PATH] = tools.Page(foreign_file, 206, {"Content-Range": f"bytes 0-{len(foreign_file) - 1}/*"})
+    with pytest.raises(ModelUnavailable, match="206"):
+        find_file(card)
+    assert _files(cache) == []
+
+
+def test_a_shorter_part_than_asked_for_is_no_end(at_url, server, long_file):
+    card = at_url(long_file)
+    server.pages[PATH].faults = [("cut", 50_000), "short"]
+    assert find_file(card).is_file()
+    assert server.ranges(PATH) == [None, "bytes=49152-", "bytes=50152-"]
+
+
+def test_the_rest_is_not_taken_from_another_host(at_url, server, tools, long_file, notes):
+    """Both have the same ETag, which means nothing: there is no checksum, and the rest is of another file."""
+    other = LocalServer()
+    try:
+        card = at_url(long_file, sums={})
+        server.pages[PATH].headers = {"ETag": '"1"'}
+        other.pages["/other"] = tools.Page(b"2" * len(long_file), headers={"ETag": '"1"'})
+        away = tools.Page(status=302, headers={"Location": f"{other.url}/other"})
+        page = server.pages[PATH]
+
+        def move():
+            page.status, page.headers = away.status, away.headers
+
+        page.faults = [("cut", 50_000), move]
+        with pytest.raises(ModelFileError):
+            find_file(card)
+        assert other.ranges("/other") == ["bytes=49152-", None]
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_disk_that_is_too_full_is_told_before_it_is_filled(at_url, cache, monkeypatch, published):
+    card = at_url(sums=None if published else {})
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10_000, 9_000, 1_000))
+    with pytest.raises(ModelUnavailable, match="1000 are free"):
+        find_file(card)
+    assert _files(cache) == []
+
+
+def test_a_part_that_cannot_be_resumed_does_not_stay_on_a_full_disk(at_url, long_file, cache, monkeypatch):
+    card, opened = at_url(long_file, sums={}), Path.open
+
+    class Full:
+        def __init__(self, file):
+            self.file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def write(self, data):
+            if self.file.tell() > 40_000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            self.file.write(data)
+
+    def open_full(path, *arguments):
+        file = opened(path, *arguments)
+        return Full(file) if path.suffix == ".part" and "wb" in arguments else file
+
+    monkeypatch.setattr(Path, "open", open_full)
+    with pytest.raises(ModelUnavailable, match="No space"):
+        find_file(card)
+    assert _files(cache) == []

@@ -30,11 +30,10 @@ from nlvid_cli.models.store.download import (
     TIMEOUT_SECONDS,
     RemoteFile,
     ask_host,
-    credentials_in,
     download,
-    new_session,
     source_errors,
 )
+from nlvid_cli.models.store.session import credentials_in, new_session
 from nlvid_cli.models.store.sources.common import PERCENT_HINT, Fetched, HostAnswer, SourceError, host_of
 from nlvid_cli.system.addresses import RefusedRedirect, first_kind, require_redirect
 

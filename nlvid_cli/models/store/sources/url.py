@@ -8,7 +8,8 @@ from nlvid_cli.card.card import UrlSource
 from nlvid_cli.models.naming import file_name_of
 from nlvid_cli.models.progress import Progress
 from nlvid_cli.models.store.cache import Slot, published_checksums
-from nlvid_cli.models.store.download import HttpsSession, RemoteFile, ask_host, download, has_etag, new_session
+from nlvid_cli.models.store.download import RemoteFile, ask_host, download, has_etag
+from nlvid_cli.models.store.session import HttpsSession, new_session
 from nlvid_cli.models.store.sources.common import Fetched, HostAnswer, host_of
 
 log = logging.getLogger(__name__)
