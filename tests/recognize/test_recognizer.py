@@ -4,6 +4,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -252,3 +253,21 @@ def test_public_names() -> None:
     assert set(dir(nlvid_cli)) == set(nlvid_cli.__all__)
     with pytest.raises(AttributeError, match="nothing"):
         nlvid_cli.nothing  # noqa: B018
+
+
+def test_false_key_frames_do_not_change_scores(loaded: Recognizer, shared: Path, tmp_path: Path) -> None:
+    """A real MPEG-4 file without ``stss``, and the same packets with true marks."""
+    false = shared / "videos" / "wild" / "mpeg4_without_stss.mp4"
+    true = tmp_path / "true.mp4"
+    with av.open(str(false)) as old, av.open(str(true), "w") as new:
+        stream = old.streams.video[0]
+        copy = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
+            if packet.size:
+                _, _, picture = bytes(packet).partition(b"\0\0\1\xb6")
+                packet.is_keyframe = picture[0] & 0xC0 == 0  # its type: intra (ISO/IEC 14496-2, 6.2.5)
+                packet.stream = copy
+                new.mux(packet)
+    assert 1 < len(probe(true).key_frames) < len(probe(false).key_frames) == 1202
+    scores = [[p.score for p in loaded.classify(path, Answer(top_k=5)).predictions] for path in (false, true)]
+    assert scores[0] == scores[1]

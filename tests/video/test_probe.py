@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gc
+import io
 import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import ExifTags, Image
 
 from nlvid_cli.errors import NoVideoStream, UnreadableVideo
 from nlvid_cli.video.info import Header, Orientation
@@ -371,3 +375,49 @@ def test_missing_time_stamps_are_a_warning(tmp_path: Path) -> None:
     (warning,) = info.warnings
     assert "no time stamps" in warning
     np.testing.assert_allclose(info.times_seconds, np.arange(10) / 25)
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".avi", ".jpg"])
+@pytest.mark.parametrize(
+    ("exif", "degrees", "turn"),
+    [
+        (1, 0, lambda p: p),
+        (2, 0, lambda p: p[:, ::-1]),
+        (3, 180, lambda p: p[::-1, ::-1]),
+        (4, 180, lambda p: p[::-1]),
+        (5, 270, lambda p: p.transpose(1, 0, 2)),
+        (6, 90, lambda p: np.rot90(p, -1)),
+        (7, 90, lambda p: np.rot90(p, 2).transpose(1, 0, 2)),
+        (8, 270, np.rot90),
+    ],
+)
+def test_exif_orientation(tmp_path: Path, suffix: str, exif: int, degrees: int, turn: Any) -> None:
+    """Of JPEG frames, as cameras write them; with it comes side data that PyAV does not know."""
+    jpeg = io.BytesIO()
+    data = Image.Exif()
+    data[ExifTags.Base.Orientation] = exif
+    Image.fromarray(picture(0, 64, 48)).save(jpeg, "JPEG", exif=data)
+    clip = tmp_path / f"clip{suffix}"
+    if suffix == ".jpg":
+        clip.write_bytes(jpeg.getvalue())
+    else:
+        with av.open(str(clip), "w") as container:
+            stream = container.add_stream("mjpeg", rate=10)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+            for number in range(3):
+                packet = av.Packet(jpeg.getvalue())
+                packet.pts = packet.dts = number
+                packet.stream, packet.time_base = stream, Fraction(1, 10)
+                container.mux(packet)
+    info = probe(clip)
+    assert info.facts.rotation_degrees == degrees
+    _, pictures = decode_all(clip)
+    assert np.array_equal(read_frames(info, np.array([[0]]), None).frames[0, 0], turn(pictures[0]))
+
+
+def test_side_data_of_unknown_types_is_no_matter() -> None:
+    """If this fails after an update of PyAV, see ``_unknown_side_data`` in ``video/probe.py``."""
+    unknown = SideDataType(999)
+    assert unknown.value == 999
+    assert unknown not in list(SideDataType)
+    assert SideDataType(6) is SideDataType.DISPLAYMATRIX
