@@ -96,7 +96,7 @@ class DataReport:
         return not (self.unreadable or self.too_short or self.odd or self.duplicates or self.suspicions)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Checked:
     """An entry whose file was checked; ``frames`` is 0 if the file cannot be used."""
 

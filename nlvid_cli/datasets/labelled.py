@@ -19,7 +19,7 @@ Kind = Literal["single", "multi"]
 """Whether each video has exactly one label, or any number of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabelledVideo:
     """A video, or a part of one, and its labels.
 

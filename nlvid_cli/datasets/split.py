@@ -36,7 +36,7 @@ class Split:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Unit:
     """Videos that stay together, and their classes."""
 
@@ -216,11 +216,16 @@ def _in_order(units: Iterable[_Unit], seed: int) -> list[_Unit]:
 
 def _from_rarest(units: Sequence[_Unit], seed: int) -> Iterator[tuple[int | None, list[_Unit]]]:
     """Yield classes from the rarest on, each with its units in order; last None, with the units without a class."""
-    counts = Counter(label for unit in units for label in unit.classes)
-    ordered = _in_order(units, seed)
-    for label in sorted(counts, key=lambda label: (counts[label], label)):
-        yield label, [unit for unit in ordered if label in unit.classes]
-    yield None, [unit for unit in ordered if not unit.classes]
+    members: dict[int, list[_Unit]] = {}
+    without = []
+    for unit in _in_order(units, seed):
+        for label in unit.classes:
+            members.setdefault(label, []).append(unit)
+        if not unit.classes:
+            without.append(unit)
+    for label in sorted(members, key=lambda label: (len(members[label]), label)):
+        yield label, members[label]
+    yield None, without
 
 
 def _choose(units: Sequence[_Unit], fraction: float, seed: int) -> set[int]:

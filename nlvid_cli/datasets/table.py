@@ -65,7 +65,7 @@ Cell = str | tuple[str, ...]
 """A text, or the texts of a JSON list."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TableRow:
     """Cells of a row, without the blanks around them, and the line of the file where it begins."""
 

@@ -1,4 +1,8 @@
-"""CSV as in RFC 4180, but with Unix line ends; on a terminal, with escapes for what cannot be seen."""
+"""CSV as in RFC 4180, but with Unix line ends; on a terminal, with escapes for what cannot be seen.
+
+Texts are exact, also those that begin with ``=``, ``+``, ``-`` or ``@``, which a spreadsheet takes for formulas:
+programs read these tables, nlvid among them, and a changed path leads nowhere.
+"""
 
 from __future__ import annotations
 
