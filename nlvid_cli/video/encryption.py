@@ -19,6 +19,9 @@ SAMPLED_BYTES = 1 << 18
 
 TRANSPORT_PACKET_BYTES = 188
 
+SAMPLE_AES = 0xDB
+"""Type of a stream of encrypted H.264 (Apple, MPEG-2 Stream Encryption Format for HTTP Live Streaming)."""
+
 ASF_ENCRYPTION = frozenset(
     UUID(name).bytes_le
     for name in (
@@ -38,7 +41,8 @@ def is_encrypted(container: InputContainer, stream: VideoStream, file: Seekable)
     - MP4: the sample entry (Common Encryption, ISO/IEC 23001-7; FairPlay).
     - ASF, WMV: an object of the header (Advanced Systems Format specification, sections 3.14, 3.15 and 4.9).
     - Matroska, WebM: a key of the track, which FFmpeg reports.
-    - MPEG streams: the scrambling bits of most packets (ISO/IEC 13818-1, sections 2.4.3.3 and 2.4.3.7).
+    - MPEG streams: the type of the stream, or the scrambling bits of most packets (ISO/IEC 13818-1, sections 2.4.3.3
+      and 2.4.3.7).
 
     Args:
         container: The open file.
@@ -52,6 +56,8 @@ def is_encrypted(container: InputContainer, stream: VideoStream, file: Seekable)
         return not ASF_ENCRYPTION.isdisjoint(_asf_objects(file))
     if name.startswith("matroska"):
         return "enc_key_id" in stream.metadata
+    if name == "mpegts" and _type_of(stream) == SAMPLE_AES:
+        return True
     if name in ("mpegts", "mpeg"):
         file.seek(0)
         head = file.read(SAMPLED_BYTES)
@@ -65,6 +71,17 @@ def is_encrypted(container: InputContainer, stream: VideoStream, file: Seekable)
 def has_key(packet: Packet[VideoStream]) -> bool:
     """Whether a packet says how it is encrypted."""
     return packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info")
+
+
+def _type_of(stream: VideoStream) -> int | None:
+    """Type of a stream of a transport stream, which FFmpeg keeps in the first byte of the codec's tag."""
+    if stream.codec_context is None:
+        return None
+    try:
+        tag = stream.codec_context.codec_tag.encode()
+    except UnicodeDecodeError as error:  # PyAV takes the tag for text
+        tag = error.object
+    return tag[0] if tag else None
 
 
 def _asf_objects(file: Seekable) -> Iterator[bytes]:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from math import floor
 from typing import Any
 
+import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.video.info import Orientation, Pixels
 from nlvid_cli.video.resize import float_bilinear, opencv_bilinear
 
@@ -25,6 +27,14 @@ RESIZE: dict[str, Interpolation | Callable[[NDArray[np.uint8], NDArray[Any]], No
 """Interpolation rules: flags for swscale, which resizes and converts to RGB in one pass (and widens its kernels when it
 shrinks a picture, so that nothing aliases); or a function that fills the new picture from the upright one of full
 size."""
+
+
+ABORTING_FORMATS = ("yaf32",)
+"""Pixel formats over which swscale ends the process (FFmpeg 8)."""
+
+
+def _unknown_format(frame: VideoFrame) -> UnreadableVideo:
+    return UnreadableVideo(f"FFmpeg does not convert its pixel format, {frame.format.name}, to RGB (convert it first)")
 
 
 def pixel_type(rule: str) -> type[np.uint8 | np.float32]:
@@ -86,7 +96,11 @@ class PictureMaker:
         self._reformatter = VideoReformatter()
 
     def make(self, frame: VideoFrame, out: Pixels) -> None:
-        """Write the upright picture of ``frame`` to ``out``, (height, width, 3) as displayed."""
+        """Write the upright picture of ``frame`` to ``out``, (height, width, 3) as displayed.
+
+        Raises:
+            UnreadableVideo: Its pixel format cannot be converted.
+        """
         if isinstance(self._rule, Interpolation):
             # displayed() is its own inverse: this is the size before the picture is turned
             width, height = self._orientation.displayed(out.shape[1], out.shape[0])
@@ -97,15 +111,22 @@ class PictureMaker:
     def _convert(self, frame: VideoFrame, width: int, height: int, flags: Interpolation) -> NDArray[np.uint8]:
         """Convert to RGB, (height, width, 3), without turning."""
         same_size = (frame.width, frame.height) == (width, height)
-        rgb = self._reformatter.reformat(
-            frame,
-            width,
-            height,
-            "rgb24",
-            # without resizing: the plain conversion of every tool built on FFmpeg
-            interpolation=Interpolation.BILINEAR if same_size else flags,
-            threads=1,
-        )
+        if frame.format.name.startswith(ABORTING_FORMATS):
+            raise _unknown_format(frame)
+        try:
+            rgb = self._reformatter.reformat(
+                frame,
+                width,
+                height,
+                "rgb24",
+                # without resizing: the plain conversion of every tool built on FFmpeg
+                interpolation=Interpolation.BILINEAR if same_size else flags,
+                threads=1,
+            )
+        except MemoryError:
+            raise
+        except av.error.FFmpegError:
+            raise _unknown_format(frame) from None
         plane = rgb.planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, : width * 3]
         return rows.reshape(height, width, 3)  # (H, W*3) -> (H, W, 3)

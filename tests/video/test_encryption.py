@@ -111,3 +111,52 @@ def test_damage_is_not_encryption(tmp_path: Path) -> None:
     with pytest.raises(NlvidError) as caught:
         probe(clip)
     assert isinstance(caught.value, UnreadableVideo)
+
+
+def element(kind: str, content: bytes) -> bytes:
+    """An element of Matroska, its size in eight bytes (RFC 8794)."""
+    return bytes.fromhex(kind) + (len(content) | 1 << 56).to_bytes(8) + content
+
+
+def test_encrypted_webm(tmp_path: Path) -> None:
+    """A track with a key, as browsers play them (WebM Encryption, W3C)."""
+    clip = make_clip(tmp_path / "clip.webm", codec="libvpx", frames=10)
+    data = clip.read_bytes()
+    method = element("47e1", b"\5") + element("47e2", bytes(range(16)))
+    encodings = element(
+        "6d80", element("6240", element("5032", b"\1") + element("5033", b"\1") + element("5035", method))
+    )
+    start = data.rindex(bytes.fromhex("1654ae6b")) + 4  # not where the seek head names it
+    size_bytes = 9 - data[start].bit_length()
+    end = start + size_bytes + (int.from_bytes(data[start : start + size_bytes]) & ~(1 << 7 * size_bytes))
+    entry = data.index(b"\xae", start) + 1
+    entry_size_bytes = 9 - data[entry].bit_length()
+    content = data[entry + entry_size_bytes : end]
+    tracks = element("1654ae6b", element("ae", content + encodings))
+    clip.write_bytes(data[: start - 4] + tracks + data[end:])
+    with pytest.raises(EncryptedVideo):
+        probe(clip)
+
+
+def test_sample_aes_in_a_transport_stream(tmp_path: Path) -> None:
+    """The type of the stream in the program map says so (Apple, MPEG-2 Stream Encryption Format)."""
+    clip = make_clip(tmp_path / "clip.ts", frames=10)
+    data = bytearray(clip.read_bytes())
+    for table in range(0, len(data), 188):
+        if data[table + 1 : table + 3] == b"\x50\x00":  # the program map
+            data[data.index(b"\x1b\xe1\x00", table)] = 0xDB
+            end = table + 8 + (int.from_bytes(data[table + 6 : table + 8]) & 0xFFF) - 4
+            data[end : end + 4] = crc32_mpeg(data[table + 5 : end]).to_bytes(4)
+    clip.write_bytes(data)
+    with pytest.raises(EncryptedVideo):
+        probe(clip)
+
+
+def crc32_mpeg(data: bytes) -> int:
+    """The check sum of a section (ISO/IEC 13818-1, annex A)."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
+    return crc

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlvid_cli.card.card import Preprocess
-from nlvid_cli.video.picture import RESIZE, SIZES
+from nlvid_cli.errors import UnreadableVideo
+from nlvid_cli.video.info import Orientation
+from nlvid_cli.video.picture import RESIZE, SIZES, PictureMaker
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.resize import float_bilinear, opencv_bilinear
@@ -98,3 +100,10 @@ def test_swscale_bilinear_is_that_of_a_filter_graph(tmp_path: Path) -> None:
         graph.link_nodes(source, scale, form, sink).configure()
         source.push(next(container.decode(video=0)))
         assert np.array_equal(ours, sink.pull().to_ndarray())
+
+
+@pytest.mark.parametrize("name", ["yaf32le", "yaf32be", "gray32le", "rgbaf32le"])
+def test_pixel_formats_that_swscale_does_not_know(name: str) -> None:
+    """Over the first two it would end the process."""
+    with pytest.raises(UnreadableVideo, match=name):
+        PictureMaker(Orientation(), "swscale_bilinear").make(av.VideoFrame(8, 8, name), np.empty((4, 4, 3), np.uint8))
