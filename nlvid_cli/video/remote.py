@@ -3,7 +3,7 @@
 FFmpeg sees only a file object, never an address, so that its own network and play list code is not involved. Bytes are
 fetched in blocks, as they are needed. Redirects are followed only where :mod:`nlvid_cli.system.addresses` allows. For
 the frame times of an MP4 file its index is enough, and the media data is not fetched, see
-:meth:`RemoteFile.without_media`.
+:mod:`nlvid_cli.video.payload`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import struct
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -152,7 +151,6 @@ class RemoteFile(io.RawIOBase):
         self._path = path
         self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._blank: list[tuple[int, int]] = []
 
     def readable(self) -> bool:
         """Return True."""
@@ -186,43 +184,8 @@ class RemoteFile(io.RawIOBase):
             self._position += len(part)
         return b"".join(parts)
 
-    def without_media(self) -> bool:
-        """From now on, return zeros for the media data of an MP4 file (ISO/IEC 14496-12, ``mdat``); do not fetch it.
-
-        The index has everything that the demuxer reports about packets, except their content.
-
-        Returns:
-            Whether it is such a file.
-        """
-        position = 0
-        blank: list[tuple[int, int]] = []
-        kinds: set[bytes] = set()
-        while position + 8 <= self.size_bytes:
-            self.seek(position)
-            head = self.read(16)
-            size, kind = struct.unpack_from(">I4s", head)
-            header = 8
-            if size == 1 and len(head) == 16:
-                size, header = struct.unpack_from(">Q", head, 8)[0], 16
-            elif size == 0:
-                size = self.size_bytes - position
-            if size < header or (not kinds and kind not in (b"ftyp", b"moov", b"mdat", b"wide", b"free")):
-                return False
-            kinds.add(kind)
-            if kind == b"mdat":
-                blank.append((position + header, position + size))
-            position += size
-        self.seek(0)
-        self._blank = blank
-        return {b"moov", b"mdat"} <= kinds
-
     def _some(self, end: int) -> bytes:
         """Return at least one byte from here on, and none from ``end`` on."""
-        for first, last in self._blank:
-            if first <= self._position < last:
-                return bytes(min(end, last) - self._position)
-            if self._position < first:
-                end = min(end, first)
         number, offset = divmod(self._position, BLOCK_BYTES)
         return self._block(number)[offset : offset + end - self._position]
 
