@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from av import logging as ffmpeg_messages
 from av.codec.context import ThreadType
 from av.container import InputContainer
 from av.packet import Packet
@@ -54,7 +55,13 @@ class Shown:
 
 
 def use_threads(stream: VideoStream, threads: int) -> None:
-    """Let the decoder of ``stream`` work on ``threads`` frames at a time. Call it before the first packet."""
+    """Let the decoder of ``stream`` work on ``threads`` frames at a time. Call it before the first packet.
+
+    Where another library sends FFmpeg's messages to Python (``av.logging.set_level``), it works on one: PyAV frees a
+    decoder with the interpreter lock held, and a thread of it that has a message to send waits for that lock for ever.
+    """
+    if ffmpeg_messages.get_level() is not None:
+        threads = 1
     stream.codec_context.thread_type = ThreadType.FRAME if threads > 1 else ThreadType.NONE
     stream.codec_context.thread_count = threads
 
