@@ -66,6 +66,7 @@ bench: $(VENV)/installed-bench $(DEMO_CLIP)
 	$(BIN)/python benchmarks/network.py --model nl-i3d-r50
 	$(BIN)/python benchmarks/nonlocal_block.py
 	$(BIN)/python benchmarks/decoding.py --cache $(CACHE)
+	$(BIN)/python benchmarks/threads.py --cache $(CACHE)
 	$(BIN)/python benchmarks/convert.py
 	$(BIN)/python benchmarks/label.py $(DEMO_CLIP) --transformers
 	$(BIN)/python benchmarks/backends.py --video $(DEMO_CLIP)

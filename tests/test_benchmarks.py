@@ -19,6 +19,7 @@ SCRIPTS = {
     "label": "shell loop of classify",
     "network": "inference form, fp32",
     "nonlocal_block": "concatenation",
+    "threads": "chosen / best",
 }
 """From the name of a script to something that it prints."""
 

@@ -89,7 +89,8 @@ def probe(path: Path | RemotePath, promised: bool = False) -> VideoInfo:
             with open_index(WithoutPayload(file, payload), stream.index) as (index, same):
                 reader = PacketReader(index, same)
                 packets = _read_packets(reader, same, pictures=0)[0]
-        if payload is not None and all(packets.keys) and not all(frame.key_frame for frame in first):
+        false_keys = all(packets.keys) and not all(frame.key_frame for frame in first)
+        if payload is not None and false_keys and isinstance(path, Path):
             with open_video(path) as (again, same):  # the content of some codecs tells which key frames are real
                 reader = PacketReader(again, same)
                 packets = _read_packets(reader, same, pictures=0)[0]

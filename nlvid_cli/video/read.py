@@ -44,8 +44,8 @@ MIN_SEEK_FRAMES = 16
 SAME_SHAPE = 0.02
 """Difference of aspect ratios that comes of rounding sizes to whole pixels, or to whole blocks."""
 
-PIXELS_PER_THREAD = 1 << 23
-"""Pixels to decode that make another thread worth its start, about 30 ms of decoding."""
+PIXELS_PER_THREAD = 1 << 24
+"""Pixels to decode that make another thread worth its start, about 0.1 s of decoding and resizing."""
 
 MAX_DECODERS = 8
 """Largest number of decoders: each of them holds some pictures of full size."""
