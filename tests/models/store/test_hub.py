@@ -3,6 +3,7 @@
 The library reads its variables when it is imported, so each fetch has a process of its own.
 """
 
+import gzip
 import time
 
 import pytest
@@ -103,6 +104,18 @@ def test_a_wrong_file_is_removed_from_the_hubs_cache(hub, fetch, tools, tmp_path
     assert f"expected sha256 {'0' * 64}, got {tools.sha256(hub.data)}" in wrong["message"]
     assert not list((tmp_path / "huggingface").rglob("weights.bin"))
     assert not [path for path in (tmp_path / "huggingface").rglob("blobs/*") if path.stat().st_size > 1000]
+
+
+def test_no_more_is_kept_than_stated(hub, fetch, tmp_path):
+    """A bomb: 60 MB arrive as 60 kB, of a file that is stated to have 400 kB."""
+    card = hub()
+    stated = len(hub.data)
+    hub.page.headers |= {"Content-Encoding": "gzip", "X-Linked-Size": str(stated)}
+    hub.page.body = gzip.compress(bytes(60_000_000))
+    (result,) = fetch(card)
+    assert (result["error"], result["status"]) == ("ModelUnavailable", 3)
+    assert f"{stated} bytes" in result["message"]
+    assert sum(path.stat().st_size for path in (tmp_path / "huggingface").rglob("*") if path.is_file()) < stated
 
 
 def test_a_damaged_file_in_the_hubs_cache_is_fetched_again(hub, fetch, cache, server):

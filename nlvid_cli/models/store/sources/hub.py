@@ -123,7 +123,7 @@ def _download(source: HubSource, progress: Progress) -> Path:
                     revision=source.revision,
                     library_name="nlvid",
                     library_version=__version__,
-                    tqdm_class=_bar_for(progress, PurePosixPath(source.path).name),
+                    tqdm_class=_bar_for(progress, PurePosixPath(source.path).name, source.size_bytes),
                 )
             )
         except Exception as error:  # its HTTP client and hf_xet raise undocumented types of their own
@@ -137,12 +137,14 @@ def _is_final(error: Exception) -> bool:
     """Whether another attempt would have the same result."""
     if isinstance(error, HfHubHTTPError) and (error.response.status_code >= 500 or error.response.status_code == 429):
         return False
-    return isinstance(error, (HfHubHTTPError, EntryNotFoundError, ValueError))
+    return isinstance(error, (HfHubHTTPError, EntryNotFoundError, ValueError, _LargerThanStated))
 
 
 def _reason(error: BaseException, source: HubSource) -> str:
     """Say what an exception of the library means. The most special types come first."""
     where = f"{source.repo} (revision {source.revision})"
+    if isinstance(error, _LargerThanStated):
+        return str(error)
     if isinstance(error, GatedRepoError):
         return f"{source.repo} is gated; accept its terms on the Hub and set HF_TOKEN"
     if isinstance(error, RepositoryNotFoundError):
@@ -169,8 +171,14 @@ def _remove(path: Path) -> None:
     blob.unlink(missing_ok=True)
 
 
-def _bar_for(progress: Progress, name: str) -> type[Any]:
+class _LargerThanStated(Exception):
+    """The server sends more than the card or itself states, as it can by compressing what it sends."""
+
+
+def _bar_for(progress: Progress, name: str, most_bytes: int | None) -> type[Any]:
     """Make a class of progress bars, as the library requires, that shows nothing and reports to ``progress``.
+
+    It ends a download that becomes larger than ``most_bytes`` or than the server states.
 
     A download through Xet creates two bars, for bytes received and bytes written. Only the first is reported.
     """
@@ -180,6 +188,9 @@ def _bar_for(progress: Progress, name: str) -> type[Any]:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **(kwargs | {"disable": True}))  # type: ignore[no-untyped-call]
             self.leads = not bars
+            stated = [size for size in (most_bytes, kwargs.get("total")) if size]
+            is_http = kwargs.get("name") == "huggingface_hub.http_get"  # Xet counts what crosses the network
+            self.most_bytes = min(stated) if stated and is_http else None
             bars.append(self)
             if self.leads:
                 progress.start(f"Downloading {name}", kwargs.get("total"))
@@ -187,6 +198,8 @@ def _bar_for(progress: Progress, name: str) -> type[Any]:
 
         def update(self, n: float | None = 1) -> bool | None:
             self.n += n or 0
+            if self.most_bytes is not None and self.n > self.most_bytes:  # called before the bytes are written
+                raise _LargerThanStated(f"{name}: more than the {self.most_bytes} bytes that are stated arrived")
             if self.leads:
                 progress.advance(int(n or 0))
             return None
