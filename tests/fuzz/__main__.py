@@ -26,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     seed = default_seed() if options.seed is None else options.seed
     keep = options.keep / str(seed)
-    print(f"seed {seed}", flush=True)
+    print(f"seed {seed}; files that show a fault go to {keep}", flush=True)
     os.environ.setdefault("SVT_LOG", "0")  # that encoder prints
     if options.clips is None:
         with tempfile.TemporaryDirectory() as folder:
