@@ -8,9 +8,9 @@ streams are decoded completely, because nothing else tells how many frames they 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,10 @@ from nlvid_cli.video.trim import trim
 
 CHECKED_SHORT_SIDE = 64
 """Short side of the three frames, in pixels; nobody sees them."""
+
+
+WAITING = 1000
+"""Entries that wait for a check; more than there are processors."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def check_data(
     checked = []
     with ThreadPoolExecutor(jobs, thread_name_prefix="check") as pool:
         try:
-            for one in pool.map(_check, entries):
+            for one in _checks(pool, entries):
                 checked.append(one)
                 if progress is not None:
                     progress(len(checked), len(entries))
@@ -164,6 +168,17 @@ def _entries(data: DataSet | Split) -> list[tuple[LabelledVideo, bool]]:
     if isinstance(data, Split):
         return [(video, False) for video in data.train.videos] + [(video, True) for video in data.val.videos]
     return [(video, False) for video in data.videos]
+
+
+def _checks(pool: ThreadPoolExecutor, entries: Iterable[tuple[LabelledVideo, bool]]) -> Iterator[_Checked]:
+    """Check entries in order. Few wait at a time: each takes a kilobyte, and there may be millions."""
+    waiting: deque[Future[_Checked]] = deque()
+    for entry in entries:
+        waiting.append(pool.submit(_check, entry))
+        if len(waiting) > WAITING:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _check(entry: tuple[LabelledVideo, bool]) -> _Checked:
@@ -207,11 +222,8 @@ def _count_classes(classes: Sequence[str], checked: Iterable[_Checked]) -> tuple
 
 def _find_duplicates(checked: Sequence[_Checked]) -> Iterator[Duplicate]:
     """Find different files with the same content, among those of the same size."""
-    by_path: dict[Path, list[_Checked]] = {}
-    for one in checked:
-        by_path.setdefault(one.video.path, []).append(one)
     sizes: dict[int, list[Path]] = {}
-    for path in by_path:
+    for path in dict.fromkeys(one.video.path for one in checked):
         if path.is_file() and path.stat().st_size:
             sizes.setdefault(path.stat().st_size, []).append(path)
     contents: dict[bytes, list[Path]] = {}
@@ -220,9 +232,13 @@ def _find_duplicates(checked: Sequence[_Checked]) -> Iterator[Duplicate]:
             for path in paths:
                 with path.open("rb") as file:
                     contents.setdefault(hashlib.file_digest(file, "sha256").digest(), []).append(path)
-    for paths in contents.values():
-        if len(paths) > 1:
-            yield _duplicate([one for path in paths for one in by_path[path]])
+    same = [paths for paths in contents.values() if len(paths) > 1]
+    by_path: dict[Path, list[_Checked]] = {path: [] for paths in same for path in paths}
+    for one in checked:
+        if one.video.path in by_path:
+            by_path[one.video.path].append(one)
+    for paths in same:
+        yield _duplicate([one for path in paths for one in by_path[path]])
 
 
 def _duplicate(same: Sequence[_Checked]) -> Duplicate:

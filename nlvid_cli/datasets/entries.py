@@ -75,7 +75,7 @@ def build_data_set(found: Entries, classes: Sequence[str] | None) -> DataSet:
     if not any(entry.labels for entry in entries):
         raise DataSetError(f"no labelled video in the data set ({found.source})")
     _check_repetitions(entries, found.kind)
-    names = [tuple(_name_of(entry, label, found.class_names) for label in entry.labels) for entry in entries]
+    names = _names(found)
     if classes is None:
         classes = _own_classes(found, names)
     numbers = _numbers(entries, names, classes)
@@ -95,10 +95,11 @@ def build_data_set(found: Entries, classes: Sequence[str] | None) -> DataSet:
 
 
 def _check_repetitions(entries: Sequence[Entry], kind: Kind) -> None:
-    seen: dict[tuple[str, float | None, float | None], Entry] = {}
+    seen: dict[object, Entry] = {}
     repeated: list[tuple[Entry, Entry]] = []
     for entry in entries:
-        first = seen.setdefault((os.path.realpath(entry.path), entry.start_seconds, entry.end_seconds), entry)
+        path, start, end = os.path.realpath(entry.path), entry.start_seconds, entry.end_seconds
+        first = seen.setdefault(path if start is end is None else (path, start, end), entry)
         if first is not entry:
             repeated.append((first, entry))
     if not repeated:
@@ -120,6 +121,15 @@ def _check_repetitions(entries: Sequence[Entry], kind: Kind) -> None:
 def _twice(first: Entry, entry: Entry) -> str:
     spelt = entry.written if entry.written == first.written else f"{first.written}, as {entry.written},"
     return f"{spelt} in {first.where} and {entry.where}"
+
+
+def _names(found: Entries) -> list[tuple[str, ...]]:
+    """The classes of each entry, by name; entries with the same labels share them."""
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for entry in found.entries:
+        if entry.labels not in known:
+            known[entry.labels] = tuple(_name_of(entry, label, found.class_names) for label in entry.labels)
+    return [known[entry.labels] for entry in found.entries]
 
 
 def _name_of(entry: Entry, label: str, class_names: Mapping[str, str] | None) -> str:
@@ -174,7 +184,8 @@ def _numbers(
         for name in labels:
             if name not in by_name:
                 raise _unknown(entry, name, classes, used - by_name.keys(), are_numbers)
-    return [tuple(by_name[name] for name in labels) for labels in names]
+    known = {labels: tuple(by_name[name] for name in labels) for labels in set(names)}
+    return [known[labels] for labels in names]
 
 
 def _unknown(entry: Entry, name: str, classes: Sequence[str], unknown: set[str], are_numbers: bool) -> UnknownName:

@@ -7,6 +7,7 @@ line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ MAX_TABLE_BYTES = 1 << 30
 
 COMPARED_ROWS = 1000
 """Rows that are tried with each separator."""
+
+_FIRST_LINE = re.compile(r"\S[^\r\n]*")
 
 _OTHER_COLUMNS = ("time_start", "time_end", "start", "end", "subject", "scene", "length")
 
@@ -110,15 +113,15 @@ def read_table(path: Path) -> Table:
     if is_video_name(path.name):
         raise DataSetError(f"{path}: a video, not a data set (name a folder of classes, or a CSV, TSV or JSONL file)")
     text = read_text(path, max_bytes=MAX_TABLE_BYTES)
-    lines = split_lines(text)
-    first = next((line.strip() for line in lines if line.strip()), "")
-    if not first:
+    found = _FIRST_LINE.search(text)
+    if found is None:
         raise DataSetError(f"{path}: the file is empty")
+    first = found[0].strip()
     if first.startswith("{"):
-        return _json_table(path, lines)
+        return _json_table(path, split_lines(text))
     if first == "[" or first.startswith("[{") or path.suffix == ".json":
         raise DataSetError(f"{path}: one JSON document; write an object a line instead (JSONL)")
-    return _separated_table(path, text, [line for line in lines if line.strip()])
+    return _separated_table(path, text)
 
 
 def _json_table(path: Path, lines: list[str]) -> Table:
@@ -152,8 +155,8 @@ def _text(value: Any, where: str, key: str) -> str:
     raise DataSetError(f"{where}: {key!r} must be a text, a number or a list of these")
 
 
-def _separated_table(path: Path, text: str, lines: list[str]) -> Table:
-    separator = _find_separator(path, lines)
+def _separated_table(path: Path, text: str) -> Table:
+    separator = _find_separator(path, text)
     rows = _space_rows(text) if separator == "space" else parse_rows(text, separator, str(path))
     first, *rest = rows
     header = tuple(map(column_name, first.cells)) if is_header(first.cells, _KNOWN_COLUMNS) else None
@@ -173,8 +176,9 @@ def _separated_table(path: Path, text: str, lines: list[str]) -> Table:
     return Table(path, f"{separator}-separated", header, below)
 
 
-def _find_separator(path: Path, lines: list[str]) -> str:
+def _find_separator(path: Path, text: str) -> str:
     """Return the separator under which the first row is a header, or under which most rows hold a video and more."""
+    lines = [line for line in split_lines(text) if line.strip()]
     known = {name: _known_columns(_cells_of(lines[0], name)) for name in _SEPARATORS}
     candidates = [name for name in _SEPARATORS if known[name] >= 2]
     if candidates:

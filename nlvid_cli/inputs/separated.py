@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,8 @@ PATH_COLUMNS = (
 
 SHOWN_LETTERS = 60
 """Letters of a line shown in an error."""
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 _VIDEO_THEN_TEXT = re.compile(
     rf"""(?:"([^"]+)"|(.*(?:{"|".join(map(re.escape, VIDEO_SUFFIXES))})))\s+(\S.*)""", re.IGNORECASE | re.DOTALL
@@ -54,7 +55,7 @@ def parse_rows(text: str, separator: str, where: str) -> list[TextRow]:
     Raises:
         DataSetError: Quotes do not match; the error names the line where the row begins.
     """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, **_rules(separator))
+    reader = csv.reader(_lines(text), strict=True, **_rules(separator))
     rows, line = [], 1
     try:
         for cells in reader:
@@ -69,11 +70,16 @@ def parse_rows(text: str, separator: str, where: str) -> list[TextRow]:
 
 def first_row(text: str, separator: str) -> tuple[str, ...]:
     """Return the cells of the first row that is not empty, even if its quotes do not match."""
-    reader = csv.reader(io.StringIO(text, newline=""), **_rules(separator))
+    reader = csv.reader(_lines(text), **_rules(separator))
     try:
         return next(filter(any, (tuple(cell.strip() for cell in cells) for cells in reader)), ())
     except csv.Error:  # a cell longer than csv.field_size_limit, which is not a table
         return ()
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines of a text with their ends: LF, CRLF or CR. A stream would hold a copy with 4 bytes a letter."""
+    return (match[0] for match in _LINE.finditer(text))
 
 
 def _rules(separator: str) -> dict[str, Any]:

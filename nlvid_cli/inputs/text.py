@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ def read_text(path: Path, keep_bytes: bool = False, max_bytes: int | None = None
     """
     try:
         with path.open("rb") as file:
-            content = file.read(-1 if max_bytes is None else max_bytes + 1)
+            size_bytes = os.fstat(file.fileno()).st_size
+            # Python allocates as much as it is asked for, so ask for little more than there is.
+            content = file.read(-1 if max_bytes is None else min(max_bytes, size_bytes or max_bytes) + 1)
     except OSError as error:
         raise DataSetError(f"{path}: cannot be read ({error.strerror})") from None
     if max_bytes is not None and len(content) > max_bytes:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nlvid_cli.datasets import check
 from nlvid_cli.datasets.check import DataReport, check_data
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.read import read_data_set
@@ -26,6 +27,25 @@ def clips(data: Path) -> Path:
 
 def _messages(report: DataReport) -> list[str]:
     return [f"{Path(found.path).name}: {found.message}" for found in report.unreadable]
+
+
+def test_few_videos_wait_for_their_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million of them would take two gigabytes."""
+    monkeypatch.setattr(check, "WAITING", 10)
+    begun: list[None] = []
+
+    def quick(entry: tuple[LabelledVideo, bool]) -> check._Checked:
+        begun.append(None)
+        return check._Checked(*entry, error="none")
+
+    monkeypatch.setattr(check, "_check", quick)
+    ahead: list[int] = []
+    videos = tuple(LabelledVideo(Path(f"{number}.mp4"), (0,), "t.csv") for number in range(500))
+    report = check_data(
+        DataSet(videos, ("run",), "single", "test"), progress=lambda done, _: ahead.append(len(begun) - done)
+    )
+    assert [Path(found.path).stem for found in report.unreadable] == [str(number) for number in range(500)]
+    assert max(ahead) <= 10
 
 
 def test_counts_and_lengths(clips: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,6 +25,19 @@ def test_separators_and_headers(write: Make, separator: str, header: str) -> Non
         (first, ("my clips/a 1.mp4", "run")),
         (first + 2, ("b.mp4", "riding a horse")),
     ]
+
+
+def test_a_row_takes_less_than_a_kilobyte(write: Make) -> None:
+    count = 20_000
+    path = write("t.csv", "path,label\n" + "".join(f"clips/{n}.mp4,class {n % 400}\n" for n in range(count)))
+    tracemalloc.start()
+    try:
+        table = read_table(path)
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(table.rows) == count
+    assert most_bytes < 1000 * count
 
 
 @pytest.mark.parametrize(

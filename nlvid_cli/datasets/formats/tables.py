@@ -191,6 +191,7 @@ def _read_rows(table: Table, columns: _Columns, split: str | None, by_folder: bo
     locator = Locator(table.path, rules)
     entries: list[Entry] = []
     missing: dict[int, str] = {}
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # many rows have the same labels
     for row in table.rows:
         written = _path_cell(table, row, columns.path)
         path = locator.find(written)
@@ -200,7 +201,8 @@ def _read_rows(table: Table, columns: _Columns, split: str | None, by_folder: bo
         own_split = split or _split_of(table, row, columns.split)
         if by_folder and own_split is None:
             own_split = SPLITS.get(Path(written).parts[0].casefold())
-        entries.append(Entry(table.where(row), written, path, _labels_of(table, row, columns), own_split))
+        labels = _labels_of(table, row, columns)
+        entries.append(Entry(table.where(row), written, path, shared.setdefault(labels, labels), own_split))
     locator.check_missing(missing, len(table.rows))
     return entries
 
