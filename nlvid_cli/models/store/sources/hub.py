@@ -175,7 +175,7 @@ class _LargerThanStated(Exception):
     """The server sends more than the card or itself states, as it can by compressing what it sends."""
 
 
-def _bar_for(progress: Progress, name: str, most_bytes: int | None) -> type[Any]:
+def _bar_for(progress: Progress, name: str, most_bytes: int | None = None) -> type[Any]:
     """Make a class of progress bars, as the library requires, that shows nothing and reports to ``progress``.
 
     It ends a download that becomes larger than ``most_bytes`` or than the server states.
