@@ -83,7 +83,8 @@ def probe(path: Path | RemotePath, promised: bool = False) -> VideoInfo:
         reader = PacketReader(container, stream)
         packets, first = _read_packets(reader, stream, indexed=payload is not None)
         if not first:
-            check_still_picture(file)
+            if not stream.codec_context.width:
+                check_still_picture(file)
             raise UnreadableVideo(_nothing_decodes(stream))
         if payload is not None:
             with open_index(WithoutPayload(file, payload), stream.index) as (index, same):

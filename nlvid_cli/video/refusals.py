@@ -103,7 +103,7 @@ def check_still_picture(file: Seekable) -> None:
     """
     import warnings
 
-    from PIL import Image
+    from PIL import Image  # takes 0.1 s, and is only needed here
 
     file.seek(0)
     try:
