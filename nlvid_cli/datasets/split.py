@@ -187,12 +187,12 @@ def _group_names(data: DataSet, pattern: str) -> list[str]:
 def _file_units(data: DataSet) -> list[_Unit]:
     """A unit for each file; its name stays the same when the data set is moved."""
     members = _members(os.path.realpath(video.path) for video in data.videos)
-    return [_unit(data, "/".join(data.videos[numbers[0]].path.parts[-2:]), numbers) for numbers in members.values()]
+    return _units(data, (("/".join(data.videos[numbers[0]].path.parts[-2:]), numbers) for numbers in members.values()))
 
 
 def _group_units(data: DataSet, names: Sequence[str]) -> list[_Unit]:
     """A unit for each group."""
-    return [_unit(data, name, numbers) for name, numbers in _members(names).items()]
+    return _units(data, _members(names).items())
 
 
 def _members(names: Iterable[str]) -> dict[str, list[int]]:
@@ -202,9 +202,14 @@ def _members(names: Iterable[str]) -> dict[str, list[int]]:
     return members
 
 
-def _unit(data: DataSet, name: str, numbers: Sequence[int]) -> _Unit:
-    classes = frozenset(label for number in numbers for label in data.videos[number].labels)
-    return _Unit(name, tuple(numbers), classes)
+def _units(data: DataSet, members: Iterable[tuple[str, Sequence[int]]]) -> list[_Unit]:
+    """Make units of names and the numbers of their videos; they share equal sets of classes."""
+    shared: dict[frozenset[int], frozenset[int]] = {}
+    units = []
+    for name, numbers in members:
+        classes = frozenset(label for number in numbers for label in data.videos[number].labels)
+        units.append(_Unit(name, tuple(numbers), shared.setdefault(classes, classes)))
+    return units
 
 
 def _in_order(units: Iterable[_Unit], seed: int) -> list[_Unit]:

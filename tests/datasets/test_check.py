@@ -69,7 +69,8 @@ def test_what_cannot_be_used(clips: Path) -> None:
     assert [message.partition(" (")[0] for message in _messages(report)] == [
         "empty.mp4: empty file",
         "text.mp4: not a video, or damaged beyond reading",
-        "cut off.mp4: not a video, or damaged beyond reading",
+        "cut off.mp4: the index of the MP4 file is missing: it is still being recorded, or was not closed, copied or "
+        "downloaded whole",
     ]
     assert report.unreadable[0].where == str(clips / "run")
     assert [(Path(found.path).name, found.message) for found in report.too_short] == [
