@@ -222,6 +222,23 @@ def test_a_file_of_something_else_is_left_alone(tmp_path: Path, content: bytes) 
     assert output.read_bytes() == content
 
 
+def test_the_shared_file_of_wrong_types(shared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    wrong, right = (shared / "hostile" / "t.jsonl").read_bytes().splitlines(keepends=True)
+    output = tmp_path / "labels.jsonl"
+    output.write_bytes(wrong + right)
+    with pytest.raises(OutputError, match="not an `nlvid label` file"):
+        Ledger(output).read()
+    assert output.read_bytes() == wrong + right
+    assert [row.line for row in read_rows(output)] == [right]
+    assert "1 lines" in caplog.text
+    output.write_bytes(right + wrong.replace(b'{"schema":1', b'{"schema": 1'))
+    with Ledger(output) as ledger:
+        ledger.read()
+        ledger.open()
+    assert output.read_bytes() == right
+    assert "1 lines are torn or damaged" in caplog.text
+
+
 def test_a_full_disk_leaves_what_is_safe(tmp_path: Path, videos: list[str]) -> None:
     import signal
 
