@@ -91,7 +91,7 @@ class Recognizer:
         """Name the actions in many videos, in their order; a video that failed yields a :class:`Failure`.
 
         Several videos are decoded at a time, each in a process of its own, while the network works on others. A video
-        that hangs or crashes its decoder costs that video only. A single video is decoded in this process.
+        that hangs or crashes its decoder costs that video only. A single local video is decoded in this process.
 
         Args:
             paths: Paths of the videos, read as they are needed.
@@ -179,7 +179,10 @@ class Recognizer:
         first = list(islice(waiting, 2))
         limits = limits or Limits()
         if len(first) < 2:
-            limits = replace(limits, workers=0)  # one video is decoded before a process would have started
+            # One video is decoded before a process would have started. A network may stall, and only a process can be
+            # ended then: an interrupt that reaches a callback of FFmpeg is lost.
+            is_remote = any(isinstance(segment.path, RemotePath) for segment in first)
+            limits = replace(limits, workers=min(limits.worker_count, int(is_remote)))
         pipeline = Pipeline([self.backend], self.card, limits, finish)
         for outcome in pipeline.run_in_order(chain(first, waiting)):
             yield outcome.result

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
+import threading
+import time
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
@@ -271,3 +277,56 @@ def test_false_key_frames_do_not_change_scores(loaded: Recognizer, shared: Path,
     assert 1 < len(probe(true).key_frames) < len(probe(false).key_frames) == 1202
     scores = [[p.score for p in loaded.classify(path, Answer(top_k=5)).predictions] for path in (false, true)]
     assert scores[0] == scores[1]
+
+
+STALLED = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from nlvid_cli import load
+recognizer = load(sys.argv[2], device="cpu")
+print("ready", flush=True)
+recognizer.classify(sys.argv[1])
+"""
+
+
+class _Stalls(BaseHTTPRequestHandler):
+    """Says how long the file is, and sends nothing of it."""
+
+    asked = threading.Event()
+    over = threading.Event()
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.asked.set()
+        self.over.wait(60)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+def test_an_interrupt_ends_a_read_from_a_network_that_stalls(model_file: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Stalls)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_port}/a.mp4"
+    program = [sys.executable, "-c", STALLED, address, str(model_file)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert _Stalls.asked.wait(30)
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        try:
+            _, err = child.communicate(timeout=10)
+        finally:
+            child.kill()
+            _Stalls.over.set()
+            server.shutdown()
+            server.server_close()
+            thread.join()
+    assert err.rstrip().endswith("KeyboardInterrupt")
