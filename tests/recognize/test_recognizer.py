@@ -82,7 +82,7 @@ def test_a_bug_in_a_decoder_costs_one_video(
 ) -> None:
     import nlvid_cli.video.clips as module
 
-    def explode(path: Path) -> object:
+    def explode(path: Path, **_: object) -> object:
         raise ZeroDivisionError("made by the test")
 
     monkeypatch.setattr(module, "probe", explode)
@@ -101,7 +101,7 @@ def test_classify_raises_the_error_of_its_video(
     with pytest.raises(VideoNotFound):
         recognizer.classify(tmp_path / "none.mp4")
 
-    def explode(path: Path) -> object:
+    def explode(path: Path, **_: object) -> object:
         raise ZeroDivisionError("made by the test")
 
     monkeypatch.setattr("nlvid_cli.video.clips.probe", explode)
