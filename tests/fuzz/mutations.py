@@ -106,9 +106,11 @@ def damage_box(rng: Random, data: bytes, others: Sequence[bytes]) -> bytes:
     start, size = rng.choice(boxes)
     extreme = rng.choice((0, 1, 2, 7, 8, size - 1, size + 1, 0x7FFFFFFF, 0xFFFFFFFF))
     field = struct.pack(">I", max(0, extreme))
+    long_size = struct.pack(">I4sQ", 1, data[start + 4 : start + 8], 1 << rng.randrange(32, 64))
     return rng.choice((
         _write(data, start, field),
         _write(data, start + 4, rng.choice((b"free", b"mdat", b"moov", b"trak", b"stsd", b"uuid", b"\0\0\0\0"))),
+        data[:start] + long_size + data[start + 8 :],
         _write(data, start + 8, field),  # version and flags, or the first field
         _write(data, start + 12, field),  # the number of entries in most tables
         _write(data, start + 8 + 4 * rng.randrange(1 + max(0, size - 8) // 4), field),
