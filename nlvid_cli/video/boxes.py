@@ -61,6 +61,7 @@ def boxes(file: Seekable, start: int, end: int) -> Iterator[Box]:
     Yields:
         At most :data:`MOST_BOXES`; those behind a damaged one are not found.
     """
+    end = min(end, size_of(file))
     for _ in range(MOST_BOXES):
         if start + 8 > end:
             return

@@ -10,7 +10,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from nlvid_cli.video.boxes import Seekable, is_encrypted_track
+from nlvid_cli.video.boxes import Seekable, is_encrypted_track, size_of
 
 MP4_FORMATS = ("mov,mp4,m4a,3gp,3g2,mj2",)
 
@@ -88,12 +88,14 @@ def _asf_objects(file: Seekable) -> Iterator[bytes]:
     """Yield the identifiers of the objects in the header of an ASF file."""
     file.seek(0)
     head = file.read(ASF_HEADER_BYTES)
-    position, end = ASF_HEADER_BYTES, int.from_bytes(head[16:24], "little")
+    position, end = ASF_HEADER_BYTES, min(int.from_bytes(head[16:24], "little"), size_of(file))
     for _ in range(int.from_bytes(head[24:28], "little")):
+        if position >= end:
+            return
         file.seek(position)
         start = file.read(24)
         size = int.from_bytes(start[16:], "little")
-        if position >= end or size < len(start) or not start:
+        if size < len(start):
             return
         yield start[:16]
         position += size

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
 from nlvid_cli.errors import EncryptedVideo, NlvidError, UnreadableVideo
+from nlvid_cli.video.encryption import _asf_objects
 from nlvid_cli.video.probe import probe
 from tests.clips import make_clip
 
@@ -160,3 +162,12 @@ def crc32_mpeg(data: bytes) -> int:
         for _ in range(8):
             crc = (crc << 1 ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
     return crc
+
+
+def test_a_header_of_absurd_sizes(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.wmv", codec="wmv2", frames=10)
+    data = bytearray(clip.read_bytes())
+    for at in (16, 46):  # of the header, and of its first object
+        data[at : at + 8] = (2**63 + 5).to_bytes(8, "little")
+    with io.BytesIO(data) as file:
+        assert len(list(_asf_objects(file))) == 1
