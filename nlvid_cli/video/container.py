@@ -19,7 +19,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 import av
 from av.container import InputContainer
@@ -84,7 +85,7 @@ def open_video(path: Path | RemotePath) -> Iterator[tuple[InputContainer, VideoS
 def open_with_bytes(path: Path | RemotePath) -> Iterator[tuple[InputContainer, VideoStream, io.RawIOBase]]:
     """Open a video file as :func:`open_video` does, and the same file as bytes, unbuffered."""
     if isinstance(path, RemotePath):
-        with open_remote(path) as file, _open(_View(file), {"protocol_whitelist": "none"}, file) as container:
+        with open_remote(path) as file, _open(_View(file, path), {"protocol_whitelist": "none"}, file) as container:
             yield container, _choose_stream(container, file), file
         return
     _check_regular_file(path)
@@ -132,14 +133,16 @@ def _open_local(path: Path) -> io.RawIOBase:
 
 
 class _View(io.RawIOBase):
-    """A file with a position of its own, and without a name.
+    """A file with a position of its own, and without a name, or with a suffix only.
 
     By the name of a picture FFmpeg would choose the reader of numbered files, which is refused.
     """
 
-    def __init__(self, file: io.RawIOBase) -> None:
+    def __init__(self, file: io.RawIOBase, path: RemotePath | None = None) -> None:
         self._file = file
         self._position = 0
+        if path is not None:  # some formats are recognised with the help of the suffix
+            self.name = "video" + PurePosixPath(urlsplit(path.address).path).suffix
 
     def readable(self) -> bool:
         return True
@@ -176,7 +179,7 @@ def _open(source: str | io.RawIOBase, options: dict[str, str], file: io.RawIOBas
     except PermissionError:
         raise UnreadableVideo("cannot be opened (permission denied)") from None
     except av.error.ArgumentError as error:
-        if not isinstance(source, str):
+        if not isinstance(source, str) and not hasattr(source, "name"):
             raise refusal(file, reason_of(error)) from None
         return _open(_View(file), {"protocol_whitelist": "none"}, file)
     except MemoryError:

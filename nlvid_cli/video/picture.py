@@ -29,6 +29,12 @@ shrinks a picture, so that nothing aliases); or a function that fills the new pi
 size."""
 
 
+CONVERTED_MATRICES = frozenset({0, 1, 2, 4, 5, 6, 7, 9})
+"""Colour matrices (ITU-T H.273) that swscale converts; it refuses YCgCo, ICtCp and others."""
+
+UNSPECIFIED, BT2020, BT2020_CONSTANT = 2, 9, 10
+"""Numbers of colour matrices. The last two differ in how they treat luminance, and are close."""
+
 ABORTING_FORMATS = ("yaf32",)
 """Pixel formats over which swscale ends the process (FFmpeg 8)."""
 
@@ -85,8 +91,8 @@ SIZES: dict[str, Callable[[int, int, int], tuple[int, int]]] = {
 class PictureMaker:
     """Turns the frames of one video into RGB pictures of one size.
 
-    Colour matrix and range are the frame's own (ITU-R BT.601, limited range, if it has none); alpha is dropped. One
-    swscale context serves all frames, so each thread needs its own maker.
+    Colour matrix and range are the frame's own (ITU-R BT.601, limited range, if it has none, or one that swscale does
+    not convert); alpha is dropped. One swscale context serves all frames, so each thread needs its own maker.
     """
 
     def __init__(self, orientation: Orientation, rule: str) -> None:
@@ -113,6 +119,8 @@ class PictureMaker:
         same_size = (frame.width, frame.height) == (width, height)
         if frame.format.name.startswith(ABORTING_FORMATS):
             raise _unknown_format(frame)
+        if frame.colorspace not in CONVERTED_MATRICES:
+            frame.colorspace = BT2020 if frame.colorspace == BT2020_CONSTANT else UNSPECIFIED
         try:
             rgb = self._reformatter.reformat(
                 frame,

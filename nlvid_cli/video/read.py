@@ -35,7 +35,7 @@ from nlvid_cli.video.decode import (
     use_threads,
 )
 from nlvid_cli.video.info import Numbers, Pixels, VideoInfo
-from nlvid_cli.video.picture import SIZES, PictureMaker, pixel_type
+from nlvid_cli.video.picture import CONVERTED_MATRICES, SIZES, PictureMaker, pixel_type
 from nlvid_cli.video.refusals import check_frame_shape
 
 MIN_SEEK_FRAMES = 16
@@ -135,10 +135,15 @@ class _Sink:
         for place, number in enumerate(frame_numbers.ravel().tolist()):
             self._places.setdefault(number, []).append(place)
         self._shapes: set[tuple[int, int]] = set()
+        self._matrices: set[int] = set()
         self.wanted = sorted(self._places)
 
     def warnings(self) -> tuple[str, ...]:
-        """Return a warning if the frames have several shapes, since all are scaled to the first frame's."""
+        """Return warnings about what cannot be shown as it is meant: other shapes, unknown colours."""
+        return self._shape_warning() + self._colour_warning()
+
+    def _shape_warning(self) -> tuple[str, ...]:
+        """Warn of several shapes, since all frames are scaled to the first one's."""
         width, height = self.info.facts.width, self.info.facts.height
         shapes = {self.info.orientation.displayed(*shape) for shape in self._shapes}
         others = sorted(shape for shape in shapes if abs(shape[0] * height / (shape[1] * width) - 1) > SAME_SHAPE)
@@ -146,6 +151,12 @@ class _Sink:
             return ()
         sizes = ", ".join(f"{wide} x {high}" for wide, high in others)
         return (f"the shape of its frames changes ({sizes}): all are stretched to {width} x {height}, the first one's",)
+
+    def _colour_warning(self) -> tuple[str, ...]:
+        unknown = sorted(self._matrices - CONVERTED_MATRICES)
+        if not unknown:
+            return ()
+        return (f"its colours are approximate: FFmpeg does not convert colour matrix {unknown[0]} of ITU-T H.273",)
 
     def maker(self) -> PictureMaker:
         """Return a converter for one thread."""
@@ -155,6 +166,7 @@ class _Sink:
         """Convert a decoded frame and store it as frame ``number``."""
         first, *others = self._places[number]
         self._shapes.add((frame.width, frame.height))
+        self._matrices.add(int(frame.colorspace))
         maker.make(frame, self.pictures[first])
         self.pictures[others] = self.pictures[first]
 

@@ -108,13 +108,13 @@ def check_still_picture(file: Seekable) -> None:
     file.seek(0)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # of size, and of whatever is odd in a damaged header
             with Image.open(file, formats=PICTURE_FORMATS) as picture:  # type: ignore[arg-type]
                 size = picture.size
     except Image.DecompressionBombError:  # Pillow's limit is larger than ours
         raise FrameTooLarge(
             f"its picture is larger than nlvid decodes (the limit is {MAX_FRAME_PIXELS / 1e6:.0f} million pixels)"
         ) from None
-    except (OSError, SyntaxError, ValueError):  # not a picture, or damaged: Pillow's readers raise any of these
+    except Exception:  # not a picture, or damaged: Pillow's readers raise all kinds of errors
         return
     check_frame_size(*size)

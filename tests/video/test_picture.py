@@ -107,3 +107,18 @@ def test_pixel_formats_that_swscale_does_not_know(name: str) -> None:
     """Over the first two it would end the process."""
     with pytest.raises(UnreadableVideo, match=name):
         PictureMaker(Orientation(), "swscale_bilinear").make(av.VideoFrame(8, 8, name), np.empty((4, 4, 3), np.uint8))
+
+
+@pytest.mark.parametrize(("matrix", "name", "as_if"), [(8, "YCgCo", "undef"), (10, "bt2020c", "bt2020nc")])
+def test_colour_matrices_that_swscale_refuses(tmp_path: Path, matrix: int, name: str, as_if: str) -> None:
+    def read(of: str) -> tuple[np.ndarray, tuple[str, ...]]:
+        options = {"x264-params": f"colormatrix={of}"}
+        info = probe(make_clip(tmp_path / f"{of}.mp4", frames=3, options=options))
+        frames_read = read_frames(info, np.array([[0]]), 32)
+        return frames_read.frames, frames_read.warnings
+
+    frames, (warning,) = read(name)
+    similar, none = read(as_if)
+    assert np.array_equal(frames, similar)
+    assert f"colour matrix {matrix}" in warning
+    assert none == ()
