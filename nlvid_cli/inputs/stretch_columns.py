@@ -1,0 +1,122 @@
+"""Columns of a table that say which part of a video a row is about: ``start,end`` in all their names."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from nlvid_cli.errors import DataSetError
+
+Unit = Literal["seconds", "milliseconds", "frames"]
+"""What the numbers of a column count."""
+
+_NAME = re.compile(
+    r"(?:(?P<before>clip|segment|seg|action|event|video|temporal|label|time|t|timestamp|frame|frames|sec|ms)_)?"
+    r"(?P<side>start|starts|begin|begins|beginning|from|onset|end|ends|stop|stops|to|until|offset|finish)"
+    r"(?:_?(?P<after>time|times|timestamp|timestamps|ts|time_s|time_sec|time_seconds|time_ms|seconds|second|secs|sec|s"
+    r"|milliseconds|msec|ms|frames|frame|frame_number|frame_index|frame_idx|frame_id|index|idx))?"
+)
+"""Name of a column in small letters: ``start``, ``t_end``, ``clip_start_time``, ``stop_timestamp``, ``frame_start``."""
+
+_STARTS = frozenset(("start", "starts", "begin", "begins", "beginning", "from", "onset"))
+
+_MILLISECONDS = frozenset(("ms", "msec", "milliseconds", "time_ms"))
+
+_FRAMES = frozenset(("frames", "frame", "frame_number", "frame_index", "frame_idx", "frame_id", "index", "idx"))
+
+_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d*)?)")
+
+
+@dataclass(frozen=True, slots=True)
+class StretchColumns:
+    """The columns of starts and ends.
+
+    Attributes:
+        start: Index of the column of starts.
+        end: Index of the column of ends.
+        names: Their names.
+        unit: What their numbers count.
+    """
+
+    start: int
+    end: int
+    names: tuple[str, str]
+    unit: Unit
+
+    def read(self, cells: Sequence[object], where: str) -> tuple[float | None, float | None]:
+        """Return the start and the end of a row, in seconds or as numbers of frames; None for an empty cell.
+
+        Raises:
+            DataSetError: A cell is not a time, the end is not after the start, or the start is before the video.
+        """
+        start, end = (
+            self._number(str(cells[column]), name, where)
+            for column, name in zip((self.start, self.end), self.names, strict=True)
+        )
+        if start is not None and start < 0:
+            raise DataSetError(f"{where}: {self.names[0]} ({start:g}) is before the start of the video")
+        if end is not None and end <= (start or 0):
+            unit = "" if self.unit == "frames" else " s"
+            raise DataSetError(
+                f"{where}: {self.names[1]} ({end:g}{unit}) is not after {self.names[0]} ({start or 0:g}{unit})"
+            )
+        return start, end
+
+    def _number(self, text: str, name: str, where: str) -> float | None:
+        if not text.strip():
+            return None
+        seconds = seconds_of(text)
+        if seconds is None:
+            what = "the number of a frame" if self.unit == "frames" else "a number of seconds, or a time such as 0:12.5"
+            raise DataSetError(f"{where}: {name} must be {what}, not {text!r}")
+        return seconds / 1000 if self.unit == "milliseconds" else seconds
+
+
+def seconds_of(text: str) -> float | None:
+    """Return a time such as ``12.5``, ``0:12.5`` or ``1:02:03`` in seconds; None if the text is not one."""
+    text = text.strip().removesuffix("s").strip()
+    clock = _CLOCK.fullmatch(text)
+    if clock:
+        return int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3])
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) else None
+
+
+def find_stretch_columns(header: Sequence[str]) -> StretchColumns | None:
+    """Find the columns of starts and ends; None if there are none.
+
+    Args:
+        header: Names of the columns, as :func:`nlvid_cli.inputs.separated.column_name` returns them.
+
+    Returns:
+        Columns of times before columns of frames, where a table has both.
+    """
+    found: dict[tuple[Unit, bool], int] = {}
+    for column, name in enumerate(header):
+        match = _NAME.fullmatch(name)
+        if match:
+            found.setdefault((_unit(match), match["side"] in _STARTS), column)
+    units: tuple[Unit, ...] = ("seconds", "milliseconds", "frames")
+    for unit in units:
+        start, end = found.get((unit, True)), found.get((unit, False))
+        if start is not None and end is not None:
+            return StretchColumns(start, end, (header[start], header[end]), unit)
+    return None
+
+
+def is_stretch_column(name: str) -> bool:
+    """Whether a column of this name holds starts or ends."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _unit(match: re.Match[str]) -> Unit:
+    words = {match["before"], match["after"]}
+    if words & _FRAMES:
+        return "frames"
+    return "milliseconds" if words & _MILLISECONDS else "seconds"
