@@ -32,7 +32,7 @@ class VideoOutputs:
         facts: Its duration, rate and size.
         start_seconds: (clips,) start of each clip.
         end_seconds: (clips,) end of each clip.
-        outputs: (clips, crops, classes) scores or logits, as the card combines them.
+        outputs: (clips, crops, classes) scores or logits, as the card combines them; or what the run looks for.
         warnings: Oddities of the file, in sentences.
     """
 

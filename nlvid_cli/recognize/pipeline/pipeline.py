@@ -85,6 +85,8 @@ class Pipeline(Generic[T]):
         settled: Whether outputs of some clips, (clips, crops, classes), need no more clips; None looks at all clips.
         stages: Clock to count busy times with.
         decode: Decodes a video in this process, where there are no workers; None: from its file.
+        look: Takes what is wanted of each view, (views, values), from a backend; None: scores or logits, as the card
+            combines them.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Pipeline(Generic[T]):
         settled: Callable[[Array], bool] | None = None,
         stages: Stages | None = None,
         decode: Callable[[Segment], tuple[Pixels, ClipTable]] | None = None,
+        look: Callable[[Backend, Array], Array] | None = None,
     ) -> None:
         rules = (card.sampling, card.preprocess)
         at_once = max(backend.views_per_batch for backend in backends) * len(backends)
@@ -105,7 +108,7 @@ class Pipeline(Generic[T]):
         self._stages = stages or Stages()
         self._workers = [DecodeWorker(*rules, limits.worker) for _ in range(limits.worker_count)]
         self._budget = MemoryBudget(limits.memory_bytes) if self._workers else None
-        self._tracker = Tracker(card, finish, settled, self._stages, self._budget)
+        self._tracker = Tracker(card, finish, settled, self._stages, self._budget, look)
         self._maker = BatchMaker(card.preprocess, self._tracker.ready, self._clips_at_once, self._stages)
         videos_at_once = -(-at_once // (card.sampling.clips * self._crops))
         self._room = threading.Semaphore(len(self._workers) + 2 + 2 * videos_at_once)
