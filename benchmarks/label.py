@@ -40,8 +40,9 @@ from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline
 from nlvid_cli.recognize.prediction import Failure, Prediction
 from nlvid_cli.recognize.recognizer import Recognizer
-from nlvid_cli.video.clips import ClipTable, Segment, decode_clips
+from nlvid_cli.video.clips import ClipTable, decode_clips
 from nlvid_cli.video.info import Pixels
+from nlvid_cli.video.segment import Segment
 
 MEMORY_COUNTS = (100, 1000)
 TURNS = 4

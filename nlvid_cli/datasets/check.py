@@ -186,7 +186,7 @@ def _check(entry: tuple[LabelledVideo, bool]) -> _Checked:
     video, in_val = entry
     try:
         info = probe(video.path)
-        part, first = trim(info, video.start_seconds, video.end_seconds)
+        part, first = trim(info, video.stretch)
         frames = len(part.times_seconds)
         numbers = np.array([[first, first + frames // 2, first + frames - 1]], np.int64)
         read = read_frames(info, numbers, CHECKED_SHORT_SIDE, threads=1)

@@ -11,6 +11,7 @@ from pathlib import Path
 from nlvid_cli.datasets.labelled import SHOWN, DataSet, Kind, LabelledVideo
 from nlvid_cli.datasets.numbered_labels import class_index, decimal_order, decimal_value, indices_by_value
 from nlvid_cli.errors import DataSetError, UnknownName, did_you_mean, shortened
+from nlvid_cli.video.segment import Stretch
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Not allowed in class names: control characters, and bytes that are not UTF-8 in the name of a folder."""
@@ -26,8 +27,7 @@ class Entry:
         path: Path to the file.
         labels: Labels as written.
         split: "train", "val", "test" or None.
-        start_seconds: See :class:`LabelledVideo`.
-        end_seconds: See :class:`LabelledVideo`.
+        stretch: See :class:`LabelledVideo`.
         label_times: See :class:`LabelledVideo`.
     """
 
@@ -36,8 +36,7 @@ class Entry:
     path: Path
     labels: tuple[str, ...]
     split: str | None = None
-    start_seconds: float | None = None
-    end_seconds: float | None = None
+    stretch: Stretch | None = None
     label_times: tuple[tuple[float, float], ...] = ()
 
 
@@ -85,8 +84,7 @@ def build_data_set(found: Entries, classes: Sequence[str] | None) -> DataSet:
             labels,
             entry.where,
             entry.split,
-            entry.start_seconds,
-            entry.end_seconds,
+            entry.stretch,
             entry.label_times,
         )
         for entry, labels in zip(entries, numbers, strict=True)
@@ -98,8 +96,8 @@ def _check_repetitions(entries: Sequence[Entry], kind: Kind) -> None:
     seen: dict[object, Entry] = {}
     repeated: list[tuple[Entry, Entry]] = []
     for entry in entries:
-        path, start, end = os.path.realpath(entry.path), entry.start_seconds, entry.end_seconds
-        first = seen.setdefault(path if start is end is None else (path, start, end), entry)
+        path = os.path.realpath(entry.path)
+        first = seen.setdefault(path if entry.stretch is None else (path, entry.stretch), entry)
         if first is not entry:
             repeated.append((first, entry))
     if not repeated:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from nlvid_cli.errors import did_you_mean
+from nlvid_cli.video.segment import Stretch
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,7 @@ class LabelledVideo:
         labels: Indices into :attr:`DataSet.classes`; exactly one if the data set is "single".
         where: Place in the data set, for messages: "train.csv, line 12", or the folder of the class.
         split: "train", "val" or "test", if the data set says so.
-        start_seconds: Start of the part that the labels describe (Kinetics CSV); None for the start of the file.
-        end_seconds: End of that part; None for the end of the file.
+        stretch: Part of the video that the labels describe (Kinetics CSV); None for all of it.
         label_times: (start, end) in seconds of each label, in the order of ``labels`` (Charades); empty if unknown.
     """
 
@@ -37,8 +37,7 @@ class LabelledVideo:
     labels: tuple[int, ...]
     where: str
     split: str | None = None
-    start_seconds: float | None = None
-    end_seconds: float | None = None
+    stretch: Stretch | None = None
     label_times: tuple[tuple[float, float], ...] = ()
 
 

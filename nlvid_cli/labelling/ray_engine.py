@@ -32,8 +32,9 @@ from nlvid_cli.recognize.pipeline.pipeline import ENFORCE_SECONDS, Limits
 from nlvid_cli.recognize.pipeline.worker import Decoded, DecodeWorker, WorkerLimits
 from nlvid_cli.recognize.prediction import Failure, FailureReason
 from nlvid_cli.recognize.recognizer import Recognizer
-from nlvid_cli.video.clips import ClipTable, Segment
+from nlvid_cli.video.clips import ClipTable
 from nlvid_cli.video.remote import video_path
+from nlvid_cli.video.segment import Segment
 
 log = logging.getLogger(__name__)
 

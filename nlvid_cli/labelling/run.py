@@ -13,8 +13,8 @@ from nlvid_cli.labelling.rows import FileState, Request, Row
 from nlvid_cli.recognize.pipeline.pipeline import Limits
 from nlvid_cli.recognize.pipeline.shared import Stages
 from nlvid_cli.recognize.recognizer import Recognizer
-from nlvid_cli.video.clips import Segment
 from nlvid_cli.video.remote import VideoPath
+from nlvid_cli.video.segment import Segment
 
 Todo = Sequence[tuple[VideoPath, FileState | None]]
 """Videos to label, each with the state of its file."""

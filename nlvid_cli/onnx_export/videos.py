@@ -10,9 +10,10 @@ import numpy as np
 from nlvid_cli.backends import Array
 from nlvid_cli.card.card import Card
 from nlvid_cli.errors import VideoError
-from nlvid_cli.video.clips import Segment, decode_clips
+from nlvid_cli.video.clips import decode_clips
 from nlvid_cli.video.preprocess import preprocess
 from nlvid_cli.video.remote import VideoPath
+from nlvid_cli.video.segment import Segment
 
 log = logging.getLogger(__name__)
 

@@ -33,9 +33,10 @@ from nlvid_cli.recognize.pipeline.shared import Stages
 from nlvid_cli.recognize.pipeline.tracker import Outcome
 from nlvid_cli.recognize.prediction import ClipPrediction, Failure, Prediction, Result, Views
 from nlvid_cli.system.hashes import sha256_of
-from nlvid_cli.video.clips import ClipTable, Segment
+from nlvid_cli.video.clips import ClipTable
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.remote import RemotePath, video_path
+from nlvid_cli.video.segment import Segment
 
 LocalPath = str | PathLike[str]
 T = TypeVar("T")

@@ -145,7 +145,7 @@ def draw_frames(info: VideoInfo, labelled: LabelledVideo, card: Card, rng: np.ra
         UnreadableVideo: The stretch is outside the video.
     """
     sampling = card.sampling
-    part, first = trim(info, labelled.start_seconds, labelled.end_seconds)
+    part, first = trim(info, labelled.stretch)
     to_frame, timeline = timeline_of(part, sampling.frame_rate)
     reach = (sampling.frames - 1) * sampling.step + 1
     start = int(rng.integers(0, max(0, timeline.positions - reach), endpoint=True))

@@ -14,12 +14,13 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from nlvid_cli.datasets.labelled import DataSet
+from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.system.atomic import atomic_file
 from nlvid_cli.system.strict_json import parse_json
 from nlvid_cli.training.plan import TrainingPlan
+from nlvid_cli.video.segment import Stretch
 
 MODEL_FILE = "model.safetensors"
 """The trained model: the best by validation, or else the last."""
@@ -117,11 +118,14 @@ def _require_same_run(path: Path, identity: Mapping[str, Any]) -> None:
 
 def _digest(*parts: DataSet) -> str:
     """Hash all that the data sets say about their videos, except for the paths."""
-    known = [
-        [(video.labels, video.start_seconds, video.end_seconds, video.label_times) for video in part.videos]
-        for part in parts
-    ]
+    known = [[_known(video) for video in part.videos] for part in parts]
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+
+def _known(video: LabelledVideo) -> tuple[object, ...]:
+    part = video.stretch or Stretch()
+    frames = () if part.start_frame is part.end_frame is None else (part.start_frame, part.end_frame)
+    return (video.labels, part.start_seconds, part.end_seconds, video.label_times, *frames)
 
 
 @dataclass

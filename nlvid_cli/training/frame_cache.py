@@ -124,7 +124,7 @@ def _lay_out(data: DataSet, card: Card, short_side: int, budget_bytes: int) -> F
     for number, video in enumerate(data.videos):
         try:
             info = probe(video.path)
-            part, first = trim(info, video.start_seconds, video.end_seconds)
+            part, first = trim(info, video.stretch)
         except Exception:  # noqa: S112 - the error comes again when a clip is made, and is reported there
             continue
         width, height = SIZES[card.preprocess.size](info.facts.width, info.facts.height, short_side)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,27 +12,12 @@ from nlvid_cli.video.info import Pixels, VideoFacts
 from nlvid_cli.video.preprocess import crop_corners
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
-from nlvid_cli.video.remote import RemotePath, VideoPath
 from nlvid_cli.video.sample import sample
+from nlvid_cli.video.segment import Segment
 from nlvid_cli.video.trim import trim
 
 if TYPE_CHECKING:
     from nlvid_cli.card.card import Preprocess, Sampling
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A video, or the part of it between two times.
-
-    Attributes:
-        path: Path of the file, local or remote.
-        start_seconds: Start of the part, from the first frame; None: the start of the video.
-        end_seconds: End of the part; None: the end of the video.
-    """
-
-    path: VideoPath | Path
-    start_seconds: float | None = None
-    end_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,15 +64,14 @@ def decode_clips(
         VideoError: The video cannot be used.
         InputShapeError: Its frames are smaller than the crop.
     """
-    path = segment.path if isinstance(segment.path, RemotePath) else Path(segment.path)
-    info = probe(path, promised=True)
+    info = probe(segment.file, promised=True)
     while True:
         try:
-            part, first = trim(info, segment.start_seconds, segment.end_seconds)
+            part, first = trim(info, segment.stretch)
         except UnreadableVideo:
             if info.recount is None:
                 raise
-            info = probe(path)  # perhaps the video is longer than its packets promise
+            info = probe(segment.file)  # perhaps the video is longer than its packets promise
             continue
         plan = sample(part, sampling)
         different, places = np.unique(plan.frame_numbers + first, axis=0, return_inverse=True)

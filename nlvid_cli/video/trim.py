@@ -7,34 +7,33 @@ from dataclasses import replace
 import numpy as np
 
 from nlvid_cli.errors import UnreadableVideo
-from nlvid_cli.video.info import VideoInfo
+from nlvid_cli.video.info import Times, VideoInfo
 from nlvid_cli.video.sample import SAME_SECONDS
+from nlvid_cli.video.segment import Stretch
 
 
-def trim(info: VideoInfo, start_seconds: float | None, end_seconds: float | None) -> tuple[VideoInfo, int]:
-    """Return the info of the frames from ``start_seconds`` to before ``end_seconds``.
+def trim(info: VideoInfo, stretch: Stretch | None) -> tuple[VideoInfo, int]:
+    """Return the info of the frames of a stretch.
 
     Args:
         info: Info of the whole video.
-        start_seconds: Start, from the first frame; None: the start of the video.
-        end_seconds: End; None, or a time beyond the end: the end of the video.
+        stretch: Part to use; an end beyond the end of the video is that end. None: all of it.
 
     Returns:
         The part, to choose frames from: its times start at 0 again. And the number of its first frame in the whole
         video, to be added to the numbers chosen. Decoding needs the info of the whole video.
 
     Raises:
-        UnreadableVideo: No frame of the video lies between these times.
+        UnreadableVideo: No frame of the video lies in the stretch.
     """
-    if start_seconds is None and end_seconds is None:
+    if stretch is None:
         return info, 0
     times, whole_seconds = info.times_seconds, info.facts.duration_seconds
-    first = 0 if start_seconds is None else int(np.searchsorted(times, start_seconds - SAME_SECONDS))
-    last = len(times) if end_seconds is None else int(np.searchsorted(times, end_seconds - SAME_SECONDS))
+    first, last = _frames_of(stretch, times)
     if first >= last:
         raise UnreadableVideo(
-            f"no frame between {start_seconds or 0:g} s and {end_seconds or whole_seconds:g} s, the part to use; "
-            f"the file has {whole_seconds:.2f} s (was it cut out already?)"
+            f"no frame in the stretch to use, {stretch}; the video has {whole_seconds:.2f} s ({len(times)} frames) "
+            "(was it cut out already?)"
         )
     end = whole_seconds if last == len(times) else float(times[last])
     duration = end - float(times[first])
@@ -48,3 +47,13 @@ def trim(info: VideoInfo, start_seconds: float | None, end_seconds: float | None
         header=header,
     )
     return part, first
+
+
+def _frames_of(stretch: Stretch, times: Times) -> tuple[int, int]:
+    """Return the number of the first frame of a stretch, and of the first one after it."""
+    count = len(times)
+    if stretch.start_frame is not None or stretch.end_frame is not None:
+        return stretch.start_frame or 0, count if stretch.end_frame is None else min(stretch.end_frame, count)
+    start, end = stretch.start_seconds, stretch.end_seconds
+    first = 0 if start is None else int(np.searchsorted(times, start - SAME_SECONDS))
+    return first, count if end is None else int(np.searchsorted(times, end - SAME_SECONDS))

@@ -11,6 +11,7 @@ from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.read import read_data_set
 from nlvid_cli.datasets.split import split_by_column, split_by_fraction, split_by_group
 from nlvid_cli.datasets.suspicions import ClassCount
+from nlvid_cli.video.segment import Stretch
 from tests.clips import make_clip
 from tests.datasets.conftest import Make
 
@@ -112,9 +113,9 @@ def test_the_same_content_on_both_sides(clips: Path, write: Make) -> None:
 def test_stretches(clips: Path) -> None:
     path = clips / "walk" / "walk0.mp4"  # 0.8 s
     videos = (
-        LabelledVideo(path, (0,), "line 1", start_seconds=0.2, end_seconds=0.6),
-        LabelledVideo(path, (1,), "line 2", start_seconds=0.6, end_seconds=99.0),
-        LabelledVideo(path, (1,), "line 3", start_seconds=2.0, end_seconds=3.0),
+        LabelledVideo(path, (0,), "line 1", stretch=Stretch(0.2, 0.6)),
+        LabelledVideo(path, (1,), "line 2", stretch=Stretch(0.6, 99.0)),
+        LabelledVideo(path, (1,), "line 3", stretch=Stretch(2.0, 3.0)),
     )
     report = check_data(DataSet(videos, ("a", "b"), "single", "made"), min_frames=6)
     assert report.frames == (5, 7, 10)

@@ -21,6 +21,7 @@ from nlvid_cli.datasets.split import (
 )
 from nlvid_cli.errors import DataSetError, UnknownName, UsageError
 from nlvid_cli.system.patterns import first_matches
+from nlvid_cli.video.segment import Stretch
 
 PEOPLE = ("ann", "ben", "cy", "dora", "eli")
 
@@ -120,7 +121,7 @@ def test_fractions_with_several_labels(labels: list[set[int]], fraction: float, 
 
 def test_stretches_of_one_file_stay_together() -> None:
     videos = tuple(
-        LabelledVideo(Path(f"{n // 4}.mp4"), (n % 2,), "list.csv", start_seconds=float(n)) for n in range(40)
+        LabelledVideo(Path(f"{n // 4}.mp4"), (n % 2,), "list.csv", stretch=Stretch(float(n))) for n in range(40)
     )
     split = split_by_fraction(DataSet(videos, ("a", "b"), "single", "made"), 0.3, seed=0)
     assert not set(_names(split.train)) & set(_names(split.val))
@@ -255,7 +256,7 @@ def test_stretches_of_a_file_stay_together_however_it_is_called(tmp_path: Path) 
         (tmp_path / f"link {number}.mp4").symlink_to(tmp_path / f"{number}.mp4")
         for name in (f"{number}.mp4", f"link {number}.mp4"):
             path = tmp_path / name
-            videos.append(LabelledVideo(path, (number % 2,), "made", start_seconds=float(len(videos))))
+            videos.append(LabelledVideo(path, (number % 2,), "made", stretch=Stretch(float(len(videos)))))
     data = DataSet(tuple(videos), ("a", "b"), "single", "made")
     for split in (*(split_by_fraction(data, 0.5, seed) for seed in range(5)), *folds(data, 2, 0)):
         sides = [{video.path.resolve() for video in part.videos} for part in (split.train, split.val)]

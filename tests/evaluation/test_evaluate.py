@@ -15,6 +15,7 @@ from nlvid_cli.errors import UnreadableVideo, UsageError
 from nlvid_cli.evaluation.evaluate import ScoredVideo, evaluate, score_videos, summarise
 from nlvid_cli.recognize.prediction import Failure
 from nlvid_cli.recognize.recognizer import Recognizer
+from nlvid_cli.video.segment import Stretch
 from tests.clips import make_clip
 from tests.conftest import Run, make_card
 from tests.recognize.colours import Colours
@@ -158,8 +159,8 @@ def test_bad_videos_become_failures_and_stop_nothing(recognizer: Recognizer, cli
 
 def test_only_the_labelled_segment_is_scored(recognizer: Recognizer, clips: list[Path]) -> None:
     whole, part = (LabelledVideo(clips[5], (0,), "k.csv, line 2"),
-                   LabelledVideo(clips[5], (0,), "k.csv, line 3", start_seconds=0.4, end_seconds=1.0))  # fmt: skip
-    beyond = LabelledVideo(clips[5], (0,), "k.csv, line 4", start_seconds=40.0, end_seconds=50.0)
+                   LabelledVideo(clips[5], (0,), "k.csv, line 3", stretch=Stretch(0.4, 1.0)))  # fmt: skip
+    beyond = LabelledVideo(clips[5], (0,), "k.csv, line 4", stretch=Stretch(40.0, 50.0))
     evaluation = evaluate(DataSet((whole, part, beyond), LABELS, "single", "Kinetics CSV"), recognizer)
     first, second = evaluation.videos
     assert not np.array_equal(first.scores, second.scores)

@@ -21,11 +21,11 @@ from nlvid_cli.errors import CheckpointMismatch, ModelFileError, NumericalError,
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.prediction import Failure, Prediction
 from nlvid_cli.recognize.recognizer import Recognizer
-from nlvid_cli.video.clips import Segment
 from nlvid_cli.video.preprocess import preprocess
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.sample import sample
+from nlvid_cli.video.segment import Segment, Stretch
 from tests.clips import make_clip
 from tests.recognize.colours import Colours
 
@@ -213,10 +213,12 @@ def test_scores_are_those_of_the_predictions(recognizer: Recognizer, clip: Path,
 def test_a_segment_scores_like_a_file_of_it(recognizer: Recognizer, clip: Path, tmp_path: Path) -> None:
     cut = make_clip(tmp_path / "cut.mkv", codec="ffv1", frames=20, pix_fmt="bgr0")
     whole = make_clip(tmp_path / "whole.mkv", codec="ffv1", frames=40, pix_fmt="bgr0")
-    (alone, stretch, rest) = recognizer.score_many([Segment(cut), Segment(whole, 0.0, 0.8), Segment(whole, 0.8)])
+    (alone, stretch, rest) = recognizer.score_many(
+        [Segment(cut), Segment(whole, Stretch(0.0, 0.8)), Segment(whole, Stretch(0.8))]
+    )
     np.testing.assert_array_equal(alone, stretch)
     assert not np.array_equal(alone, rest)
-    (failure,) = recognizer.score_many([Segment(whole, 10.0, 20.0)])
+    (failure,) = recognizer.score_many([Segment(whole, Stretch(10.0, 20.0))])
     assert isinstance(failure, Failure)
     assert "no frame" in failure.error.message
 

@@ -20,6 +20,7 @@ from nlvid_cli.training.frame_cache import FrameCache, cache_frames
 from nlvid_cli.training.loader import ClipLoader
 from nlvid_cli.video.info import VideoInfo
 from nlvid_cli.video.probe import probe
+from nlvid_cli.video.segment import Stretch
 from tests.clips import make_clip
 from tests.training.made import QUICK, TINY
 
@@ -69,13 +70,13 @@ def test_clips_begin_anywhere_in_the_video(info: VideoInfo, clip: Path) -> None:
 
 
 def test_clips_stay_in_their_stretch(info: VideoInfo, clip: Path) -> None:
-    video = LabelledVideo(clip, (0,), "", start_seconds=1.0, end_seconds=1.6)  # frames 25 to 39
+    video = LabelledVideo(clip, (0,), "", stretch=Stretch(1.0, 1.6))  # frames 25 to 39
     numbers = np.array([draw_frames(info, video, CARD, np.random.default_rng(n)) for n in range(300)])
     assert (numbers.min(), numbers.max()) == (25, 39)
 
 
 def test_a_short_stretch_is_repeated_as_the_card_says(info: VideoInfo, clip: Path) -> None:
-    video = LabelledVideo(clip, (0,), "", start_seconds=1.0, end_seconds=1.12)  # frames 25, 26, 27
+    video = LabelledVideo(clip, (0,), "", stretch=Stretch(1.0, 1.12))  # frames 25, 26, 27
     assert draw_frames(info, video, CARD, np.random.default_rng(0)).tolist() == [25, 26, 27, 25, 26, 27, 25, 26]
 
 
@@ -94,7 +95,7 @@ def test_the_same_key_gives_the_same_clip(clip: Path) -> None:
 
 
 def test_cached_frames_are_the_decoded_ones(clip: Path, tmp_path: Path) -> None:
-    video = LabelledVideo(clip, (0,), "", start_seconds=1.0)
+    video = LabelledVideo(clip, (0,), "", stretch=Stretch(1.0))
     clips = dataset(video)
     side = decoded_side(CARD, QUICK)
     cache = cache_frames(clips.data, CARD, side, tmp_path, 2**30, 1, fill=True)

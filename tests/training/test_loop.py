@@ -31,6 +31,7 @@ from nlvid_cli.training.plan import Machine
 from nlvid_cli.training.recipe import Recipe
 from nlvid_cli.training.records import read_rows
 from nlvid_cli.training.run import TrainingResult
+from nlvid_cli.video.segment import Stretch
 from tests.training.made import QUICK, TINY, train
 
 FEW = replace(QUICK, batch=4)
@@ -166,7 +167,7 @@ def test_bad_videos_are_replaced_and_listed(two_motions: DataSet, tmp_path: Path
     videos = (
         LabelledVideo(broken, (0,), "made"),
         LabelledVideo(tmp_path / "missing.mp4", (1,), "made"),
-        LabelledVideo(two_motions.videos[0].path, (0,), "made", start_seconds=100.0),
+        LabelledVideo(two_motions.videos[0].path, (0,), "made", stretch=Stretch(100.0)),
     )
     data = replace(two_motions, videos=two_motions.videos + videos)
     recipe = replace(QUICK, epochs=2)
@@ -174,7 +175,7 @@ def test_bad_videos_are_replaced_and_listed(two_motions: DataSet, tmp_path: Path
     for name, memory_mib in (("cached", 64), ("decoded", 0)):
         result = train(alone(data), tmp_path / name, TINY, recipe, machine=Machine("cpu", 0, memory_mib=memory_mib))
         assert set(result.bad) == {str(video.path) for video in videos}
-        assert "no frame between" in result.bad[str(two_motions.videos[0].path)]
+        assert "no frame in" in result.bad[str(two_motions.videos[0].path)]
         results.append([row["loss"] for row in read_rows(tmp_path / name) if row["type"] == "step"])
     assert results[0] == results[1]  # a cache of frames changes nothing
 
@@ -334,7 +335,7 @@ def test_a_run_does_not_resume_with_other_labels(two_motions: DataSet, tmp_path:
     recipe = replace(QUICK, epochs=1)
     train(alone(two_motions), tmp_path / "run", TINY, recipe)
     first, *others = two_motions.videos
-    for changed in (replace(first, labels=(1,)), replace(first, end_seconds=0.5)):
+    for changed in (replace(first, labels=(1,)), replace(first, stretch=Stretch(end_seconds=0.5))):
         data = replace(two_motions, videos=(changed, *others))
         with pytest.raises(UsageError, match="labels_and_stretches"):
             train(alone(data), tmp_path / "run", TINY, recipe, resume=True)

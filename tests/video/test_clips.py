@@ -12,8 +12,9 @@ import pytest
 from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.video import probe, read
-from nlvid_cli.video.clips import Segment, decode_clips
+from nlvid_cli.video.clips import decode_clips
 from nlvid_cli.video.sample import sample
+from nlvid_cli.video.segment import Segment, Stretch
 from nlvid_cli.video.trim import trim
 from tests.clips import copy_packets, decode_all, make_clip
 
@@ -84,9 +85,9 @@ def test_a_broken_promise_is_read_again(tmp_path: Path, decodings: list[str]) ->
 def test_a_part_of_a_video_that_must_be_counted(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.avi", codec="mpeg4", frames=100)
     info = probe.probe(clip)
-    part, first = trim(info, 1.0, 2.0)
+    part, first = trim(info, Stretch(1.0, 2.0))
     numbers = sample(part, SAMPLING).frame_numbers + first
-    frames, _ = decode_clips(Segment(clip, 1.0, 2.0), SAMPLING, RULES)
+    frames, _ = decode_clips(Segment(clip, Stretch(1.0, 2.0)), SAMPLING, RULES)
     assert np.array_equal(frames, read.read_frames(info, numbers, 48).frames)
-    with pytest.raises(UnreadableVideo, match="no frame between"):
-        decode_clips(Segment(clip, 90.0, 91.0), SAMPLING, RULES)
+    with pytest.raises(UnreadableVideo, match="no frame in"):
+        decode_clips(Segment(clip, Stretch(90.0, 91.0)), SAMPLING, RULES)

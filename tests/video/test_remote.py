@@ -15,9 +15,10 @@ from moto.server import ThreadedMotoServer
 
 from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.errors import ForbiddenFormat, RemoteFailure, UnreadableVideo, UsageError, VideoNotFound
-from nlvid_cli.video.clips import Segment, decode_clips
+from nlvid_cli.video.clips import decode_clips
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.remote import BLOCK_BYTES, RemotePath, expand_remote, remote_state, video_path
+from nlvid_cli.video.segment import Segment
 from tests.clips import copy_packets, make_clip
 
 SAMPLING = Sampling(frames=8, step=2, clips=10, clip_starts="ends", short_video="loop")

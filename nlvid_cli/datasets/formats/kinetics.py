@@ -16,6 +16,7 @@ from nlvid_cli.datasets.formats.locate import Locator, PathRules
 from nlvid_cli.datasets.table import LABEL_COLUMNS, SPLIT_COLUMNS, SPLITS, Table, TableRow
 from nlvid_cli.errors import DataSetError, VideoError
 from nlvid_cli.video.probe import probe
+from nlvid_cli.video.segment import Stretch
 
 PROBED = 5
 """Number of files probed to tell whether the videos are already cut."""
@@ -45,9 +46,9 @@ def read_kinetics(place: FolderOrTable, rules: PathRules) -> Entries:
         else:
             entries.append(entry)
     locator.check_missing(missing, len(place.rows))
-    whole = [entry for entry in entries if entry.start_seconds is not None]
+    whole = [entry for entry in entries if entry.stretch is not None]
     if whole and _are_cut(whole[:PROBED]):
-        entries = [replace(entry, start_seconds=None, end_seconds=None) for entry in entries]
+        entries = [replace(entry, stretch=None) for entry in entries]
     return Entries(tuple(entries), "Kinetics CSV")
 
 
@@ -68,7 +69,7 @@ def _read_row(table: Table, row: TableRow, label: int, locator: Locator) -> Entr
     if path is not None:
         return Entry(table.where(row), name, path, (action,), split)
     path = locator.find_stem(name, parents)
-    return None if path is None else Entry(table.where(row), name, path, (action,), split, start, end)
+    return None if path is None else Entry(table.where(row), name, path, (action,), split, Stretch(start, end))
 
 
 def _are_cut(entries: Sequence[Entry]) -> bool:
@@ -79,7 +80,8 @@ def _are_cut(entries: Sequence[Entry]) -> bool:
             duration = probe(entry.path).facts.duration_seconds
         except VideoError:
             continue
-        fits.append(duration <= (entry.end_seconds or 0) - (entry.start_seconds or 0) + CUT_SLACK_SECONDS)
+        part = entry.stretch or Stretch()
+        fits.append(duration <= (part.end_seconds or 0) - (part.start_seconds or 0) + CUT_SLACK_SECONDS)
     return bool(fits) and all(fits)
 
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from nlvid_cli.card.card import Preprocess
 from nlvid_cli.recognize.pipeline.shared import Stages
 from nlvid_cli.system.processors import usable_processors
-from nlvid_cli.video.clips import ClipTable, Segment
+from nlvid_cli.video.clips import ClipTable
 from nlvid_cli.video.info import Pixels, VideoFacts
 from nlvid_cli.video.preprocess import preprocess
+from nlvid_cli.video.segment import Segment
 
 Array = NDArray[np.float32]
 

@@ -6,7 +6,7 @@ from outside is not trusted with more::
     it reads                                    it writes
     {"sampling", "rules", "memory_bytes",
      "timeout_seconds", "caller": process id}   {"ready": true}
-    {"path", "start_seconds", "end_seconds"}    {"shape", "dtype", "clips", "seconds"}
+    {"path", "stretch"}                         {"shape", "dtype", "clips", "seconds"}
     {"into": path of shared memory, or null}    {"written": true}
 
 Each of the last two replies may be ``{"error": {"type", "message"}}`` instead; after such an answer to ``into``, the
@@ -33,9 +33,10 @@ import numpy as np
 from nlvid_cli.recognize.prediction import Failure
 from nlvid_cli.system.shortage import shortage
 from nlvid_cli.system.terminal import for_people
-from nlvid_cli.video.clips import Segment, decode_clips
+from nlvid_cli.video.clips import decode_clips
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.remote import video_path
+from nlvid_cli.video.segment import Segment, Stretch
 
 ALARM_GRACE_SECONDS = 30
 """Time beyond the limit after which the process ends itself: whoever should have killed it is gone."""
@@ -64,7 +65,7 @@ def main() -> None:
         began = time.perf_counter()
         try:
             asked = json.loads(line)
-            segment = Segment(video_path(asked["path"]), asked["start_seconds"], asked["end_seconds"])
+            segment = Segment(video_path(asked["path"]), Stretch.from_dict(asked["stretch"]))
             frames, clips = decode_clips(segment, sampling, rules, threads=1)
         except Exception as error:
             _set_alarm(0)

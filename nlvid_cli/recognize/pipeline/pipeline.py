@@ -33,8 +33,9 @@ from nlvid_cli.recognize.pipeline.tracker import Outcome, Tracker
 from nlvid_cli.recognize.pipeline.worker import Decoded, DecodeWorker, WorkerLimits
 from nlvid_cli.recognize.prediction import Failure, FailureReason
 from nlvid_cli.system.processors import usable_processors
-from nlvid_cli.video.clips import ClipTable, Segment, decode_clips
+from nlvid_cli.video.clips import ClipTable, decode_clips
 from nlvid_cli.video.info import Pixels
+from nlvid_cli.video.segment import Segment
 
 T = TypeVar("T")
 

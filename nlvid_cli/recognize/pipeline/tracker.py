@@ -20,7 +20,7 @@ from nlvid_cli.recognize.pipeline.settled import FIRST_CLIPS, spread_out
 from nlvid_cli.recognize.pipeline.shared import MemoryBudget, Stages
 from nlvid_cli.recognize.pipeline.worker import Decoded
 from nlvid_cli.recognize.prediction import Failure
-from nlvid_cli.video.clips import Segment
+from nlvid_cli.video.segment import Segment
 
 T = TypeVar("T")
 

@@ -27,8 +27,9 @@ from nlvid_cli.errors import WorkerError
 from nlvid_cli.recognize.pipeline.shared import MemoryBudget, SharedBlock, size_of_frames
 from nlvid_cli.recognize.prediction import FailureReason
 from nlvid_cli.system.shortage import shortage
-from nlvid_cli.video.clips import ClipTable, Segment
+from nlvid_cli.video.clips import ClipTable
 from nlvid_cli.video.info import Pixels
+from nlvid_cli.video.segment import Segment
 
 MODULE = "nlvid_cli.recognize.pipeline.decode_process"
 """Module that a worker process runs."""
@@ -108,7 +109,7 @@ class DecodeWorker:
         Raises:
             WorkerError: No process can be started.
         """
-        request = asdict(segment) | {"path": str(segment.path)}
+        request = {"path": str(segment.path), "stretch": segment.stretch and segment.stretch.to_dict()}
         self._ensure_started()
         try:
             reply = self._ask(request, self.limits.timeout_seconds)

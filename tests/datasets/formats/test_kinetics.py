@@ -4,6 +4,7 @@ import pytest
 
 from nlvid_cli.datasets.read import read_data_set
 from nlvid_cli.errors import DataSetError
+from nlvid_cli.video.segment import Stretch
 from tests.clips import make_clip
 from tests.datasets.conftest import Make
 
@@ -25,7 +26,7 @@ def test_the_published_file_with_clips_that_are_cut(make: Make, write: Make) -> 
         ("val/air_drumming/b-c_000000_000010.mkv", (1,), "val"),
         ("-d_000007_000017.mp4", (0,), "val"),
     ]
-    assert {(video.start_seconds, video.end_seconds) for video in data.videos} == {(None, None)}
+    assert {video.stretch for video in data.videos} == {None}
 
 
 def test_whole_videos_have_stretches_and_cut_ones_do_not(make: Make, write: Make) -> None:
@@ -34,13 +35,13 @@ def test_whole_videos_have_stretches_and_cut_ones_do_not(make: Make, write: Make
     make_clip(folder / "b.mp4", frames=75)
     whole = write("t.csv", f"{HEADER}x,a,0,1,train\ny,a,1,2,train\ny,b,2,3,val\n")
     data = read_data_set(whole)
-    assert [(video.path.name, video.start_seconds, video.end_seconds) for video in data.videos] == [
-        ("a.mp4", 0.0, 1.0),
-        ("a.mp4", 1.0, 2.0),
-        ("b.mp4", 2.0, 3.0),
+    assert [(video.path.name, video.stretch) for video in data.videos] == [
+        ("a.mp4", Stretch(0.0, 1.0)),
+        ("a.mp4", Stretch(1.0, 2.0)),
+        ("b.mp4", Stretch(2.0, 3.0)),
     ]
     cut = read_data_set(write("t.csv", f"{HEADER}x,a,50,53,train\ny,b,7,10,val\n"))
-    assert [(video.start_seconds, video.end_seconds) for video in cut.videos] == [(None, None)] * 2
+    assert [video.stretch for video in cut.videos] == [None] * 2
 
 
 def test_of_files_of_one_name_that_of_the_label_is_taken(make: Make, write: Make) -> None:

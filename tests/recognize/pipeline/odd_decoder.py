@@ -12,8 +12,9 @@ from typing import IO, Any
 import numpy as np
 
 from nlvid_cli.recognize.pipeline import decode_process
-from nlvid_cli.video.clips import ClipTable, Segment, decode_clips
+from nlvid_cli.video.clips import ClipTable, decode_clips
 from nlvid_cli.video.info import Pixels
+from nlvid_cli.video.segment import Segment
 
 
 def _odd(stretch: Segment, *rules: object, threads: int | None = None) -> tuple[Pixels, ClipTable]:

@@ -24,8 +24,9 @@ from nlvid_cli.recognize.pipeline.shared import MemoryBudget
 from nlvid_cli.recognize.pipeline.tracker import Outcome
 from nlvid_cli.recognize.pipeline.worker import WorkerLimits
 from nlvid_cli.recognize.prediction import Failure
-from nlvid_cli.video.clips import Segment, decode_clips
+from nlvid_cli.video.clips import decode_clips
 from nlvid_cli.video.preprocess import preprocess
+from nlvid_cli.video.segment import Segment
 from tests.clips import make_clip
 
 
@@ -243,7 +244,7 @@ import sys
 from pathlib import Path
 import nlvid_cli.recognize.pipeline.worker as worker
 from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline
-from nlvid_cli.video.clips import Segment
+from nlvid_cli.video.segment import Segment
 from tests.conftest import make_card
 from tests.recognize.pipeline.test_pipeline import Means
 worker.MODULE = "tests.recognize.pipeline.odd_decoder"

@@ -21,7 +21,8 @@ from nlvid_cli.recognize.pipeline import worker as pipeline_worker
 from nlvid_cli.recognize.pipeline.shared import MemoryBudget
 from nlvid_cli.recognize.pipeline.worker import Decoded, DecodeWorker, WorkerLimits
 from nlvid_cli.recognize.prediction import FailureReason
-from nlvid_cli.video.clips import Segment, decode_clips
+from nlvid_cli.video.clips import decode_clips
+from nlvid_cli.video.segment import Segment
 from tests.clips import make_clip
 from tests.recognize.pipeline.conftest import MakeWorker
 
