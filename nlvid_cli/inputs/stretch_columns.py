@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nlvid_cli.errors import DataSetError
+from nlvid_cli.video.segment import Stretch
 
 Unit = Literal["seconds", "milliseconds", "frames"]
 """What the numbers of a column count."""
@@ -64,6 +65,22 @@ class StretchColumns:
                 f"{where}: {self.names[1]} ({end:g}{unit}) is not after {self.names[0]} ({start or 0:g}{unit})"
             )
         return start, end
+
+    def stretch(self, cells: Sequence[object], where: str) -> Stretch | None:
+        """Return the stretch of a row; None for all of the video: both cells are empty.
+
+        Raises:
+            DataSetError: See :meth:`read`; or the number of a frame is not a whole number.
+        """
+        start, end = self.read(cells, where)
+        if start is end is None:
+            return None
+        if self.unit != "frames":
+            return Stretch(start, end)
+        broken = next((number for number in (start, end) if number is not None and not number.is_integer()), None)
+        if broken is not None:
+            raise DataSetError(f"{where}: {broken:g} is not the number of a frame")
+        return Stretch(start_frame=None if start is None else int(start), end_frame=None if end is None else int(end))
 
     def _number(self, text: str, name: str, where: str) -> float | None:
         if not text.strip():

@@ -4,6 +4,7 @@ import pytest
 
 from nlvid_cli.errors import DataSetError
 from nlvid_cli.inputs.stretch_columns import find_stretch_columns, is_stretch_column, seconds_of
+from nlvid_cli.video.segment import Stretch
 
 
 @pytest.mark.parametrize(
@@ -58,3 +59,17 @@ def test_start_and_end_of_a_row() -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("00:00:01.089", 1.089), ("2s", 2.0), ("nan", None), ("soon", None)])
 def test_times(text: str, seconds: float | None) -> None:
     assert seconds_of(text) == seconds
+
+
+def test_the_stretch_of_a_row() -> None:
+    times = find_stretch_columns(("start", "end"))
+    frames = find_stretch_columns(("start_frame", "stop_frame"))
+    assert times is not None
+    assert frames is not None
+    assert times.stretch(("0:02", "4.5"), "") == Stretch(2.0, 4.5)
+    assert times.stretch(("", "3"), "") == Stretch(end_seconds=3.0)
+    assert times.stretch(("", " "), "") is None
+    assert frames.stretch(("10", "55.0"), "") == Stretch(start_frame=10, end_frame=55)
+    assert frames.stretch(("0", ""), "") == Stretch(start_frame=0)
+    with pytest.raises(DataSetError, match=r"t\.csv, line 7: .*frame"):
+        frames.stretch(("1.5", "4"), "t.csv, line 7")
