@@ -6,23 +6,22 @@ A video that cannot be used is replaced by another, always by the same one, and 
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from nlvid_cli.card.card import Card
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
-from nlvid_cli.errors import NlvidError, UnreadableVideo
+from nlvid_cli.errors import NlvidError, UnreadableVideo, WorkerError
+from nlvid_cli.recognize.pipeline.readers import ReaderHere, Readers, VideoReader
 from nlvid_cli.training.augment import apply_crop, draw_crop
 from nlvid_cli.training.division import ClipKey
-from nlvid_cli.training.frame_cache import FrameCache, Frames
+from nlvid_cli.training.frame_cache import FrameCache
 from nlvid_cli.training.recipe import Recipe
 from nlvid_cli.video.info import Numbers, VideoInfo
-from nlvid_cli.video.probe import probe
-from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.sample import SHORT_VIDEO, timeline_of
 from nlvid_cli.video.trim import trim
 
@@ -30,7 +29,7 @@ MAX_REPLACEMENTS = 50
 """Number of unusable videos in a row after which the training ends."""
 
 MAX_INFOS = 4096
-"""Number of probed videos that each worker keeps in memory: 30 MB for videos of ten seconds."""
+"""Number of probed videos to keep in memory: 10 MB for videos of ten seconds."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ Sample = tuple[Tensor, Tensor, tuple[BadVideo, ...]]
 
 
 @dataclass
-class ClipDataset(Dataset[Sample]):
-    """Training clips by :class:`ClipKey`.
+class ClipDataset:
+    """Training clips by :class:`ClipKey`. Any number of threads may make clips.
 
     Attributes:
         data: Training videos.
@@ -60,6 +59,7 @@ class ClipDataset(Dataset[Sample]):
         recipe: Recipe with the augmentation.
         seed: Random seed.
         cache: Decoded videos, if they fit.
+        readers: Processes that read the other videos; None: this process does.
     """
 
     data: DataSet
@@ -67,14 +67,21 @@ class ClipDataset(Dataset[Sample]):
     recipe: Recipe
     seed: int
     cache: FrameCache
+    readers: Readers | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _infos: dict[int, VideoInfo] = field(default_factory=dict)
     _bad: dict[int, BadVideo] = field(default_factory=dict)
 
     def __getitem__(self, key: ClipKey) -> Sample:
+        """Make a clip in this process; see :meth:`make`."""
+        return self.make(key, ReaderHere(self.card.preprocess.size))
+
+    def make(self, key: ClipKey, reader: VideoReader) -> Sample:
         """Return the clip of that key; the same key always gives the same clip.
 
         Raises:
             UnreadableVideo: :data:`MAX_REPLACEMENTS` videos in a row cannot be used.
+            WorkerError: The machine starts no process to read videos.
         """
         bad: list[BadVideo] = []
         rng = np.random.default_rng((self.seed, *key))
@@ -82,7 +89,9 @@ class ClipDataset(Dataset[Sample]):
         while len(bad) < MAX_REPLACEMENTS:
             if video not in self._bad:
                 try:
-                    return (*self._clip(video, rng), tuple(bad))
+                    return (*self._clip(video, rng, reader), tuple(bad))
+                except WorkerError:
+                    raise
                 except Exception as error:  # whatever a file does to a decoder, training goes on with another
                     if os.environ.get("NLVID_DEBUG") == "1" and not isinstance(error, NlvidError):
                         raise
@@ -96,26 +105,31 @@ class ClipDataset(Dataset[Sample]):
             "list the problems with `nlvid train DATA --check`"
         )
 
-    def _clip(self, video: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _clip(self, video: int, rng: np.random.Generator, reader: VideoReader) -> tuple[Tensor, Tensor]:
+        if video in self.cache.bad:
+            raise UnreadableVideo(self.cache.bad[video])
         labelled = self.data.videos[video]
-        info = self._info(video)
+        info = self._info(video, reader)
         numbers = draw_frames(info, labelled, self.card, rng)
         crop_rng = rng.spawn(1)[0]
         frames = self.cache.frames(video, numbers)
         if frames is None:
-            frames = _decode(info, numbers, decoded_side(self.card, self.recipe), self.card)
+            frames = reader.read(info, numbers, decoded_side(self.card, self.recipe)).frames[0]
         window = draw_crop(crop_rng, frames.shape[1:3], self.recipe.short_sides, self.recipe.flip)
         # (T, H, W, 3) -> (T, 3, H, W)
         clip = apply_crop(torch.from_numpy(frames).permute(0, 3, 1, 2), window, self.card.preprocess.crop)
         return clip.contiguous(), self._target(labelled, info, numbers)
 
-    def _info(self, video: int) -> VideoInfo:
+    def _info(self, video: int, reader: VideoReader) -> VideoInfo:
         if video in self.cache.infos:
             return self.cache.infos[video]
-        info = self._infos.pop(video, None) or probe(self.data.videos[video].path)
-        self._infos[video] = info  # at the end, so that the first one is the least recently used
-        if len(self._infos) > MAX_INFOS:
-            del self._infos[next(iter(self._infos))]
+        with self._lock:
+            info = self._infos.pop(video, None)
+        info = info or reader.probe(self.data.videos[video].path)
+        with self._lock:
+            self._infos[video] = info  # at the end, so that the first one is the least recently used
+            if len(self._infos) > MAX_INFOS:
+                del self._infos[next(iter(self._infos))]
         return info
 
     def _target(self, labelled: LabelledVideo, info: VideoInfo, numbers: Numbers) -> Tensor:
@@ -152,9 +166,3 @@ def draw_frames(info: VideoInfo, labelled: LabelledVideo, card: Card, rng: np.ra
     positions = start + np.arange(sampling.frames) * sampling.step
     chosen: Numbers = first + to_frame[SHORT_VIDEO[sampling.short_video](positions, timeline.positions)]
     return chosen
-
-
-def _decode(info: VideoInfo, numbers: Numbers, short_side: int, card: Card) -> Frames:
-    """Decode frames by their numbers: (frames,) -> (frames, height, width, 3)."""
-    frames: Frames = read_frames(info, numbers[None], short_side, size=card.preprocess.size, threads=1).frames[0]
-    return frames

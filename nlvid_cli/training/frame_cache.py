@@ -1,30 +1,41 @@
 """Cache of decoded videos: small data sets are decoded once and not in every epoch.
 
-The frames are in a file that all workers and processes of a machine map into memory. The operating system keeps it
-there as long as there is room.
+The frames are in a file that all processes of a machine map into memory. The operating system keeps it there as long as
+there is room. Beside it lies an index in JSON, so that one process lays out the file for all of them.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlvid_cli.card.card import Card
-from nlvid_cli.datasets.labelled import DataSet
-from nlvid_cli.video.info import Numbers, VideoInfo
+from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
+from nlvid_cli.errors import NlvidError, WorkerError
+from nlvid_cli.recognize.pipeline.readers import Readers, VideoReader
+from nlvid_cli.system.strict_json import parse_json
+from nlvid_cli.video.info import Numbers, VideoFacts, VideoInfo
 from nlvid_cli.video.picture import SIZES
-from nlvid_cli.video.probe import probe
-from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.trim import trim
 
+T = TypeVar("T")
+
 Frames = NDArray[np.uint8]
+
+AHEAD = 64
+"""Videos that are begun before the result of the first is used."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +43,11 @@ class _CachedVideo:
     """Location of a video in the file.
 
     Attributes:
-        flag: Offset of a byte that is 1 if the video could be decoded.
         offset: Offset of the frames.
         first: Number of the first frame.
         shape: (frames, height, width).
     """
 
-    flag: int
     offset: int
     first: int
     shape: tuple[int, int, int]
@@ -56,10 +65,12 @@ class FrameCache:
     Attributes:
         path: Path to the file; None if nothing is cached.
         infos: Probed videos by number.
+        bad: Videos that cannot be used, by number, and why.
     """
 
     path: Path | None = None
     infos: dict[int, VideoInfo] = field(default_factory=dict)
+    bad: dict[int, str] = field(default_factory=dict)
     _videos: dict[int, _CachedVideo] = field(default_factory=dict)
     _file: Frames | None = None
 
@@ -70,25 +81,19 @@ class FrameCache:
             return None
         if self._file is None:
             self._file = np.memmap(self.path, np.uint8, "r")
-        if not self._file[cached.flag]:
-            return None
         flat = self._file[cached.offset : cached.offset + cached.size_bytes]
         chosen: Frames = flat.reshape(*cached.shape, 3)[numbers - cached.first]
         return chosen
 
     def close(self) -> None:
-        """Remove the file."""
+        """Remove the file and its index."""
         self._file = None
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
-
-    def __getstate__(self) -> dict[str, object]:
-        """Leave out the mapped file: each process maps it itself."""
-        return self.__dict__ | {"_file": None}
+            _remove(self.path)
 
 
 def cache_frames(
-    data: DataSet, card: Card, short_side: int, folder: Path, budget_bytes: int, threads: int, fill: bool
+    data: DataSet, card: Card, short_side: int, folder: Path, budget_bytes: int, readers: Readers
 ) -> FrameCache:
     """Decode all videos of a data set, if they fit in ``budget_bytes``.
 
@@ -98,45 +103,82 @@ def cache_frames(
         short_side: Short side to decode to, in pixels.
         folder: Folder for the file.
         budget_bytes: Size limit. Nothing is cached if the frames of all videos take more.
-        threads: Number of videos to decode at once.
-        fill: Whether to write the file. If not, another process on this machine has written it.
+        readers: Processes that decode.
 
     Raises:
-        OSError: The file cannot be written, for example on a full disk, or the other process did not write it.
+        OSError: The file cannot be written, for example on a full disk.
+        WorkerError: The machine starts no process to read videos.
     """
-    cache = _lay_out(data, card, short_side, budget_bytes)
+    path = _path_in(folder)
+    _remove(path)  # of a run that was killed
+    cache = _lay_out(data, card, short_side, budget_bytes, readers)
     if not cache._videos:
         return cache
-    path = folder / f".frames-{socket.gethostname()}"
-    if fill:
-        try:
-            _fill(path, cache, card, short_side, threads)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-    path.stat()  # raises if the other process did not write the file
+    try:
+        _fill(path, cache, short_side, readers)
+        _write_index(path, cache)
+    except BaseException:
+        _remove(path)
+        raise
     cache.path = path
     return cache
 
 
-def _lay_out(data: DataSet, card: Card, short_side: int, budget_bytes: int) -> FrameCache:
-    cache, offset = FrameCache(), len(data.videos)
-    for number, video in enumerate(data.videos):
-        try:
-            info = probe(video.path)
-            part, first = trim(info, video.stretch)
-        except Exception:  # noqa: S112 - the error comes again when a clip is made, and is reported there
-            continue
-        width, height = SIZES[card.preprocess.size](info.facts.width, info.facts.height, short_side)
-        cache.infos[number] = info
-        cache._videos[number] = _CachedVideo(number, offset, first, (len(part.times_seconds), height, width))
-        offset += cache._videos[number].size_bytes
-        if offset > budget_bytes:
-            return FrameCache(infos=cache.infos)
+def open_cached_frames(data: DataSet, folder: Path) -> FrameCache:
+    """Open the file that another process of this machine has written; without one, nothing is cached."""
+    path = _path_in(folder)
+    try:
+        index = parse_json(_index_of(path).read_bytes())
+    except FileNotFoundError:
+        return FrameCache()
+    cache = FrameCache(path, bad={int(number): message for number, message in index["bad"].items()})
+    for number, (times, facts) in index["infos"].items():
+        cache.infos[int(number)] = VideoInfo(
+            data.videos[int(number)].path, np.array(times, np.float64), VideoFacts(**facts)
+        )
+    for number, (offset, first, shape) in index["videos"].items():
+        cache._videos[int(number)] = _CachedVideo(offset, first, tuple(shape))
     return cache
 
 
-def _fill(path: Path, cache: FrameCache, card: Card, short_side: int, threads: int) -> None:
+def _path_in(folder: Path) -> Path:
+    return folder / f".frames-{socket.gethostname()}"
+
+
+def _index_of(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    _index_of(path).unlink(missing_ok=True)
+
+
+def _lay_out(data: DataSet, card: Card, short_side: int, budget_bytes: int, readers: Readers) -> FrameCache:
+    cache, offset = FrameCache(), 0
+    outlines = _each(readers, (partial(_outline, video) for video in data.videos))
+    for number, outline in enumerate(outlines):
+        if isinstance(outline, str):
+            cache.bad[number] = outline
+            continue
+        info, first, frames = outline
+        width, height = SIZES[card.preprocess.size](info.facts.width, info.facts.height, short_side)
+        cache.infos[number] = info
+        cache._videos[number] = _CachedVideo(offset, first, (frames, height, width))
+        offset += cache._videos[number].size_bytes
+        if offset > budget_bytes:
+            return FrameCache(infos=cache.infos, bad=cache.bad)
+    return cache
+
+
+def _outline(video: LabelledVideo, reader: VideoReader) -> tuple[VideoInfo, int, int]:
+    """Return the info of a video, and the first frame and the number of frames of its stretch."""
+    info = reader.probe(video.path)
+    part, first = trim(info, video.stretch)
+    return info, first, len(part.times_seconds)
+
+
+def _fill(path: Path, cache: FrameCache, short_side: int, readers: Readers) -> None:
     size_bytes = max(cached.offset + cached.size_bytes for cached in cache._videos.values())
     with path.open("wb") as new:
         if hasattr(os, "posix_fallocate"):
@@ -145,20 +187,48 @@ def _fill(path: Path, cache: FrameCache, card: Card, short_side: int, threads: i
         else:
             new.truncate(size_bytes)
     file = np.memmap(path, np.uint8, "r+")
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(_filler(cache, card, short_side, file), cache._videos))
+
+    def fill(video: int, reader: VideoReader) -> None:
+        cached = cache._videos[video]
+        numbers = cached.first + np.arange(cached.shape[0])
+        frames = reader.read(cache.infos[video], numbers, short_side).frames
+        file[cached.offset : cached.offset + cached.size_bytes] = frames.reshape(-1)
+
+    videos = list(cache._videos)
+    for video, failed in zip(videos, _each(readers, (partial(fill, video) for video in videos)), strict=True):
+        if failed is not None:
+            cache.bad[video] = failed
     file.flush()
 
 
-def _filler(cache: FrameCache, card: Card, short_side: int, file: Frames) -> Callable[[int], None]:
-    def fill(video: int) -> None:
-        cached = cache._videos[video]
-        numbers = cached.first + np.arange(cached.shape[0])
-        try:
-            read = read_frames(cache.infos[video], numbers[None], short_side, size=card.preprocess.size, threads=1)
-        except Exception:  # as in _lay_out
-            return
-        file[cached.offset : cached.offset + cached.size_bytes] = read.frames.reshape(-1)
-        file[cached.flag] = 1
+def _write_index(path: Path, cache: FrameCache) -> None:
+    index = {
+        "bad": cache.bad,
+        "infos": {number: [info.times_seconds.tolist(), asdict(info.facts)] for number, info in cache.infos.items()},
+        "videos": {number: [video.offset, video.first, video.shape] for number, video in cache._videos.items()},
+    }
+    _index_of(path).write_text(json.dumps(index), encoding="utf-8")
 
-    return fill
+
+def _each(readers: Readers, works: Iterable[Callable[[VideoReader], T]]) -> Iterator[T | str]:
+    """Yield the result of each work in order, or what is wrong with its video."""
+    rest = iter(works)
+    waiting: deque[Future[T]] = deque(readers.submit(work) for work in islice(rest, AHEAD))
+    try:
+        while waiting:
+            future = waiting.popleft()
+            error = future.exception()
+            yield future.result() if error is None else _message(error)
+            waiting.extend(readers.submit(work) for work in islice(rest, 1))
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _message(error: BaseException) -> str:
+    """Return what to say of a video; raise errors that concern all videos."""
+    if isinstance(error, WorkerError) or not isinstance(error, Exception):
+        raise error
+    if os.environ.get("NLVID_DEBUG") == "1" and not isinstance(error, NlvidError):
+        raise error
+    return str(error) or type(error).__name__

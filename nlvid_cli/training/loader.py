@@ -1,24 +1,37 @@
-"""Batches of training clips, made ahead of time by worker processes."""
+"""Batches of training clips, made ahead of time by threads; processes read the videos.
+
+::
+
+    keys ─> read threads ─> clips ─> batch thread ─> batches ─> caller
+            one process each          in the order of the keys
+
+Frames come from the processes in anonymous memory, so that the size of ``/dev/shm`` does not matter.
+"""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import get_context, resource_tracker
-from multiprocessing.context import BaseContext
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
-from nlvid_cli.errors import NlvidError, WorkerError
+from nlvid_cli.errors import WorkerError
 from nlvid_cli.training.clips import BadVideo, ClipDataset, Sample
 from nlvid_cli.training.division import ClipKey, Division
+
+AHEAD = 2
+"""Clips that are made ahead for each worker, besides those of the next batch."""
+
+WAIT_SECONDS = 0.5
+"""Time between two looks at whether the run is to end, while a batch is not ready."""
+
+PATIENCE_SECONDS = 5.0
+"""Time that a run that is to end waits for a batch. A decoder that hangs would take its whole time limit."""
 
 
 @dataclass(frozen=True)
@@ -35,134 +48,67 @@ class ClipBatch:
     targets: Tensor
     bad: tuple[BadVideo, ...]
 
-    def pin_memory(self) -> ClipBatch:
-        """Return the batch in page-locked memory, from which a GPU copies by itself. torch's loader calls this."""
-        return ClipBatch(self.clips.pin_memory(), self.targets.pin_memory(), self.bad)
-
 
 class ClipLoader:
     """Iterator over the batches of one process, from some step to the end of the run.
-
-    Workers ignore Ctrl-C and SIGTERM, which terminals and clusters send to all processes of a run: the main process
-    needs clips until its step is finished. Workers end when they are told to, or with the main process.
 
     Args:
         clips: Training clips.
         division: Which clips belong to which batch.
         first_step: Step to start at.
-        workers: Number of worker processes. With 0, each batch is made when it is asked for.
-        pin: Whether to put batches into page-locked memory.
+        workers: Number of threads that make clips. With 0, each batch is made when it is asked for.
+        pin: Whether to put batches into page-locked memory, from which a GPU copies by itself.
+
+    Attributes:
+        is_ending: Whether the run is to end; asked while a batch is not ready.
     """
 
     def __init__(self, clips: ClipDataset, division: Division, first_step: int, workers: int, pin: bool) -> None:
-        loader = DataLoader(
-            _Attempts(clips),
-            batch_sampler=_Passes(division, first_step),
-            num_workers=workers,
-            collate_fn=_collate,
-            pin_memory=pin,
-            multiprocessing_context=_context() if workers else None,
-            prefetch_factor=2 if workers else None,
-            worker_init_fn=_begin_worker if workers else None,
-        )
-        with _children_without_signals():
-            self._batches = iter(loader)
+        self.is_ending: Callable[[], bool] = lambda: False
+        self._clips, self._pin = clips, pin
+        self._passes = division.passes(first_step)
+        self._ahead = 1 + -(-AHEAD * workers // division.clips_per_pass)
+        self._workers = workers
+        self._batches: deque[Future[ClipBatch]] = deque()
+        self._batcher = ThreadPoolExecutor(1, thread_name_prefix="batch")
 
     def __next__(self) -> ClipBatch:
         """Return the next batch.
 
         Raises:
+            StopIteration: The run is over.
             UnreadableVideo: Too many videos cannot be used.
-            WorkerError: A worker process has died.
+            WorkerError: No process to read videos starts; or the run is to end, and the batch takes long.
         """
-        try:
-            batch: ClipBatch | NlvidError = next(self._batches)
-        except RuntimeError as error:
-            if "exited unexpectedly" not in str(error):
-                raise
-            raise WorkerError(
-                f"a worker process that decodes training videos died ({error}); if memory ran out, use fewer "
-                "--workers; continue from the last saved state with --resume"
-            ) from error
-        if isinstance(batch, NlvidError):
-            raise batch
-        return batch
+        if self._workers == 0:
+            return self._batch([self._clips[key] for key in next(self._passes)])
+        while len(self._batches) < self._ahead and (keys := next(self._passes, None)) is not None:
+            self._batches.append(self._begin(keys))
+        if not self._batches:
+            raise StopIteration
+        return self._wait_for(self._batches.popleft())
 
     def close(self) -> None:
-        """End the workers."""
-        _end_workers(self._batches)
+        """Make no more batches. Clips that are begun end with the readers of the clips."""
+        self._batcher.shutdown(wait=False, cancel_futures=True)
 
+    def _begin(self, keys: Sequence[ClipKey]) -> Future[ClipBatch]:
+        assert self._clips.readers is not None
+        clips = [self._clips.readers.submit(partial(self._clips.make, key)) for key in keys]
+        return self._batcher.submit(lambda: self._batch([clip.result() for clip in clips]))
 
-def _end_workers(batches: Any) -> None:
-    """End the worker processes of an iterator of torch's DataLoader; do nothing if it has none.
+    def _batch(self, samples: Sequence[Sample]) -> ClipBatch:
+        clips, targets, bad = zip(*samples, strict=True)
+        batch = torch.stack(clips), torch.stack(targets)
+        if self._pin:
+            batch = batch[0].pin_memory(), batch[1].pin_memory()
+        return ClipBatch(*batch, tuple(video for videos in bad for video in videos))
 
-    torch ends workers when the iterator is collected, by SIGTERM at worst. Ours ignore that signal, so one that hangs
-    in a decoder would keep the main process from ending. torch has no public way to end workers at a given time, or to
-    list them. Its internals are used here and nowhere else.
-    """
-    if not hasattr(batches, "_workers"):
-        return
-    batches._shutdown_workers()
-    for worker in batches._workers:
-        if worker.is_alive():
-            worker.kill()
-
-
-def _context() -> BaseContext | None:
-    """Return how workers start: on Linux, from a server process that imports this module once for all of them."""
-    if not hasattr(os, "fork"):
-        return None
-    context = get_context("forkserver")
-    if sys.platform == "linux":  # frameworks of macOS do not survive a fork once they are loaded
-        context.set_forkserver_preload([__name__])
-    return context
-
-
-@dataclass(frozen=True)
-class _Passes(Sampler[list[ClipKey]]):
-    division: Division
-    first_step: int
-
-    def __iter__(self) -> Iterator[list[ClipKey]]:
-        return self.division.passes(self.first_step)
-
-
-@dataclass(frozen=True)
-class _Attempts(Dataset[Sample | NlvidError]):
-    """Clips, or the error instead of one: torch turns an error that a worker raises into a page of text."""
-
-    clips: ClipDataset
-
-    def __getitem__(self, key: ClipKey) -> Sample | NlvidError:
-        try:
-            return self.clips[key]
-        except NlvidError as error:
-            return error
-
-
-def _collate(samples: Sequence[Sample | NlvidError]) -> ClipBatch | NlvidError:
-    for sample in samples:
-        if isinstance(sample, NlvidError):
-            return sample
-    clips, targets, bad = zip(*samples, strict=True)
-    return ClipBatch(torch.stack(clips), torch.stack(targets), tuple(video for videos in bad for video in videos))
-
-
-@contextmanager
-def _children_without_signals() -> Iterator[None]:
-    """Start processes that get neither Ctrl-C nor SIGTERM, and nor do their children; this process gets them later."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # multiprocessing unblocks the signals when it starts this process by itself
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _begin_worker(worker: int) -> None:
-    torch.set_num_threads(1)
-    for number in (signal.SIGINT, signal.SIGTERM):  # for systems where they could not be blocked at the start
-        signal.signal(number, signal.SIG_IGN)
+    def _wait_for(self, batch: Future[ClipBatch]) -> ClipBatch:
+        end: float | None = None
+        while not wait([batch], WAIT_SECONDS).done:
+            if end is None and self.is_ending():
+                end = time.monotonic() + PATIENCE_SECONDS
+            if end is not None and time.monotonic() > end:
+                raise WorkerError("the next clips take long to decode, and the run is to end")
+        return batch.result()

@@ -126,13 +126,14 @@ class Loop:
     def _run(self, records: Records | None, interrupt: GentleInterrupt) -> None:
         state, division = self.state, self.division
         self.interval, saved = Interval(), time.monotonic()
+        self.loader.is_ending = lambda: interrupt.wanted
         while state.step < division.steps and not self._out_of_patience():
             try:
                 self.interval.losses.append(self._step())
             except WorkerError:
                 if not interrupt.wanted or division.ranks > 1:
                     raise
-                self._stop(records)  # the signal that interrupts this process has killed the workers
+                self._stop(records)  # a decoder hangs
             state.step += 1
             epoch_ends = state.step % division.steps_per_epoch == 0
             save = stop = False

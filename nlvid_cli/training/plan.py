@@ -18,6 +18,7 @@ from nlvid_cli.errors import UsageError
 from nlvid_cli.models.find import find_default, find_model
 from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.models.progress import Progress
+from nlvid_cli.recognize.pipeline.worker import WorkerLimits
 from nlvid_cli.training.model import SCRATCH, Base
 from nlvid_cli.training.recipe import Recipe, find_recipe
 
@@ -31,15 +32,18 @@ class Machine:
 
     Attributes:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, or ``mps``.
-        workers: Number of processes that decode clips. None chooses a number for this machine.
+        workers: Number of processes that decode clips. None chooses a number for this machine. With 0, the training
+            process decodes, without limits.
         save_minutes: Minutes between saved states.
         memory_mib: Decoded videos are cached if they fit in this many MiB.
+        limits: Time and memory that decoding one video may take.
     """
 
     device: str = "auto"
     workers: int | None = None
     save_minutes: float = 10.0
     memory_mib: int = 1024
+    limits: WorkerLimits = field(default_factory=WorkerLimits)
 
 
 @dataclass(frozen=True)

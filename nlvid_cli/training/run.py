@@ -18,6 +18,7 @@ from nlvid_cli.datasets.split import Split
 from nlvid_cli.errors import UsageError
 from nlvid_cli.evaluation.evaluate import Evaluation
 from nlvid_cli.models.model_file import open_checkpoint, replace_card
+from nlvid_cli.recognize.pipeline.readers import Readers
 from nlvid_cli.system.interrupts import sigterm_as_ctrl_c
 from nlvid_cli.system.processors import usable_processors
 from nlvid_cli.training.accelerator import make_accelerator
@@ -26,7 +27,7 @@ from nlvid_cli.training.clips import ClipDataset, decoded_side
 from nlvid_cli.training.division import Division
 from nlvid_cli.training.figures import FIGURES, validate
 from nlvid_cli.training.folder import MODEL_FILE, STATE_FILE, load_state, prepare_folder, run_identity, writing
-from nlvid_cli.training.frame_cache import FrameCache, cache_frames
+from nlvid_cli.training.frame_cache import FrameCache, cache_frames, open_cached_frames
 from nlvid_cli.training.loop import Loop
 from nlvid_cli.training.model import make_trainee
 from nlvid_cli.training.observer import Observer, Silent
@@ -91,12 +92,14 @@ def train_split(split: Split, folder: Path, plan: TrainingPlan, observer: Observ
         prepare_folder(folder, run_identity(plan, split, label_kind), plan.resume)
     accelerator.wait_for_everyone()
     cache = _frame_cache(split.train, trainee.card, plan, folder, accelerator, observer)
+    workers = _worker_count(plan.machine, accelerator, cache)
     try:
-        clips = ClipDataset(split.train, trainee.card, plan.recipe, plan.seed, cache)
-        loop = Loop(trainee, plan, clips, validation, division, accelerator, folder, observer)
-        if plan.resume and (folder / STATE_FILE).is_file():
-            loop.resume(load_state(folder))
-        loop.run(_worker_count(plan.machine, accelerator, cache))
+        with Readers(trainee.card, workers, plan.machine.limits) as readers:
+            clips = ClipDataset(split.train, trainee.card, plan.recipe, plan.seed, cache, readers)
+            loop = Loop(trainee, plan, clips, validation, division, accelerator, folder, observer)
+            if plan.resume and (folder / STATE_FILE).is_file():
+                loop.resume(load_state(folder))
+            loop.run(workers)
     finally:
         cache.close()
         observer.close()
@@ -156,19 +159,18 @@ def _frame_cache(
     side = decoded_side(card, plan.recipe)
     budget_bytes = plan.machine.memory_mib * 2**20
 
-    def cached(fill: bool) -> FrameCache:
+    cache = FrameCache()
+    if accelerator.is_local_main_process:
+        count = usable_processors() if plan.machine.workers is None else plan.machine.workers
         try:
-            return cache_frames(data, card, side, folder, budget_bytes, usable_processors(), fill)
+            with Readers(card, count, plan.machine.limits) as readers:
+                cache = cache_frames(data, card, side, folder, budget_bytes, readers)
         except OSError as error:
             observer.note(
                 f"{folder}: no room to cache decoded videos ({error.strerror}); each epoch decodes them again"
             )
-            return FrameCache()
-
-    first = accelerator.is_local_main_process
-    cache = cached(fill=True) if first else FrameCache()
     accelerator.wait_for_everyone()
-    return cache if first else cached(fill=False)
+    return cache if accelerator.is_local_main_process else open_cached_frames(data, folder)
 
 
 def _worker_count(machine: Machine, accelerator: Accelerator, cache: FrameCache) -> int:

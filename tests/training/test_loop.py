@@ -248,7 +248,7 @@ def test_ctrl_c_finishes_the_step_and_saves(two_motions: DataSet, tmp_path: Path
 def test_sigterm_before_the_first_step_leaves_no_decoded_videos(
     two_motions: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frame_cache, "_filler", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(frame_cache, "_write_index", lambda *_: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(KeyboardInterrupt):
         train(alone(two_motions), tmp_path / "run", TINY, QUICK)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.json"}

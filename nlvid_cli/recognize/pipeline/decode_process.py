@@ -6,12 +6,14 @@ from outside is not trusted with more::
     it reads                                    it writes
     {"sampling", "rules", "memory_bytes",
      "timeout_seconds", "caller": process id}   {"ready": true}
-    {"path", "stretch"}                         {"shape", "dtype", "clips", "seconds"}
+    {"path", "stretch"}                         {"shape", "dtype", "seconds", "clips"}
+    {"path", "numbers", "short_side"}           {"shape", "dtype", "seconds", "warnings"}
     {"into": path of shared memory, or null}    {"written": true}
+    {"path"}                                    {"times_seconds", "facts", "warnings"}
 
-Each of the last two replies may be ``{"error": {"type", "message"}}`` instead; after such an answer to ``into``, the
-process waits for another ``into``. The frames themselves cross in shared memory. The process imports neither torch nor
-anything that knows the model.
+After replies with a shape comes ``into``. Each reply but the first may be ``{"error": {"type", "message"}}`` instead;
+after such an answer to ``into``, the process waits for another ``into``. The frames themselves cross in shared memory.
+The process imports neither torch nor anything that knows the model.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ import sys
 import time
 import traceback
 from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TextIO
 
@@ -34,8 +38,10 @@ from nlvid_cli.recognize.prediction import Failure
 from nlvid_cli.system.shortage import shortage
 from nlvid_cli.system.terminal import for_people
 from nlvid_cli.video.clips import decode_clips
-from nlvid_cli.video.info import Pixels
-from nlvid_cli.video.remote import video_path
+from nlvid_cli.video.info import Pixels, VideoInfo
+from nlvid_cli.video.probe import probe
+from nlvid_cli.video.read import read_frames
+from nlvid_cli.video.remote import RemotePath, video_path
 from nlvid_cli.video.segment import Segment, Stretch
 
 ALARM_GRACE_SECONDS = 30
@@ -46,12 +52,17 @@ NICENESS = 10
 PR_SET_PDEATHSIG = 1
 """From ``linux/prctl.h``."""
 
+MAX_PROBED = 4096
+"""Number of probed videos to keep in memory: 30 MB for videos of ten seconds."""
+
 HEADROOM = 1.5
 """Factor of the memory limit at which allocations fail; the limit itself is enforced by the other side."""
 
 
 def main() -> None:
     """Answer requests until stdin closes."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # clusters send them to all processes of a run
+        signal.signal(number, signal.SIG_IGN)
     replies = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # libraries may print, and must not disturb the replies
     start = json.loads(sys.stdin.readline())
@@ -64,18 +75,39 @@ def main() -> None:
         _set_alarm(start["timeout_seconds"] + ALARM_GRACE_SECONDS)
         began = time.perf_counter()
         try:
-            asked = json.loads(line)
-            segment = Segment(video_path(asked["path"]), Stretch.from_dict(asked["stretch"]))
-            frames, clips = decode_clips(segment, sampling, rules, threads=1)
+            frames, said = _answer(json.loads(line), sampling, rules)
         except Exception as error:
             _set_alarm(0)
             _reply(replies, _failed(error))
             continue
         _set_alarm(0)
+        if frames is None:
+            _reply(replies, said)
+            continue
         seconds = time.perf_counter() - began
-        _reply(replies, {"shape": frames.shape, "dtype": frames.dtype.name, "clips": asdict(clips), "seconds": seconds})
+        _reply(replies, said | {"shape": frames.shape, "dtype": frames.dtype.name, "seconds": seconds})
         _hand_over(frames, replies)
         del frames
+
+
+def _answer(asked: dict[str, Any], sampling: Any, rules: Any) -> tuple[Pixels | None, dict[str, Any]]:
+    path = video_path(asked["path"])
+    if "stretch" in asked:
+        segment = Segment(path, Stretch.from_dict(asked["stretch"]))
+        frames, clips = decode_clips(segment, sampling, rules, threads=1)
+        return frames, {"clips": asdict(clips)}
+    info = _probed(path if isinstance(path, RemotePath) else Path(path))
+    if "numbers" in asked:
+        numbers = np.array([asked["numbers"]], np.int64)
+        read = read_frames(info, numbers, asked["short_side"], size=rules.size, threads=1)
+        return read.frames, {"warnings": read.warnings}
+    outline = {"times_seconds": info.times_seconds.tolist(), "facts": asdict(info.facts), "warnings": info.warnings}
+    return None, outline
+
+
+@lru_cache(MAX_PROBED)
+def _probed(path: Path | RemotePath) -> VideoInfo:
+    return probe(path)
 
 
 def _hand_over(frames: Pixels, replies: TextIO) -> None:

@@ -110,6 +110,19 @@ class DecodeWorker:
             WorkerError: No process can be started.
         """
         request = {"path": str(segment.path), "stretch": segment.stretch and segment.stretch.to_dict()}
+        got = self.frames(request, budget)
+        if isinstance(got, FailureReason):
+            return got
+        frames, said = got
+        return Decoded(frames, ClipTable.from_json(said["clips"]), float(said["seconds"]))
+
+    def frames(
+        self, request: dict[str, Any], budget: MemoryBudget | None = None
+    ) -> tuple[Pixels, dict[str, Any]] | FailureReason:
+        """Return the frames that answer a request of :mod:`~nlvid_cli.recognize.pipeline.decode_process`, and the rest.
+
+        Arguments and errors are those of :meth:`decode`.
+        """
         self._ensure_started()
         try:
             reply = self._ask(request, self.limits.timeout_seconds)
@@ -131,9 +144,20 @@ class DecodeWorker:
                     budget.give_back(size_bytes)
         except _Ended:
             return self._why_ended()
-        if isinstance(frames, FailureReason):
-            return frames
-        return Decoded(frames, ClipTable.from_json(reply["clips"]), float(reply["seconds"]))
+        return frames if isinstance(frames, FailureReason) else (frames, reply)
+
+    def values(self, request: dict[str, Any]) -> dict[str, Any] | FailureReason:
+        """Return the answer to a request without frames.
+
+        Raises:
+            WorkerError: No process can be started.
+        """
+        self._ensure_started()
+        try:
+            reply = self._ask(request, self.limits.timeout_seconds)
+        except _Ended:
+            return self._why_ended()
+        return self._reason(reply["error"]) if "error" in reply else reply
 
     def enforce(self) -> None:
         """Kill the process if it exceeds its limits."""

@@ -13,12 +13,22 @@ import numpy as np
 
 from nlvid_cli.recognize.pipeline import decode_process
 from nlvid_cli.video.clips import ClipTable, decode_clips
-from nlvid_cli.video.info import Pixels
+from nlvid_cli.video.info import Pixels, VideoInfo
+from nlvid_cli.video.read import FramesRead, read_frames
 from nlvid_cli.video.segment import Segment
 
 
 def _odd(stretch: Segment, *rules: object, threads: int | None = None) -> tuple[Pixels, ClipTable]:
-    name = Path(stretch.path).name
+    _misbehave(Path(stretch.path).name)
+    return decode_clips(stretch, *rules, threads=threads)  # type: ignore[arg-type]
+
+
+def _odd_read(info: VideoInfo, *arguments: Any, **options: Any) -> FramesRead:
+    _misbehave(Path(info.path).name)
+    return read_frames(info, *arguments, **options)
+
+
+def _misbehave(name: str) -> None:
     vars(decode_process).pop("open", None)
     if name.startswith("hang"):
         time.sleep(1000)
@@ -40,7 +50,6 @@ def _odd(stretch: Segment, *rules: object, threads: int | None = None) -> tuple[
         vars(decode_process)["open"] = _no_room
     elif name.startswith("no_proc"):
         vars(decode_process)["open"] = _no_proc
-    return decode_clips(stretch, *rules, threads=threads)  # type: ignore[arg-type]
 
 
 def _die(*_: object, **__: object) -> None:
@@ -58,6 +67,7 @@ def _no_proc(path: str, mode: str) -> IO[Any]:
 
 
 decode_process.decode_clips = _odd
+decode_process.read_frames = _odd_read
 
 if __name__ == "__main__":
     decode_process.main()
