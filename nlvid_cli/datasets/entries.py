@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +52,8 @@ class Entries:
         kind: "multi" if an entry may have any number of labels.
         class_names: Names of classes by label, where labels are numbers or codes; None where labels are names.
         fixed_classes: Whether ``class_names`` fixes all classes and their order.
+        notes: What can be read in two ways, and which way was taken.
+        passed_over: Number of files and rows that are not used.
     """
 
     entries: tuple[Entry, ...]
@@ -57,6 +61,8 @@ class Entries:
     kind: Kind = "single"
     class_names: Mapping[str, str] | None = None
     fixed_classes: bool = False
+    notes: tuple[str, ...] = ()
+    passed_over: int = 0
 
 
 def build_data_set(found: Entries, classes: Sequence[str] | None) -> DataSet:
@@ -76,6 +82,8 @@ def build_data_set(found: Entries, classes: Sequence[str] | None) -> DataSet:
     _check_repetitions(entries, found.kind)
     names = _names(found)
     if classes is None:
+        if not found.class_names:
+            _check_spellings(entries)
         classes = _own_classes(found, names)
     numbers = _numbers(entries, names, classes)
     videos = tuple(
@@ -89,7 +97,7 @@ def build_data_set(found: Entries, classes: Sequence[str] | None) -> DataSet:
         )
         for entry, labels in zip(entries, numbers, strict=True)
     )
-    return DataSet(videos, tuple(classes), found.kind, found.source)
+    return DataSet(videos, tuple(classes), found.kind, found.source, found.notes, found.passed_over)
 
 
 def _check_repetitions(entries: Sequence[Entry], kind: Kind) -> None:
@@ -114,6 +122,25 @@ def _check_repetitions(entries: Sequence[Entry], kind: Kind) -> None:
     else:
         advice = "remove the repetitions"
     raise DataSetError(f"the same video twice: {places}: {advice}")
+
+
+def _check_spellings(entries: Sequence[Entry]) -> None:
+    """Raise an error for labels that differ only in capitals, blanks, dashes or the coding of accents."""
+    first: dict[str, tuple[str, Entry]] = {}
+    counts = Counter(label for entry in entries for label in entry.labels)
+    for entry in entries:
+        for label in entry.labels:
+            spelt, other = first.setdefault(_folded(label), (label, entry))
+            if spelt != label:
+                raise DataSetError(
+                    f"the labels {spelt!r} ({_videos(counts[spelt])}, {other.where}) and {label!r} "
+                    f"({_videos(counts[label])}, {entry.where}) are one class or two; write them alike, or rename one "
+                    "so that they differ in more than capitals and blanks"
+                )
+
+
+def _videos(count: int) -> str:
+    return f"{count} video{'s' * (count != 1)}"
 
 
 def _twice(first: Entry, entry: Entry) -> str:
@@ -195,4 +222,4 @@ def _unknown(entry: Entry, name: str, classes: Sequence[str], unknown: set[str],
 
 
 def _folded(name: str) -> str:
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFC", name)).strip().casefold()

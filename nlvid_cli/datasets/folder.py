@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from nlvid_cli.datasets.table import Table, read_table
+from nlvid_cli.datasets.table import read_table
+from nlvid_cli.datasets.table_rows import Table
 from nlvid_cli.errors import DataSetError
 from nlvid_cli.inputs.folder import is_video_file
 from nlvid_cli.inputs.passed_over import PassedOver

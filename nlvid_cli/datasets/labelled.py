@@ -50,12 +50,16 @@ class DataSet:
         classes: Names of the classes, by index.
         kind: "single" if each video has exactly one label, else "multi".
         source: Form of the data set in words, such as "folder per class" or "Kinetics CSV".
+        notes: What can be read in two ways, and which way was taken.
+        passed_over: Number of files and rows that are not used.
     """
 
     videos: tuple[LabelledVideo, ...]
     classes: tuple[str, ...]
     kind: Kind
     source: str
+    notes: tuple[str, ...] = ()
+    passed_over: int = 0
 
 
 def part_of(data: DataSet, split: str | None) -> DataSet:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nlvid_cli.datasets.entries import build_data_set
 from nlvid_cli.datasets.folder import Folder, open_folder_or_table
 from nlvid_cli.datasets.formats import DATA_FORMATS
 from nlvid_cli.datasets.formats.locate import PathRules
+from nlvid_cli.datasets.formats.table_folders import tables_in, why_unfit
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.errors import DataSetError
 from nlvid_cli.inputs.passed_over import FRAMES_ADVICE
+
+log = logging.getLogger(__name__)
 
 
 def read_data_set(
@@ -30,11 +35,23 @@ def read_data_set(
         UnknownName: A label is not among ``classes``.
     """
     place = open_folder_or_table(path)
-    for matches, read in DATA_FORMATS.values():
+    for name, (matches, read) in DATA_FORMATS.items():
         if matches(place):
-            return build_data_set(read(place, PathRules(root, skip_missing)), classes)
+            found = read(place, PathRules(root, skip_missing))
+            if isinstance(place, Folder) and name in ("class-folders", "split-folders"):
+                found = replace(found, notes=(*found.notes, *_unused_tables(place)))
+            data = build_data_set(found, classes)
+            for note in data.notes:
+                log.warning("%s", note)
+            return data
     assert isinstance(place, Folder)
     raise DataSetError(_what_is_missing(place))
+
+
+def _unused_tables(place: Folder) -> Iterator[str]:
+    """Yield a note for each table in a folder of classes, which does not name its videos or their labels."""
+    for path in tables_in(place):
+        yield f"{why_unfit(path, place)}; the folders are taken as classes"
 
 
 def _what_is_missing(place: Folder) -> str:

@@ -8,46 +8,29 @@ line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 
+from nlvid_cli.datasets.json_table import is_one_object, read_json_document, read_json_lines
+from nlvid_cli.datasets.number_lists import read_numbers, split_name
+from nlvid_cli.datasets.table_rows import KNOWN_COLUMNS, SPLITS, Cell, Table, TableRow, Unlabelled, is_known_column
 from nlvid_cli.errors import DataSetError
 from nlvid_cli.inputs.separated import (
-    PATH_COLUMNS,
     SEPARATORS,
     TextRow,
     column_name,
-    find_column,
     first_row,
     is_header,
     parse_rows,
     shown_line,
     split_after_video,
+    stated_separator,
 )
-from nlvid_cli.inputs.text import parse_json, read_text, split_lines
+from nlvid_cli.inputs.text import read_text, split_lines
 from nlvid_cli.video.suffixes import is_video_name
 
-LABELS_COLUMNS = ("labels", "classes", "categories", "actions", "tags")
-"""Header names of a column in which a cell may hold several labels, separated by | or ;."""
-
-LABEL_COLUMNS = (
-    *("label_name", "class_name", "action_name", "category_name"),
-    *("label", "class", "category", "action", "activity", "target", *LABELS_COLUMNS),
-    *("label_id", "class_id", "label_index", "class_index", "action_id"),
-)
-"""Header names of the column of labels, best first."""
-
-SPLIT_COLUMNS = ("split", "subset", "partition", "set", "usage")
-"""Header names of the column that says train, val or test."""
-
-SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "validate", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-"""Names that people give to the parts of a data set."""
+LIST_OF_PATHS = "list of paths"
+"""Layout of a table whose labels are the folders of its paths."""
 
 MAX_TABLE_BYTES = 1 << 30
 """Far larger than any table of labelled videos: Kinetics-700 has 30 MB."""
@@ -55,50 +38,12 @@ MAX_TABLE_BYTES = 1 << 30
 COMPARED_ROWS = 1000
 """Rows that are tried with each separator."""
 
+_COMMENT = re.compile(r"^\s*#", re.MULTILINE)
+
 _FIRST_LINE = re.compile(r"\S[^\r\n]*")
-
-_OTHER_COLUMNS = ("time_start", "time_end", "start", "end", "subject", "scene", "length")
-
-_KNOWN_COLUMNS = frozenset((*PATH_COLUMNS, *LABEL_COLUMNS, *SPLIT_COLUMNS, *_OTHER_COLUMNS))
 
 _SEPARATORS = (*SEPARATORS, "space")
 """A space separates a path from a label, as in the lists of PySlowFast."""
-
-Cell = str | tuple[str, ...]
-"""A text, or the texts of a JSON list."""
-
-
-@dataclass(frozen=True, slots=True)
-class TableRow:
-    """Cells of a row, without the blanks around them, and the line of the file where it begins."""
-
-    line: int
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of one file.
-
-    Attributes:
-        path: Path to the file.
-        layout: How it is written, in words, such as "comma-separated".
-        header: Names of the columns in small letters, with ``_`` for blanks and dashes; None if there is no header.
-        rows: Rows, all with as many cells as the header has names.
-    """
-
-    path: Path
-    layout: str
-    header: tuple[str, ...] | None
-    rows: tuple[TableRow, ...]
-
-    def column(self, names: Iterable[str]) -> int | None:
-        """Return the index of the column with the first of these names that the header has."""
-        return None if self.header is None else find_column(self.header, names)
-
-    def where(self, row: TableRow) -> str:
-        """Return the file and the line of a row, for messages."""
-        return f"{self.path}, line {row.line}"
 
 
 def read_table(path: Path) -> Table:
@@ -117,51 +62,27 @@ def read_table(path: Path) -> Table:
     if found is None:
         raise DataSetError(f"{path}: the file is empty")
     first = found[0].strip()
-    if first.startswith("{"):
-        return _json_table(path, split_lines(text))
-    if first == "[" or first.startswith("[{") or path.suffix == ".json":
-        raise DataSetError(f"{path}: one JSON document; write an object a line instead (JSONL)")
+    if first.startswith("{") and not ((path.suffix == ".json" or first == "{") and is_one_object(text, path)):
+        return read_json_lines(path, split_lines(text))
+    if first.startswith("{") or first == "[" or re.match(r"\[\s*[\[{]", first) or path.suffix == ".json":
+        return read_json_document(path, text)
     return _separated_table(path, text)
 
 
-def _json_table(path: Path, lines: list[str]) -> Table:
-    objects = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        value = parse_json(line, where)
-        if not isinstance(value, dict):
-            raise DataSetError(f'{where}: not a JSON object such as {{"path": "clips/a.mp4", "label": "run"}}')
-        objects.append((number, {column_name(key): _cell(item, where, key) for key, item in value.items()}))
-    header = tuple(dict.fromkeys(key for _, cells in objects for key in cells))
-    rows = tuple(TableRow(number, tuple(cells.get(key, "") for key in header)) for number, cells in objects)
-    return Table(path, "JSONL", header, rows)
-
-
-def _cell(value: Any, where: str, key: str) -> Cell:
-    if isinstance(value, list):
-        return tuple(_text(item, where, key) for item in value)
-    return "" if value is None else _text(value, where, key)
-
-
-def _text(value: Any, where: str, key: str) -> str:
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    if isinstance(value, dict | list | bool) and key.lower() not in _KNOWN_COLUMNS:
-        return ""  # nobody reads this column
-    raise DataSetError(f"{where}: {key!r} must be a text, a number or a list of these")
-
-
 def _separated_table(path: Path, text: str) -> Table:
-    separator = _find_separator(path, text)
+    stated, text = stated_separator(text)
+    text, notes = _without_comments(path, text)
+    if not text.strip():
+        raise DataSetError(f"{path}: holds only comments")
+    separator = stated or _find_separator(path, text)
+    if separator is None:
+        return _bare_list(path, text, notes)
     rows = _space_rows(text) if separator == "space" else parse_rows(text, separator, str(path))
     first, *rest = rows
-    header = tuple(map(column_name, first.cells)) if is_header(first.cells, _KNOWN_COLUMNS) else None
+    titles = first.cells if _is_header(first.cells) else ()
+    header = tuple(map(column_name, titles)) or None
     if header:
-        repeated = next((column for column in header if column and header.count(column) > 1), None)
+        repeated = next((name for name in header if header.count(name) > 1 and is_known_column(name)), None)
         if repeated:
             raise DataSetError(f"{path}, line {first.line}: two columns are called {repeated!r}")
         if not rest:
@@ -171,35 +92,116 @@ def _separated_table(path: Path, text: str) -> Table:
             f"{path}, line {first.line}: looks like a header, but no name in it is known ({', '.join(first.cells)}); "
             "call the columns path and label"
         )
+    else:
+        numbered = _numbered(path, rows, separator, notes)
+        if numbered:
+            return numbered
     _check_widths(path, rows, header, separator)
     below = tuple(TableRow(row.line, row.cells) for row in (rest if header else rows))
-    return Table(path, f"{separator}-separated", header, below)
+    return Table(path, f"{separator}-separated", header, below, titles, notes=notes)
 
 
-def _find_separator(path: Path, text: str) -> str:
-    """Return the separator under which the first row is a header, or under which most rows hold a video and more."""
+def _without_comments(path: Path, text: str) -> tuple[str, tuple[str, ...]]:
+    """Empty the lines that begin with ``#``, apart from a header; return a note if videos are named in them."""
+    if not _COMMENT.search(text):
+        return text, ()
+    lines = split_lines(text)
+    first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    named = 0
+    for number, line in enumerate(lines):
+        comment = line.lstrip()
+        if not comment.startswith("#") or (any(map(is_video_name, _parts(comment))) and comment[1:2].strip()):
+            continue  # a name may begin with #
+        is_header = number == first and any(_known_columns(_cells_of(comment, name)) >= 2 for name in _SEPARATORS)
+        named += any(map(is_video_name, _parts(comment)))
+        lines[number] = comment.lstrip("# \t") if is_header else ""
+    note = f"{path}: {named} lines that begin with # are taken as comments, although they name videos"
+    return "\n".join(lines), ((note,) if named else ())
+
+
+def _parts(line: str) -> list[str]:
+    return re.split(r"[\s,;|\"]+", line)
+
+
+def _numbered(path: Path, rows: list[TextRow], separator: str, notes: tuple[str, ...]) -> Table | None:
+    """Table of a list whose lines hold a path and several numbers; None if this is another list."""
+    if any(len(row.cells) < 2 or (separator != "space" and not is_video_name(row.cells[0])) for row in rows):
+        return None
+    if separator != "space" and max(len(row.cells) for row in rows) == 2:
+        return None
+    found = read_numbers([" ".join(row.cells[1:]).strip() for row in rows], str(path))
+    if found is None or found.form == "label":
+        return None
+    pairs = zip(rows, found.numbers, strict=True)
+    if found.form == "frames":
+        below = tuple(TableRow(row.line, (row.cells[0], *numbers)) for row, numbers in pairs)
+        header: tuple[str, ...] = ("path", "frames", "label")
+        layout = "list of paths, numbers of frames and labels"
+    else:
+        below = tuple(TableRow(row.line, (row.cells[0], numbers)) for row, numbers in pairs)
+        header, layout = ("path", "labels"), "list of paths and labels"
+    return Table(path, layout, header, below, header, notes=(*notes, found.note))
+
+
+def _bare_list(path: Path, text: str, notes: tuple[str, ...]) -> Table:
+    """Table of a list of paths: the folder of each is its class, as in the test lists of UCF101."""
+    lines = [(number, line.strip(" \t\"'")) for number, line in enumerate(split_lines(text), start=1) if line.strip()]
+    folders = [PurePath(line.replace("\\", "/")).parent.name for _, line in lines]
+    if not all(folders) or len(set(folders)) < 2 or all(folder.casefold() in SPLITS for folder in folders):
+        raise Unlabelled(f"{path}: holds paths and no labels; write both into each line, such as clips/a.mp4,run")
+    rows = tuple(TableRow(number, (line, folder)) for (number, line), folder in zip(lines, folders, strict=True))
+    note = f"{path}: holds paths and no labels; the folder of each path is taken as its class"
+    return Table(path, LIST_OF_PATHS, ("path", "label"), rows, ("path", "label"), notes=(*notes, note))
+
+
+def _find_separator(path: Path, text: str) -> str | None:
+    """Return the separator under which the first row is a header, or under which most rows hold a video and more.
+
+    Returns:
+        None for a list of paths.
+    """
     lines = [line for line in split_lines(text) if line.strip()]
-    known = {name: _known_columns(_cells_of(lines[0], name)) for name in _SEPARATORS}
-    candidates = [name for name in _SEPARATORS if known[name] >= 2]
+    first = {name: _cells_of(lines[0], name) for name in _SEPARATORS}
+    known = {name: _known_columns(cells) for name, cells in first.items()}
+    # Names of columns may hold spaces, so that any other separator is more likely.
+    is_spaced = not any(len(first[name]) > 1 for name in SEPARATORS)
+    candidates = [name for name in _SEPARATORS if known[name] >= 2 and (name != "space" or is_spaced)]
     if candidates:
-        # Names of columns may hold spaces, so that any other separator is more likely.
-        return max(
-            (name for name in candidates if name != "space" or len(candidates) == 1), key=lambda name: known[name]
-        )
+        return max(candidates, key=lambda name: known[name])
     fits = {name: _fitting_share(lines[:COMPARED_ROWS], name) for name in _SEPARATORS}
     if max(fits.values()) >= 0.5:
         return max(fits, key=lambda name: fits[name])
     if sum(is_video_name(line.strip(" \"'")) for line in lines) * 2 >= len(lines):
-        raise DataSetError(f"{path}: holds paths and no labels; write both into each line, such as clips/a.mp4,run")
+        return None
+    one_hot = [name for name in SEPARATORS if known[name] and len(first[name]) > 2]
+    of_names = one_hot or [name for name in _SEPARATORS if _is_list_of_names(lines[:COMPARED_ROWS], name)]
+    if of_names:
+        return of_names[0]
     raise DataSetError(
         f"{path}: cannot tell paths from labels in {shown_line(lines[0])!r}; write lines such as clips/a.mp4,run "
         f"(separators: {', '.join(_SEPARATORS)}), or a header such as path,label first"
     )
 
 
+def _is_list_of_names(lines: list[str], separator: str) -> bool:
+    """Whether each line is a name that no other line has, and a label: ``34870;Drumming Fingers``."""
+    rows = [split_name(line) or () if separator == "space" else _cells_of(line, separator) for line in lines]
+    return {len(cells) for cells in rows} == {2} and name_column(rows) is not None
+
+
+def name_column(rows: Sequence[Sequence[Cell]]) -> int | None:
+    """Return the column of names in rows of two cells: the only one without repetitions; None if there is none."""
+    unique = [column for column in (0, 1) if len({cells[column] for cells in rows}) == len(rows)]
+    return unique[0] if len(unique) == 1 else None
+
+
+def _is_header(cells: tuple[str, ...]) -> bool:
+    return is_header(cells, KNOWN_COLUMNS)
+
+
 def _known_columns(cells: tuple[str, ...]) -> int:
     """Number of known names in a row, if it is a header."""
-    return sum(column_name(cell) in _KNOWN_COLUMNS for cell in cells) if is_header(cells, _KNOWN_COLUMNS) else 0
+    return sum(is_known_column(column_name(cell)) for cell in cells) if _is_header(cells) else 0
 
 
 def _fitting_share(lines: list[str], separator: str) -> float:
@@ -217,17 +219,22 @@ def _cells_of(line: str, separator: str) -> tuple[str, ...]:
 
 
 def _space_rows(text: str) -> list[TextRow]:
-    lines = enumerate(split_lines(text), start=1)
-    return [TextRow(number, _split_at_space(line)) for number, line in lines if line.strip()]
+    lines = [(number, line) for number, line in enumerate(split_lines(text), start=1) if line.strip()]
+    header = _split_at_space(lines[0][1])
+    width = len(header) if _is_header(header) else 2
+    by_name = width == 2 and all(split_name(line) for _, line in lines) and not split_after_video(lines[0][1])
+    return [TextRow(number, (by_name and split_name(line)) or _split_at_space(line, width)) for number, line in lines]
 
 
-def _split_at_space(line: str) -> tuple[str, ...]:
+def _split_at_space(line: str, width: int = 2) -> tuple[str, ...]:
     """Split a line into a path, which may hold spaces, and the rest; a header into all its names."""
     pair = split_after_video(line)
-    if pair:
+    if pair and width == 2:
         return (pair[0], pair[1].strip('"'))
+    if pair:
+        return (pair[0], *pair[1].split(maxsplit=width - 2))
     words = tuple(line.split())
-    return words if is_header(words, _KNOWN_COLUMNS) else tuple(line.rsplit(maxsplit=1))
+    return words if _is_header(words) else tuple(line.rsplit(maxsplit=width - 1))
 
 
 def _is_unknown_header(rows: list[TextRow]) -> bool:

@@ -19,6 +19,7 @@ from nlvid_cli.inputs.separated import (
     parse_rows,
     shown_line,
     split_after_video,
+    stated_separator,
 )
 from nlvid_cli.inputs.text import read_text
 from nlvid_cli.video.remote import RemotePath, video_path
@@ -44,10 +45,10 @@ def read_paths(file: Path) -> list[str]:
 
 
 def _text_paths(file: Path) -> list[str]:
-    text = read_text(file, keep_bytes=True)
-    headers = {separator: first_row(text, separator) for separator in SEPARATORS}
+    stated, text = stated_separator(read_text(file, keep_bytes=True))
+    headers = {separator: first_row(text, separator) for separator in ((stated,) if stated else SEPARATORS)}
     columns = {separator: _path_column(header) for separator, header in headers.items()}
-    separator = max(SEPARATORS, key=lambda separator: (columns[separator] is not None, len(headers[separator])))
+    separator = max(headers, key=lambda separator: (columns[separator] is not None, len(headers[separator])))
     column = columns[separator]
     if column is not None:
         rows = parse_rows(text, separator, str(file))[1:]

@@ -16,12 +16,16 @@ SEPARATORS = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 PATH_COLUMNS = (
     *("path", "video_path", "file_path", "filepath", "clip_path", "file_name", "filename", "file", "video_file"),
-    *("video", "videos", "clip", "video_name", "clip_name", "video_id", "youtube_id", "clip_id", "id", "name"),
+    *("video", "videos", "clip", "video_name", "vid_name", "clip_name", "video_id", "vid_id", "vid", "youtube_id"),
+    *("clip_id", "file_id", "id", "name"),
 )
 """Header names of the column of videos, best first."""
 
 SHOWN_LETTERS = 60
 """Letters of a line shown in an error."""
+
+_EXCEL_SEPARATOR = re.compile(r"\ufeff?\s*\"?sep=(.)\"?[ \t]*(?=[\r\n]|$)", re.IGNORECASE)
+"""First line of a text that says how its cells are separated, as spreadsheets write and read it."""
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
@@ -86,9 +90,24 @@ def _rules(separator: str) -> dict[str, Any]:
     return {"delimiter": SEPARATORS[separator], "skipinitialspace": separator != "tab"}
 
 
+def stated_separator(text: str) -> tuple[str | None, str]:
+    """Return the name of the separator that a first line such as ``sep=;`` states, and the text with that line empty.
+
+    Returns:
+        None and the same text if there is no such line, or if no table is separated like this.
+    """
+    match = _EXCEL_SEPARATOR.match(text)
+    name = next((name for name, letter in SEPARATORS.items() if match and match[1] == letter), None)
+    return (None, text) if match is None or name is None else (name, text[match.end() :])
+
+
 def column_name(text: str) -> str:
-    """Return a header name in small letters, with ``_`` for blanks and dashes, and without a leading ``#``."""
-    return re.sub(r"[\s-]+", "_", text.strip().strip("#").strip()).casefold()
+    """Return a header name in small letters, with ``_`` for all else between letters: ``clip_name`` for ``Clip-Name``.
+
+    A capital letter after a small one begins a word: ``videoPath`` is ``video_path``.
+    """
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text)
+    return re.sub(r"[\W_]+", "_", words).strip("_").casefold()
 
 
 def is_header(cells: Sequence[str], known: Collection[str]) -> bool:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nlvid_cli.datasets.numbered_labels import find_class_names, read_class_names
+from nlvid_cli.datasets.numbered_labels import read_class_names
 from nlvid_cli.errors import DataSetError
 from tests.datasets.conftest import Make
 
@@ -47,11 +47,3 @@ def test_names_that_begin_with_numbers(write: Make) -> None:
 def test_mistakes(write: Make, name: str, text: str, message: str) -> None:
     with pytest.raises(DataSetError, match=rf"{name}: {message}"):
         read_class_names(write(name, text))
-
-
-def test_the_first_file_counts(write: Make) -> None:
-    folder = write("labels.txt", "x\ny\n").parent
-    other = write("root/classes.json", '["a", "b"]').parent
-    assert find_class_names((other, folder)) == {"0": "a", "1": "b"}
-    assert find_class_names((folder,)) == {"0": "x", "1": "y"}
-    assert find_class_names((folder / "none",)) is None

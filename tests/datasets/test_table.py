@@ -68,7 +68,7 @@ def test_separators_within_names(write: Make, text: str, expected: tuple[str, ..
         ("hello\nworld\n", "labels in 'hello'"),
         ("what,ever\na.mp4,run\nb.mp4,walk\n", r"line 1: .*header.*\(what, ever\)"),
         ("path,label,label\na.mp4,run,2\n", "line 1: two columns .*'label'"),
-        ('[{"path": "a.mp4"}]', "JSONL"),
+        ('[{"path": "a.mp4"}]', "no labels"),
         ('{"path": "a.mp4", "label": "run"}\n{"path"\n', "line 2: not JSON"),
         ('{"path": "a.mp4", "label": "run"}\n3\n', "line 2: not a JSON object"),
         ('{"path": "a.mp4", "label": {"x": 1}}\n', "line 1: 'label' must be"),

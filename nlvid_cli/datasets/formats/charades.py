@@ -11,7 +11,8 @@ from nlvid_cli.card.manifest import weights_folder
 from nlvid_cli.datasets.entries import Entries, Entry
 from nlvid_cli.datasets.folder import Folder, FolderOrTable
 from nlvid_cli.datasets.formats.locate import Locator, PathRules
-from nlvid_cli.datasets.table import SPLITS, Table, TableRow, read_table
+from nlvid_cli.datasets.table import read_table
+from nlvid_cli.datasets.table_rows import SPLITS, Table, TableRow
 from nlvid_cli.errors import DataSetError
 from nlvid_cli.inputs.text import read_lines
 

@@ -7,22 +7,15 @@ the table or in the root, or in folders of splits and labels below these.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 from nlvid_cli.datasets.entries import Entries, Entry
 from nlvid_cli.datasets.folder import FolderOrTable
 from nlvid_cli.datasets.formats.locate import Locator, PathRules
-from nlvid_cli.datasets.table import LABEL_COLUMNS, SPLIT_COLUMNS, SPLITS, Table, TableRow
-from nlvid_cli.errors import DataSetError, VideoError
-from nlvid_cli.video.probe import probe
+from nlvid_cli.datasets.formats.stretches import are_cut
+from nlvid_cli.datasets.table_rows import LABEL_COLUMNS, SPLIT_COLUMNS, SPLITS, Table, TableRow, Unlabelled
+from nlvid_cli.errors import DataSetError
 from nlvid_cli.video.segment import Stretch
-
-PROBED = 5
-"""Number of files probed to tell whether the videos are already cut."""
-
-CUT_SLACK_SECONDS = 1.0
-"""A cut file may be this much longer than its time range, since programs cut at key frames."""
 
 
 def is_kinetics(place: FolderOrTable) -> bool:
@@ -35,7 +28,7 @@ def read_kinetics(place: FolderOrTable, rules: PathRules) -> Entries:
     assert isinstance(place, Table)
     label = place.column(LABEL_COLUMNS)
     if label is None:
-        raise DataSetError(f"{place.path}, line 1: no column of labels (the test lists of Kinetics have none)")
+        raise Unlabelled(f"{place.path}, line 1: no column of labels (the test lists of Kinetics have none)")
     locator = Locator(place.path, rules)
     entries: list[Entry] = []
     missing: dict[int, str] = {}
@@ -46,10 +39,9 @@ def read_kinetics(place: FolderOrTable, rules: PathRules) -> Entries:
         else:
             entries.append(entry)
     locator.check_missing(missing, len(place.rows))
-    whole = [entry for entry in entries if entry.stretch is not None]
-    if whole and _are_cut(whole[:PROBED]):
+    if are_cut(entries):
         entries = [replace(entry, stretch=None) for entry in entries]
-    return Entries(tuple(entries), "Kinetics CSV")
+    return Entries(tuple(entries), "Kinetics CSV", passed_over=len(missing))
 
 
 def _read_row(table: Table, row: TableRow, label: int, locator: Locator) -> Entry | None:
@@ -70,19 +62,6 @@ def _read_row(table: Table, row: TableRow, label: int, locator: Locator) -> Entr
         return Entry(table.where(row), name, path, (action,), split)
     path = locator.find_stem(name, parents)
     return None if path is None else Entry(table.where(row), name, path, (action,), split, Stretch(start, end))
-
-
-def _are_cut(entries: Sequence[Entry]) -> bool:
-    """Whether files named by ID alone are no longer than their time ranges, so that they must be cut already."""
-    fits = []
-    for entry in entries:
-        try:
-            duration = probe(entry.path).facts.duration_seconds
-        except VideoError:
-            continue
-        part = entry.stretch or Stretch()
-        fits.append(duration <= (part.end_seconds or 0) - (part.start_seconds or 0) + CUT_SLACK_SECONDS)
-    return bool(fits) and all(fits)
 
 
 def _text(table: Table, row: TableRow, name: str) -> str:

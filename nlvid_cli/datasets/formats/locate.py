@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,10 +27,12 @@ class PathRules:
     Attributes:
         root: Folder that paths are relative to; None for the folder of the table, then the working directory.
         skip_missing: Whether to leave out missing videos, with a warning, instead of refusing the table.
+        data: Folder that the user named, if the table lies below it: paths may be relative to it, too.
     """
 
     root: Path | None = None
     skip_missing: bool = False
+    data: Path | None = None
 
 
 class Locator:
@@ -47,19 +50,32 @@ class Locator:
             raise DataSetError(f"{root}: --root must be an existing folder")
         self.table = table
         self.rules = rules
-        self.folders = (root,) if root is not None else tuple(dict.fromkeys((table.parent, Path())))
+        near = [table.parent, rules.data or table.parent, Path()] if root is None else [root]
+        self.folders = tuple(dict.fromkeys(near))
 
-    def find(self, written: str) -> Path | None:
+    def find(self, written: str, parents: Sequence[str] = ()) -> Path | None:
         """Return the file of a path, with or without the suffix of a video; None if it is missing.
 
-        Backslashes may separate folders, and a leading slash may stand for the root of the data set.
+        Backslashes may separate folders, and a leading slash may stand for the root of the data set. A name alone may
+        be that of a file up to two folders deep. Accents may be coded in another way than in the name of the file.
+
+        Args:
+            written: Path in the table.
+            parents: See :meth:`find_stem`.
+
+        Raises:
+            DataSetError: Files of this name are in several folders.
         """
         for folder in self.folders:
-            for path in dict.fromkeys((written, written.replace("\\", "/"))):
+            for path in _spellings(written):
                 for candidate in dict.fromkeys((folder / path, folder / path.lstrip("/"))):
                     if _is_file(candidate):
                         return candidate
-        return None if is_video_name(written) else self.find_stem(written)
+        if not is_video_name(written):
+            return self.find_stem(written, parents)
+        name = _composed(written.replace("\\", "/").rsplit("/")[-1])
+        stem = written[: -len(Path(name).suffix)]
+        return self._find_below(stem, parents, lambda path: _composed(path.name).casefold() == name.casefold())
 
     def find_stem(self, stem: str, parents: Sequence[str] = ()) -> Path | None:
         """Return the video with this name and any suffix, up to two folders deep; None if it is missing.
@@ -67,13 +83,32 @@ class Locator:
         Args:
             stem: Name of the file without its suffix; may begin with folders.
             parents: Names of folders; of several such files, one in such a folder is preferred.
+
+        Raises:
+            DataSetError: Files of this name are in several folders.
         """
-        *folders, name = stem.replace("\\", "/").split("/")
+        return self._find_below(stem, parents, lambda _: True)
+
+    def _find_below(self, stem: str, parents: Sequence[str], fits: Callable[[Path], bool]) -> Path | None:
+        *folders, name = _composed(stem.replace("\\", "/")).split("/")
         for index in self._stems:
-            found = [path for path in index.get(name, ()) if not folders or _lies_in(path, folders)]
+            found = [path for path in index.get(name, ()) if (not folders or _lies_in(path, folders)) and fits(path)]
             if found:
-                return min(found, key=lambda path: (not set(parents) & set(path.parent.parts), path))
+                return self._one_of(found, parents)
         return None
+
+    def _one_of(self, found: list[Path], parents: Sequence[str]) -> Path:
+        """Choose among files of the same name: one in a preferred folder; else they must be in one folder."""
+        wanted = set(map(_composed, parents))
+        best = max(len(wanted & set(map(_composed, path.parent.parts))) for path in found)
+        found = sorted(path for path in found if len(wanted & set(map(_composed, path.parent.parts))) == best)
+        other = next((path for path in found if path.parent != found[0].parent), None)
+        if other is not None:
+            raise DataSetError(
+                f"{self.table}: {found[0].name} is {found[0]} or {other}; write the folder into the path, or name it "
+                f"with --root {found[0].parent}"
+            )
+        return found[0]
 
     @cached_property
     def _stems(self) -> list[dict[str, list[Path]]]:
@@ -132,7 +167,21 @@ class Locator:
 
 
 def _lies_in(path: Path, folders: Sequence[str]) -> bool:
-    return path.parent.parts[-len(folders) :] == tuple(folders)
+    return tuple(map(_composed, path.parent.parts[-len(folders) :])) == tuple(folders)
+
+
+def _spellings(path: str) -> Iterator[str]:
+    """Yield a path as it is written, with slashes for backslashes, and with accents coded in both ways."""
+    seen = dict.fromkeys((path, path.replace("\\", "/")))
+    yield from seen
+    if not path.isascii():
+        yield from (unicodedata.normalize("NFC", one) for one in seen)
+        yield from (unicodedata.normalize("NFD", one) for one in seen)
+
+
+def _composed(name: str) -> str:
+    """Code accents as one letter each: some systems store names with the letter and the accent apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _is_file(path: Path) -> bool:
@@ -159,7 +208,7 @@ def _stems_below(folder: Path) -> dict[str, list[Path]]:
         for place in level[: MAX_FOLDERS - looked]:
             for entry in _entries(place):
                 if is_video_name(entry.name) and entry.is_file():
-                    stems.setdefault(Path(entry.name).stem, []).append(place / entry.name)
+                    stems.setdefault(_composed(Path(entry.name).stem), []).append(place / entry.name)
                 elif entry.is_dir():
                     below.append(place / entry.name)
         looked += len(level)

@@ -1,44 +1,27 @@
-"""Tables with a path and a label a row: CSV, TSV, JSONL, lists of PySlowFast, ``videofolder`` of Hugging Face."""
+"""Tables with a video and its labels a row: CSV, TSV, JSON, JSONL, lists of PySlowFast, TSN and UCF101."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import nlvid_cli.datasets.formats.charades as charades
+import nlvid_cli.datasets.formats.kinetics as kinetics
+from nlvid_cli.datasets.class_files import find_class_names
+from nlvid_cli.datasets.columns import Columns, find_columns, is_multi, labels_of, path_of, split_of, unused
 from nlvid_cli.datasets.entries import Entries, Entry
-from nlvid_cli.datasets.folder import Folder, FolderOrTable
+from nlvid_cli.datasets.folder import FolderOrTable
 from nlvid_cli.datasets.formats.locate import Locator, PathRules
+from nlvid_cli.datasets.formats.stretches import are_cut
+from nlvid_cli.datasets.label_cells import without_point
 from nlvid_cli.datasets.labelled import Kind
-from nlvid_cli.datasets.numbered_labels import CLASS_FILES, decimal_value, find_class_names
-from nlvid_cli.datasets.table import (
-    LABEL_COLUMNS,
-    LABELS_COLUMNS,
-    SPLIT_COLUMNS,
-    SPLITS,
-    Cell,
-    Table,
-    TableRow,
-    read_table,
-)
-from nlvid_cli.errors import DataSetError
-from nlvid_cli.inputs.separated import PATH_COLUMNS
-from nlvid_cli.video.suffixes import is_video_name
+from nlvid_cli.datasets.numbered_labels import decimal_value
+from nlvid_cli.datasets.table_rows import SPLITS, Table, TableRow
+from nlvid_cli.inputs.stretch_columns import seconds_of
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".txt")
-
-METADATA_FILES = ("metadata.csv", "metadata.jsonl")
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Indices of columns, and whether a cell of the label column may hold several labels, separated by | or ;."""
-
-    path: int
-    label: int
-    split: int | None
-    several: bool
+log = logging.getLogger(__name__)
 
 
 def is_table(place: FolderOrTable) -> bool:
@@ -49,95 +32,84 @@ def is_table(place: FolderOrTable) -> bool:
 def read_one_table(place: FolderOrTable, rules: PathRules) -> Entries:
     """Read a table."""
     assert isinstance(place, Table)
-    return _read_tables([(place, None)], rules, _words(place))
+    return name_numbers(read_rows(place, rules), class_folders(place, rules))
 
 
-def has_metadata(place: FolderOrTable) -> bool:
-    """Whether a folder, or a split folder in it, has the metadata file of ``videofolder``."""
-    return isinstance(place, Folder) and bool(_metadata_files(place))
-
-
-def read_metadata(place: FolderOrTable, rules: PathRules) -> Entries:
-    """Read ``metadata.csv`` or ``metadata.jsonl``; its folder, or the first folder of a path, names the split."""
-    assert isinstance(place, Folder)
-    files = [(read_table(path), SPLITS.get(path.parent.name.casefold())) for path in _metadata_files(place)]
-    return _read_tables(files, rules, "Hugging Face videofolder", by_folder=True)
-
-
-def has_split_tables(place: FolderOrTable) -> bool:
-    """Whether a folder has ``train.csv``, or the same in another form."""
-    return isinstance(place, Folder) and "train" in _split_tables(place)
-
-
-def read_split_tables(place: FolderOrTable, rules: PathRules) -> Entries:
-    """Read ``train.csv``, ``val.csv`` and ``test.csv``, or the same in another form."""
-    assert isinstance(place, Folder)
-    found = [(read_table(path), split) for split, path in _split_tables(place).items()]
-    return _read_tables(found, rules, " and ".join(table.path.name for table, _ in found))
-
-
-def has_single_table(place: FolderOrTable) -> bool:
-    """Whether a folder has exactly one table, and at most one folder with videos."""
-    return isinstance(place, Folder) and len(_tables_in(place)) == 1 and len(place.class_folders) < 2
-
-
-def read_single_table(place: FolderOrTable, rules: PathRules) -> Entries:
-    """Read the only table of a folder."""
-    assert isinstance(place, Folder)
-    return read_one_table(read_table(_tables_in(place)[0]), rules)
-
-
-def _tables_in(place: Folder) -> list[Path]:
-    return [place.path / name for name in place.files if name.endswith(TABLE_SUFFIXES[:3]) and name not in CLASS_FILES]
-
-
-def _metadata_files(place: Folder) -> list[Path]:
-    folders = [place.path, *(place.path / name for name in place.folders if name.casefold() in SPLITS)]
-    return [folder / name for folder in folders for name in METADATA_FILES if (folder / name).is_file()]
-
-
-def _split_tables(place: Folder) -> dict[str, Path]:
-    """Tables by split: files that are called by a name of a split and a suffix."""
-    found: dict[str, Path] = {}
-    for name in place.files:
-        split = SPLITS.get(Path(name).stem.casefold())
-        if split and name.endswith(TABLE_SUFFIXES):
-            if split in found:
-                raise DataSetError(f"{place.path}: {found[split].name} and {name} are both for {split}; name one table")
-            found[split] = place.path / name
-    return dict(sorted(found.items()))
-
-
-def _words(table: Table) -> str:
-    if table.layout == "space-separated" and table.header is None:
-        return "space-separated list (PySlowFast)"
-    if table.layout == "JSONL":
-        return "JSONL"
-    return f"{table.layout} table, with {'a' if table.header else 'no'} header"
-
-
-def _read_tables(
-    tables: Sequence[tuple[Table, str | None]], rules: PathRules, source: str, by_folder: bool = False
-) -> Entries:
-    """Read the rows of one or more tables.
+def read_any_table(table: Table, rules: PathRules, by_folder: bool = False) -> Entries:
+    """Read a table in any form; the numbers in it have no names yet, see :func:`name_numbers`.
 
     Args:
-        tables: Tables, each with the split of all its rows if that is known.
-        rules: How to find the videos.
-        source: Form of the data set, in words.
+        table: The table.
+        rules: How to find its videos.
         by_folder: Whether the first folder of a path names the split.
     """
+    if charades.is_charades(table):
+        return charades.read_charades(table, rules)
+    if kinetics.is_kinetics(table):
+        return kinetics.read_kinetics(table, rules)
+    return read_rows(table, rules, by_folder)
+
+
+def read_rows(table: Table, rules: PathRules, by_folder: bool = False) -> Entries:
+    """Read the rows of a table with a column of paths and one of labels."""
+    columns = find_columns(table)
+    columns = replace(columns, notes=(*columns.notes, *unused(columns, table)))
+    if columns.stretch is not None and not _holds_times(table, columns):
+        names = " and ".join(columns.stretch.names)
+        note = f"{table.path}: the columns {names} hold no times, and are not used"
+        columns = replace(columns, stretch=None, notes=(*columns.notes, note))
+    locator = Locator(table.path, rules)
     entries: list[Entry] = []
-    several = False
-    for table, split in tables:
-        columns = _find_columns(table)
-        entries += _read_rows(table, columns, split, by_folder, rules)
-        several = several or _has_several(table, columns)
-    folders = (*((rules.root,) if rules.root else ()), *(table.path.parent for table, _ in tables))
-    kind: Kind = "multi" if several else "single"
-    if all(label.isdecimal() for entry in entries for label in entry.labels):
-        return Entries(_in_one_spelling(entries), source, kind, find_class_names(folders))
-    return Entries(tuple(entries), source, kind)
+    missing: dict[int, str] = {}
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # many rows have the same labels
+    for row in table.rows:
+        written, labels, split = path_of(table, row, columns), labels_of(table, row, columns), None
+        if columns.split is not None:
+            split = split_of(table, row, columns)
+        elif by_folder:
+            split = SPLITS.get(Path(written).parts[0].casefold())
+        path = locator.find(written, (*labels, *((split,) if split else ())))
+        if path is None:
+            missing[row.line] = written
+            continue
+        entry = Entry(table.where(row), written, path, shared.setdefault(labels, labels), split)
+        entries.append(_with_stretch(entry, table, row, columns))
+    locator.check_missing(missing, len(table.rows))
+    notes = (*table.notes, *columns.notes)
+    if are_cut(entries):
+        entries = [replace(entry, stretch=None) for entry in entries]
+        notes += (f"{table.path}: the videos are no longer than their times, and are taken as already cut",)
+    elif _are_whole(entries):
+        entries = [replace(entry, stretch=None) for entry in entries]
+        notes += (f"{table.path}: all numbers of frames begin at the first one, and the whole files are used",)
+    kind: Kind = "multi" if is_multi(table, columns) else "single"
+    return Entries(tuple(entries), _words(table), kind, notes=notes, passed_over=len(missing))
+
+
+def class_folders(table: Table, rules: PathRules) -> tuple[Path, ...]:
+    """Folders that may hold the names of the classes of a table."""
+    named = [folder for folder in (rules.root, table.path.parent, rules.data) if folder is not None]
+    return tuple(dict.fromkeys(named))
+
+
+def name_numbers(found: Entries, folders: Sequence[Path]) -> Entries:
+    """Look up the names of labels that are numbers in the class files of these folders, if all labels are numbers."""
+    labels = {label for entry in found.entries for label in entry.labels}
+    if found.class_names is not None or not labels:
+        return found
+    if any("." in label for label in labels) and all(decimal_value(without_point(label)) for label in labels):
+        entries = (replace(one, labels=tuple(map(without_point, one.labels))) for one in found.entries)
+        return name_numbers(replace(found, entries=tuple(entries)), folders)
+    if not all(label.isdecimal() for label in labels):
+        return found
+    class_file = find_class_names(folders, labels)
+    notes = () if class_file is None else class_file.notes
+    return replace(
+        found,
+        entries=_in_one_spelling(found.entries),
+        class_names=None if class_file is None else class_file.names,
+        notes=(*found.notes, *notes),
+    )
 
 
 def _in_one_spelling(entries: Sequence[Entry]) -> tuple[Entry, ...]:
@@ -150,94 +122,31 @@ def _in_one_spelling(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     return tuple(replace(entry, labels=tuple(dict.fromkeys(map(first, entry.labels)))) for entry in entries)
 
 
-def _find_columns(table: Table) -> _Columns:
-    """Find the columns by the header, or by their cells."""
-    taken = {table.column((name,)) for name in SPLIT_COLUMNS}
-    width = len(table.rows[0].cells)
-    split = table.column(SPLIT_COLUMNS) if table.header else _split_column(table, width)
-    path = table.column(PATH_COLUMNS)
-    if path is None:
-        path = _only(table, (column for column in range(width) if _holds_videos(table, column)), "paths", "path")
-    label = table.column(LABEL_COLUMNS)
-    if label is None or label == path:
-        label = _only(table, (n for n in range(width) if n not in {path, split, *taken}), "labels", "label")
-    several = table.header is not None and table.header[label] in LABELS_COLUMNS
-    return _Columns(path, label, split, several)
+def _holds_times(table: Table, columns: Columns) -> bool:
+    assert columns.stretch is not None
+    cells = [str(row.cells[columns.stretch.start]) for row in table.rows]
+    return sum(seconds_of(cell) is not None for cell in cells) * 2 > len(cells)
 
 
-def _holds_videos(table: Table, column: int) -> bool:
-    cells = [row.cells[column] for row in table.rows]
-    return sum(isinstance(cell, str) and is_video_name(cell) for cell in cells) * 2 > len(cells)
+def _with_stretch(entry: Entry, table: Table, row: TableRow, columns: Columns) -> Entry:
+    if columns.stretch is None:
+        return entry
+    return replace(entry, stretch=columns.stretch.stretch(row.cells, table.where(row)))
 
 
-def _split_column(table: Table, width: int) -> int | None:
-    for column in range(width):
-        if all(str(row.cells[column]).casefold() in SPLITS for row in table.rows):
-            return column
-    return None
+def _are_whole(entries: Sequence[Entry]) -> bool:
+    """Whether stretches are those of files that were cut already (Diving48): each begins at frame 0 of its own file."""
+    paths = {entry.path for entry in entries}
+    return (
+        bool(entries)
+        and len(paths) == len(entries)
+        and all(entry.stretch is not None and entry.stretch.start_frame == 0 for entry in entries)
+    )
 
 
-def _only(table: Table, columns: Iterator[int], what: str, name: str) -> int:
-    """Return the only candidate for a column; DataSetError if there is none or more than one."""
-    found = list(columns)
-    if len(found) == 1:
-        return found[0]
-    held = ", ".join(table.header) if table.header else f"{len(table.rows[0].cells)} columns without a header"
-    advice = f"call its column {name}" if table.header else "write a header such as path,label into line 1"
-    raise DataSetError(f"{table.where(table.rows[0])}: cannot tell which column holds the {what} ({held}); {advice}")
-
-
-def _read_rows(table: Table, columns: _Columns, split: str | None, by_folder: bool, rules: PathRules) -> list[Entry]:
-    locator = Locator(table.path, rules)
-    entries: list[Entry] = []
-    missing: dict[int, str] = {}
-    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # many rows have the same labels
-    for row in table.rows:
-        written = _path_cell(table, row, columns.path)
-        path = locator.find(written)
-        if path is None:
-            missing[row.line] = written
-            continue
-        own_split = split or _split_of(table, row, columns.split)
-        if by_folder and own_split is None:
-            own_split = SPLITS.get(Path(written).parts[0].casefold())
-        labels = _labels_of(table, row, columns)
-        entries.append(Entry(table.where(row), written, path, shared.setdefault(labels, labels), own_split))
-    locator.check_missing(missing, len(table.rows))
-    return entries
-
-
-def _path_cell(table: Table, row: TableRow, column: int) -> str:
-    cell = row.cells[column]
-    if not isinstance(cell, str) or not cell:
-        raise DataSetError(f"{table.where(row)}: the path is empty, or not a text")
-    if "\n" in cell or "\r" in cell:
-        raise DataSetError(f"{table.where(row)}: a quote opens here and closes lines later")
-    return cell
-
-
-def _split_of(table: Table, row: TableRow, column: int | None) -> str | None:
-    cell = "" if column is None else str(row.cells[column]).casefold()
-    if cell and cell not in SPLITS:
-        raise DataSetError(f"{table.where(row)}: unknown split {cell!r}; known are {', '.join(SPLITS)}")
-    return SPLITS.get(cell)
-
-
-def _labels_of(table: Table, row: TableRow, columns: _Columns) -> tuple[str, ...]:
-    cell = row.cells[columns.label]
-    labels = _split_cell(cell) if columns.several or not isinstance(cell, str) else (cell,)
-    if not labels and not _has_several(table, columns):
-        labels = ("",)  # an empty cell, which is reported later
-    return tuple(dict.fromkeys(labels))
-
-
-def _split_cell(cell: Cell) -> tuple[str, ...]:
-    if not isinstance(cell, str):
-        return cell
-    return tuple(label.strip() for label in re.split(r"[|;]", cell) if label.strip())
-
-
-def _has_several(table: Table, columns: _Columns) -> bool:
-    """Whether any row has several labels in its cell, or a JSON list."""
-    cells = [row.cells[columns.label] for row in table.rows]
-    return any(not isinstance(cell, str) or (columns.several and len(_split_cell(cell)) > 1) for cell in cells)
+def _words(table: Table) -> str:
+    if table.layout == "space-separated" and table.header is None:
+        return "space-separated list (PySlowFast)"
+    if not table.layout.endswith("-separated"):
+        return table.layout
+    return f"{table.layout} table, with {'a' if table.header else 'no'} header"

@@ -59,19 +59,22 @@ def test_paths_relative_to_another_root(make: Make, write: Make) -> None:
     ("text", "message"),
     [
         (
-            "path,label\nclips/a.mp4,x\ngone.mp4,y\n",
-            r"t\.csv: 2 of 2 videos are missing \(line 2: clips/a\.mp4; line 3: gone\.mp4\); "
+            "path,label\none/two/a.mp4,x\ngone.mp4,y\n",
+            r"t\.csv: 2 of 2 videos are missing \(line 2: one/two/a\.mp4; line 3: gone\.mp4\); "
             r"searched .*data/ and \./; .*videos/ has 1 of them; try --root",
         ),
-        ("a.mp4,x\nb.mp4,y\n", r"searched .*; .*videos/clips/ has all of them|did you mean .*a\.avi"),
+        ("a.mp4,x\nb.mp4,y\n", r"searched .*; did you mean .*a\.avi"),
         ("https://example.org/a.mp4,x\nb.mp4,y\n", "download them first"),
-        ("data/c.mp4,x\ndata/a.avi,y\n", r"\.\./? has all of them|/\.\./ has all|/ has all of them; try --root"),
+        (
+            "data/one/two/three/c.mp4,x\ndata/one/two/three/d.avi,y\n",
+            r"\.\./? has all of them|/\.\./ has all|/ has all of them; try --root",
+        ),
         ("\n".join(f"{n}.mp4,x" for n in range(9)), r"9 of 9 .*line 5: 4\.mp4 and 4 more\)"),
         ("a\0.mp4,x\nb.mp4,y\n", "not a text file"),
     ],
 )
 def test_missing_files_are_listed_together(make: Make, write: Make, text: str, message: str) -> None:
-    make("videos/clips/a.mp4", "a.avi", "c.mp4")
+    make("videos/one/two/a.mp4", "a.avi", "one/two/three/c.mp4", "one/two/three/d.avi")
     with pytest.raises(DataSetError, match=message) as error:
         read_data_set(write("t.csv", text))
     assert error.value.exit_status == 2
@@ -205,8 +208,11 @@ def test_a_folder_with_one_table(make: Make, write: Make) -> None:
     folder = make("videos/a.mp4", "videos/b.mp4")
     write("labels.csv", "path,label\nvideos/a.mp4,x\nvideos/b.mp4,y\n")
     assert _rows(read_data_set(folder)) == [("a.mp4", ["x"]), ("b.mp4", ["y"])]
-    make("others/c.mp4")  # now there are two folders of videos: these are the classes
-    assert read_data_set(folder).classes == ("others", "videos")
+    make("others/c.mp4")  # now there are two folders of videos, but the table names the labels
+    data = read_data_set(folder)
+    assert data.classes == ("x", "y")
+    assert data.passed_over == 1
+    assert any("labels.csv elsewhere" in note for note in data.notes)
 
 
 @pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
