@@ -14,6 +14,7 @@ from nlvid_cli.models.model_file import NoCard, read_card
 from nlvid_cli.models.naming import file_name_of
 from nlvid_cli.models.onnx_file.contract import card_in, fit_card
 from nlvid_cli.models.onnx_file.read import is_onnx_name, read_onnx
+from nlvid_cli.models.other_files import require_model_file
 from nlvid_cli.models.store.cache import model_name_of, published_checksums, safe_name, slot_of_file
 from nlvid_cli.models.store.checksums import PublishedChecksums, digests_of
 from nlvid_cli.system.hashes import sha256_of
@@ -61,8 +62,13 @@ def local_file(path: str) -> NamedFile:
     return NamedFile(path, Path(path).name, Path(path))
 
 
-def ready_model(file: NamedFile, as_card: Card | None) -> tuple[Card, Path]:
+def ready_model(file: NamedFile, as_card: Card | None, any_head: bool = False) -> tuple[Card, Path]:
     """Return the card of a file, and the path of its ready form: itself, or its conversion in the cache.
+
+    Args:
+        file: The file.
+        as_card: The model whose network it has, if it has no card.
+        any_head: Whether its head may be another one than that model's, and is then left out.
 
     Raises:
         UsageError: The file has no card and ``as_card`` is None, or it has one and ``as_card`` is given.
@@ -74,14 +80,19 @@ def ready_model(file: NamedFile, as_card: Card | None) -> tuple[Card, Path]:
     as_card = require_as(file, as_card)
     if file.is_onnx:
         return _adopt_onnx(file, as_card), file.path
-    slot = slot_of_file(file.name, sha256_of(file.path), card_to_json(as_card))
+    slot = slot_of_file(file.name, sha256_of(file.path), *identity_as(as_card, any_head))
     if not slot.ready.is_file():
         from nlvid_cli.models.store.lock import hold
 
         with hold(slot):
             if not slot.ready.is_file():  # another process may have converted it meanwhile
-                convert_as(as_card, file, slot.ready)
+                convert_as(as_card, file, slot.ready, any_head)
     return read_card(slot.ready), slot.ready
+
+
+def identity_as(as_card: Card, any_head: bool) -> tuple[str, ...]:
+    """Return what tells the conversions of one file apart, for the key of their slots in the cache."""
+    return (card_to_json(as_card), *(("any head",) if any_head else ()))
 
 
 def own_card(file: NamedFile, as_card: Card | None) -> Card | None:
@@ -89,19 +100,20 @@ def own_card(file: NamedFile, as_card: Card | None) -> Card | None:
 
     Raises:
         UsageError: The file has a card, and ``as_card`` is given too.
-        ModelFileError: The file is damaged.
+        ModelFileError: The file is damaged, or no model at all.
     """
+    require_model_file(file.path, file.shown)
     card = card_in(read_onnx(file.path), file.shown) if file.is_onnx else _card_of_safetensors(file)
     if as_card is not None and card is not None:
         raise UsageError(f"{file.shown}: the file has a model card of its own ({card.name}); leave --as out")
     return card
 
 
-def convert_as(as_card: Card, file: NamedFile, ready: Path) -> None:
+def convert_as(as_card: Card, file: NamedFile, ready: Path, any_head: bool) -> None:
     """Convert another program's checkpoint of the network of ``as_card`` to nlvid's own form, at ``ready``."""
     from nlvid_cli.models.convert import convert
 
-    convert(file.path, adopt(as_card, file.name, file.path), ready)
+    convert(file.path, adopt(as_card, file.name, file.path), ready, any_head=any_head)
 
 
 def adopt(as_card: Card, file_name: str, path: Path) -> Card:
@@ -142,7 +154,7 @@ def require_as(file: NamedFile, as_card: Card | None) -> Card:
         )
     from nlvid_cli.models.formats import read_foreign
 
-    family, tensors = read_foreign(file.path)
+    family, tensors = read_foreign(file.path, any_head=True)
     raise UsageError(
         f"{file.shown}: a checkpoint without a model card (format: {family}); say which model's network it has with "
         f"--as NAME ({_likely_models(file.name, family, tensors)}; `nlvid models list` shows all)"

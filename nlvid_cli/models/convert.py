@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from nlvid_cli.card.architecture import Architecture
-from nlvid_cli.card.card import Card
+from nlvid_cli.card.card import Card, Labels
 from nlvid_cli.card.manifest import load_manifest
 from nlvid_cli.errors import CheckpointMismatch
 from nlvid_cli.models.formats import read_foreign
 from nlvid_cli.models.formats.common import Tensors
 from nlvid_cli.models.formats.opening import require_file
 from nlvid_cli.models.model_file import write_checkpoint
-from nlvid_cli.network.build import require_shapes
+from nlvid_cli.network.build import require_shapes, shapes_of
 from nlvid_cli.system.hashes import sha256_of
 
+NO_LABELS = ("nothing",)
+"""Labels of a base whose head was left out: training gives it another one."""
 
-def convert(path: Path, card: Card, out: Path, note: Callable[[str], None] | None = None) -> Path:
+
+def convert(
+    path: Path, card: Card, out: Path, note: Callable[[str], None] | None = None, any_head: bool = False
+) -> Path:
     """Write the weights in a file as nlvid's own model file, completely or not at all.
 
     Args:
@@ -28,6 +34,8 @@ def convert(path: Path, card: Card, out: Path, note: Callable[[str], None] | Non
         card: Card of the model, stored in the new file.
         out: File to write; an existing one is replaced.
         note: Receives a sentence about what was read.
+        any_head: Whether to leave out a head that is not the one of the card, as for a base of training. The card in
+            the new file then has the labels :data:`NO_LABELS`, and its summary says so.
 
     Returns:
         ``out``.
@@ -41,7 +49,9 @@ def convert(path: Path, card: Card, out: Path, note: Callable[[str], None] | Non
     require_file(path)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sha256") as pool:
         source_sha256 = pool.submit(sha256_of, path)
-        family, given = read_foreign(path)
+        family, given = read_foreign(path, any_head)
+        if any_head:
+            card, given = _with_any_head(card, given)
         tensors = fit_norms(given, card.architecture)
         _require_fit(tensors, card, family, given, path.name)
         write_checkpoint(out, card, tensors, source_sha256=source_sha256.result())
@@ -103,11 +113,41 @@ def _fold_into_convolution(tensors: Tensors, layer: str) -> None:
     tensors[f"{layer}.conv.bias"] = (bias * scale + shift).astype(np.float32)
 
 
+def has_no_head(card: Card) -> bool:
+    """Whether a card is that of a base whose head was left out."""
+    return card.labels.names == NO_LABELS
+
+
+def _with_any_head(card: Card, given: Tensors) -> tuple[Card, Tensors]:
+    """Return card and tensors as they are if the head is the card's, else with a head of zeros for one class."""
+    wanted = {name: shape for name, shape in shapes_of(card).items() if name.startswith("head.")}
+    found = {name: tensor.shape for name, tensor in given.items() if name.startswith("head.")}
+    if found == wanted:
+        return card, given
+    classes = _classes_of(given)
+    what = "it has no head of one layer" if classes is None else f"its head of {classes} classes is left out"
+    zeros = {name: np.zeros((1, *shape[1:]), np.float32) for name, shape in wanted.items()}
+    others = {name: tensor for name, tensor in given.items() if not name.startswith("head.")}
+    labels = Labels(card.labels.kind, len(NO_LABELS), names=NO_LABELS)
+    return replace(card, labels=labels, summary=f"{card.summary}; {what}"), others | zeros
+
+
+def _classes_of(given: Tensors) -> int | None:
+    weight = given.get("head.classifier.weight")
+    return None if weight is None else weight.shape[0]
+
+
 def _require_fit(tensors: Tensors, card: Card, family: str, given: Tensors, where: str) -> None:
     """Raise CheckpointMismatch, naming models that would fit, unless the card's network has exactly these tensors."""
     try:
         require_shapes(card, tensors, where)
     except CheckpointMismatch as error:
+        classes = _classes_of(given)
+        if classes != card.labels.count and _fits(given, card):
+            raise CheckpointMismatch(
+                f"{where}: its head has {classes} classes, and the labels are {card.labels.count}; give their names, "
+                "one a line, with `nlvid models convert --labels FILE`, or start from it with `nlvid train --base`"
+            ) from None
         names = fitting_models(given, family)
         if not names:
             raise
@@ -115,19 +155,26 @@ def _require_fit(tensors: Tensors, card: Card, family: str, given: Tensors, wher
 
 
 def fitting_models(given: Tensors, family: str) -> list[str]:
-    """Return the names of the models that the tensors of a file fit; models published in its format come first."""
-    models = [card for card in load_manifest().models if _fits(given, card)]
-    return [card.name for card in sorted(models, key=lambda card: card.format != family)]
+    """Return the names of the models whose network the tensors of a file fit, whatever the number of classes.
+
+    Models with as many classes come first, then those of the program that wrote the file.
+    """
+    classes = _classes_of(given)
+
+    def order(card: Card) -> tuple[bool, bool]:
+        return card.labels.count != classes, card.format != family and family not in card.name
+
+    return [card.name for card in sorted(load_manifest().models, key=order) if _fits(given, card)]
 
 
 def _fits(given: Tensors, card: Card) -> bool:
-    bias = given.get("head.classifier.bias")
-    if bias is None or bias.shape != (
-        card.labels.count,
-    ):  # no need to build the network, which takes a tenth of a second
+    classes = _classes_of(given)
+    if not classes:
         return False
     try:
-        require_shapes(card, fit_norms(given, card.architecture), card.name)
+        require_shapes(
+            replace(card, labels=replace(card.labels, count=classes)), fit_norms(given, card.architecture), card.name
+        )
     except CheckpointMismatch:
         return False
     return True

@@ -30,6 +30,7 @@ def find_model(
     *,
     onnx: bool = False,
     newest: bool = False,
+    any_head: bool = False,
 ) -> tuple[Card, Path]:
     """Return the card and the ready file of a model; fetch and convert it if need be.
 
@@ -39,6 +40,8 @@ def find_model(
         progress: Receives download progress.
         onnx: Whether the file may be an ONNX file, which can be run but not converted or trained.
         newest: Whether to ask the server of an address for a newer file than the copy in the cache.
+        any_head: Whether the head of a file without a card may be another one than that of ``as_name``, and is then
+            left out, as for a base of training.
 
     Raises:
         UnknownName: No model has that name.
@@ -60,12 +63,12 @@ def find_model(
     if not onnx and is_onnx_name(file_name):
         raise ModelFileError(f"{shown}: an ONNX file can only be run; give the model that it was exported from")
     if kind == "file":
-        return ready_model(local_file(text), as_card)
+        return ready_model(local_file(text), as_card, any_head)
     from nlvid_cli.models.store.fetch import fetch_address, fetch_hub_file
 
     if kind == "hub":
-        return ready_model(fetch_hub_file(text, progress or NoProgress()), as_card)
-    file = fetch_address(text, as_card, progress or NoProgress(), newest)
+        return ready_model(fetch_hub_file(text, progress or NoProgress()), as_card, any_head)
+    file = fetch_address(text, as_card, progress or NoProgress(), newest, any_head)
     return ready_model(file, as_card) if file.is_onnx else (read_card(file.path), file.path)
 
 

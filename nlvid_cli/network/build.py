@@ -87,6 +87,11 @@ def require_shapes(card: Card, tensors: Mapping[str, NDArray[Any]], where: str) 
     _require(_shapes_by_card(card.architecture, card.labels.count), tensors, where)
 
 
+def shapes_of(card: Card) -> Mapping[str, tuple[int, ...]]:
+    """Return the shape of every tensor of the card's network, by its name. Needs no memory for the network."""
+    return _shapes_by_card(card.architecture, card.labels.count)
+
+
 @lru_cache(maxsize=64)  # a file that does not fit its model is compared with every model of the manifest
 def _shapes_by_card(architecture: Architecture, classes: int) -> Shapes:
     return _shapes(build_on_meta(architecture, classes).state_dict())

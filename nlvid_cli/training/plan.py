@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from os import PathLike
 
@@ -15,12 +16,15 @@ from nlvid_cli.datasets.split import (
     split_by_group,
 )
 from nlvid_cli.errors import UsageError
+from nlvid_cli.models.convert import has_no_head
 from nlvid_cli.models.find import find_default, find_model
 from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.models.progress import Progress
 from nlvid_cli.recognize.pipeline.worker import WorkerLimits
 from nlvid_cli.training.model import SCRATCH, Base
 from nlvid_cli.training.recipe import Recipe, find_recipe
+
+log = logging.getLogger(__name__)
 
 VAL_FRACTION = 0.2
 """Share of the videos to validate on, if neither the user nor the data set chooses."""
@@ -104,7 +108,9 @@ def find_base(
     if name_or_path is None:
         card, file = find_default(progress)
     else:
-        card, file = find_model(name_or_path, as_name, progress)
+        card, file = find_model(name_or_path, as_name, progress, any_head=True)
+    if has_no_head(card):
+        log.info("%s, and training gives it a new one", card.summary)
     return Base(card, open_checkpoint(file)[1])
 
 

@@ -61,9 +61,9 @@ def conversions(monkeypatch):
     seen = []
     real_convert = convert.convert
 
-    def count(path, card, ready):
+    def count(path, card, ready, **options):
         seen.append(path)
-        return real_convert(path, card, ready)
+        return real_convert(path, card, ready, **options)
 
     monkeypatch.setattr(convert, "convert", count)
     return seen

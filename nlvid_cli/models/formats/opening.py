@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
 
 from nlvid_cli.errors import ModelFileError
+from nlvid_cli.models.formats.network_tensors import Arrays, network_tensors
 from nlvid_cli.models.formats.safe_pickle import read_arrays
 from nlvid_cli.models.formats.torch_file import LEGACY_MAGIC, read_safetensors, read_torch_legacy, read_torch_zip
-
-Arrays = dict[tuple[str, ...], np.ndarray]
-
-CONTAINERS = ("blobs", "model_state", "state_dict")
-"""Keys under which checkpoints keep the weights if they also keep other things."""
-
-WRAPPER = "module."
-"""Prefix of every name after data-parallel training with torch."""
+from nlvid_cli.models.other_files import require_model_file
 
 _KINDS: tuple[tuple[str, Callable[[bytes], bool], Callable[[Path], Arrays]], ...] = (
     ("torch zip", lambda start: start.startswith(b"PK\x03\x04"), read_torch_zip),
@@ -28,15 +22,17 @@ _KINDS: tuple[tuple[str, Callable[[bytes], bool], Callable[[Path], Arrays]], ...
 """Kinds of files: a test of their first bytes, and their reader."""
 
 
-def open_file(path: Path) -> dict[str, np.ndarray]:
-    """Read the tensors of a checkpoint, whatever wrote it.
+def open_file(path: Path, is_network: Callable[[Collection[str]], bool] = lambda names: False) -> dict[str, np.ndarray]:
+    """Read the tensors of a network in a checkpoint, whatever wrote it.
 
     Args:
         path: A torch file, a safetensors file, or a pickle of arrays.
+        is_network: Whether tensors of these names are a network. It finds them among what else the file holds, in
+            any dict and behind any prefix.
 
     Returns:
-        The weights by name, without the optimiser's state and without :data:`WRAPPER`. The keys of nested dicts are
-        joined by ``|``.
+        The weights by name, without the optimiser's state and without prefixes. The keys of nested dicts are joined by
+        ``|``.
 
     Raises:
         UnsafeFile: The file asks for something that nlvid does not execute.
@@ -48,12 +44,13 @@ def open_file(path: Path) -> dict[str, np.ndarray]:
             start = file.read(64)
         read = next((read for _, looks_so, read in _KINDS if looks_so(start)), None)
         if read is None:
+            require_model_file(path, str(path))
             kinds = ", ".join(kind for kind, _, _ in _KINDS)
             raise ModelFileError(f"{path}: not a checkpoint of a known kind ({kinds})")
         arrays = read(path)
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror or error})") from None
-    return _unwrapped(arrays)
+    return network_tensors(arrays, is_network, path.name)
 
 
 def require_file(path: Path) -> None:
@@ -65,13 +62,3 @@ def require_file(path: Path) -> None:
         path.open("rb").close()
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _unwrapped(arrays: Arrays) -> dict[str, np.ndarray]:
-    container = next((name for name in CONTAINERS if any(len(keys) > 1 and keys[0] == name for keys in arrays)), None)
-    if container is not None:
-        arrays = {keys[1:]: array for keys, array in arrays.items() if keys[0] == container}
-    tensors = {"|".join(keys): array for keys, array in arrays.items()}
-    while tensors and all(name.startswith(WRAPPER) for name in tensors):
-        tensors = {name.removeprefix(WRAPPER): array for name, array in tensors.items()}
-    return tensors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickletools
 import struct
+import sys
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING  # what pickle itself uses for protocols of Python 2
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,6 +16,12 @@ MAX_OPERATIONS = 2_000_000
 
 MAX_LINE = 4096
 """Bytes of a line, which is the name of a module or function."""
+
+WHOLE_MODEL = (
+    "if it is a whole model, save its weights alone where its code is installed: "
+    "torch.save(model.state_dict(), 'weights.pth')"
+)
+"""What to do with a pickle of objects."""
 
 _LENGTHS = {
     pickletools.TAKEN_FROM_ARGUMENT1: struct.Struct("<B"),
@@ -83,6 +90,16 @@ def global_of(operation: Operation) -> str:
     if (module, attribute) in NAME_MAPPING:
         module, attribute = NAME_MAPPING[module, attribute]
     return f"{IMPORT_MAPPING.get(module, module)}.{attribute}"
+
+
+def refused_global(name: str) -> str:
+    """Say that a file asks for a class or function, and what to do if the file is a whole model.
+
+    Args:
+        name: ``module.name``.
+    """
+    said = f"asks for {name}, which nlvid does not execute"
+    return said if name.partition(".")[0] in sys.stdlib_module_names else f"{said}; {WHOLE_MODEL}"
 
 
 def _end_of_lines(data: memoryview, start: int, count: int, name: str) -> int:

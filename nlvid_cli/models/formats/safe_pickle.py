@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 
 from nlvid_cli.errors import ModelFileError, NlvidError, UnsafeFile
-from nlvid_cli.models.formats.operations import global_of, operations
+from nlvid_cli.models.formats.operations import WHOLE_MODEL, global_of, operations, refused_global
 
 # fmt: off
 ALLOWED_OPCODES = frozenset((
@@ -86,7 +86,9 @@ def _scan(data: memoryview, name: str) -> None:
     for count, operation in enumerate(operations(data, name), 1):
         if operation.name not in ALLOWED_OPCODES:
             what = f"INST {global_of(operation)}" if operation.name == "INST" else operation.name
-            raise UnsafeFile(f"{name}: the pickle holds the operation {what}, which nlvid does not execute")
+            raise UnsafeFile(
+                f"{name}: the pickle holds the operation {what}, which nlvid does not execute; {WHOLE_MODEL}"
+            )
         # A memo index far beyond the number of entries makes Python reserve a table of that size.
         if operation.name in ("BINPUT", "LONG_BINPUT") and int.from_bytes(operation.argument, "little") > count:
             raise UnsafeFile(f"{name}: the pickle reserves memory that it does not use")
@@ -111,7 +113,7 @@ class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         stand_in = _GLOBALS.get((module, name))
         if stand_in is None:
-            raise UnsafeFile(f"the pickle asks for {module}.{name}, which nlvid does not execute")
+            raise UnsafeFile(f"the pickle {refused_global(f'{module}.{name}')}")
         return stand_in
 
     def persistent_load(self, pid: Any) -> NoReturn:

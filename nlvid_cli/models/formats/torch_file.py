@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.serialization import safe_globals
 
 from nlvid_cli.errors import ModelFileError, NlvidError, UnsafeFile
-from nlvid_cli.models.formats.operations import global_of, operations
+from nlvid_cli.models.formats.operations import global_of, operations, refused_global
 from nlvid_cli.models.formats.safe_pickle import MAX_ARRAYS, MAX_DEPTH, mapped
 from nlvid_cli.models.safetensors_header import check_header
 
@@ -45,6 +45,10 @@ TENSOR_GLOBALS = re.compile(
     r"|torch\.(b?float\d+|u?int\d+|bool)"
 )
 """Dense tensors of real numbers, and dicts of them. torch itself considers them safe."""
+
+
+CHECKPOINT_SUFFIXES = (".pth", ".pt", ".pyth", ".ckpt", ".pkl", ".safetensors", ".bin", ".tar")
+"""Ends of the names of checkpoints in a zip of several files."""
 
 
 class _Ignored:
@@ -74,7 +78,10 @@ class _IgnoredList:
         return []
 
 
-_PROJECTS = r"(mmengine|mmcv|mmaction|mmcls|mmpretrain|addict|yacs|fvcore|iopath|omegaconf|slowfast|pytorchvideo)\."
+_PROJECTS = (
+    r"(mmengine|mmcv|mmaction|mmcls|mmpretrain|addict|yacs|fvcore|iopath|omegaconf|slowfast|pytorchvideo|"
+    r"pytorch_lightning|lightning|lightning_fabric|torchmetrics|timm)\."
+)
 
 StandIn = Callable[..., Any] | tuple[Callable[..., Any], str]
 
@@ -150,6 +157,7 @@ def _zip_globals(path: Path) -> set[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
+            _require_tensors([member.filename for member in members], path.name)
             if any(member.compress_type != zipfile.ZIP_STORED for member in members):
                 raise UnsafeFile(
                     f"{path.name}: the zip is compressed, which torch files never are; it may be a zip bomb"
@@ -157,13 +165,29 @@ def _zip_globals(path: Path) -> set[str]:
             if sum(max(member.file_size, member.compress_size) for member in members) > path.stat().st_size:
                 raise UnsafeFile(f"{path.name}: the zip claims more bytes than the file has")
             names = [member.filename for member in members if member.filename.endswith("/data.pkl")]
-            if any(member.filename.endswith("/constants.pkl") for member in members) or len(names) != 1:
-                raise ModelFileError(f"{path.name}: a zip, but not a torch file of tensors; save the state_dict")
             return _globals(memoryview(archive.read(names[0])), path.name, 1)
     except NlvidError:
         raise
     except Exception as error:  # so does zipfile
         raise _unreadable(path, error) from None
+
+
+def _require_tensors(members: Sequence[str], where: str) -> None:
+    """Raise ModelFileError for a zip that torch did not write with ``torch.save``, by the names of its members."""
+    if any(name.endswith("/constants.pkl") or "/code/" in name for name in members):
+        raise ModelFileError(
+            f"{where}: a TorchScript program, which nlvid does not execute; save its weights alone: "
+            f"torch.save(torch.jit.load({where!r}).state_dict(), 'weights.pth')"
+        )
+    if any(name.endswith(("/archive_format", "serialized_exported_program.json")) for name in members):
+        raise ModelFileError(
+            f"{where}: a program of torch.export, which nlvid does not execute; save its weights alone: "
+            f"torch.save(torch.export.load({where!r}).state_dict, 'weights.pth')"
+        )
+    if sum(name.endswith("/data.pkl") for name in members) != 1:
+        inside = next((name for name in members if name.endswith(CHECKPOINT_SUFFIXES)), None)
+        advice = f"unpack it, and name {inside} in it" if inside else "save the state_dict with torch.save"
+        raise ModelFileError(f"{where}: a zip, but not a torch file of tensors; {advice}")
 
 
 REFUSED_OPERATIONS = ("INST", "OBJ", "STACK_GLOBAL", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "PERSID")
@@ -196,7 +220,7 @@ def _stand_ins(names: Iterable[str], where: str) -> list[StandIn]:
             continue
         stand_in = next((kind for pattern, kind in METADATA_GLOBALS if pattern.fullmatch(name)), None)
         if stand_in is None:
-            raise UnsafeFile(f"{where}: the file asks for {name}, which nlvid does not execute")
+            raise UnsafeFile(f"{where}: the file {refused_global(name)}")
         found.append((stand_in, name))
     return found
 

@@ -15,12 +15,13 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from nlvid_cli.card.card import Card, UrlSource, card_to_json
+from nlvid_cli.card.card import Card, UrlSource
 from nlvid_cli.errors import ModelError, ModelFileError, ModelUnavailable, UnsafeFile
-from nlvid_cli.models.adopt import NamedFile, convert_as, own_card, require_as
+from nlvid_cli.models.adopt import NamedFile, convert_as, identity_as, own_card, require_as
 from nlvid_cli.models.model_file import read_card
 from nlvid_cli.models.naming import file_name_of, hub_source, without_secrets
 from nlvid_cli.models.onnx_file.read import read_onnx
+from nlvid_cli.models.other_files import require_model_file
 from nlvid_cli.models.progress import Progress
 from nlvid_cli.models.store.cache import READY_FORMAT, Slot, cached_path, slot_of, slot_of_file, write_receipt
 from nlvid_cli.models.store.lock import hold
@@ -101,7 +102,9 @@ def fetch_hub_file(address: str, progress: Progress) -> NamedFile:
     return NamedFile(address, file_name, fetched.path)
 
 
-def fetch_address(url: str, as_card: Card | None, progress: Progress, newest: bool) -> NamedFile:
+def fetch_address(
+    url: str, as_card: Card | None, progress: Progress, newest: bool, any_head: bool = False
+) -> NamedFile:
     """Return what is behind an address, made ready: an ONNX file as it is, anything else in nlvid's own form.
 
     Args:
@@ -109,6 +112,7 @@ def fetch_address(url: str, as_card: Card | None, progress: Progress, newest: bo
         as_card: The model whose network the file has, if the file has no card.
         progress: Receives download progress.
         newest: Whether to ask the server for a newer file than the copy that is here.
+        any_head: Whether its head may be another one than that of ``as_card``, and is then left out.
 
     Raises:
         UsageError: The file has no card and ``as_card`` is None, or it has one and ``as_card`` is given. The download
@@ -122,14 +126,14 @@ def fetch_address(url: str, as_card: Card | None, progress: Progress, newest: bo
     if file.is_onnx:
         kept = slot.onnx
     else:
-        kept = slot.ready if as_card is None else slot_of_file(name, url, card_to_json(as_card)).ready
+        kept = slot.ready if as_card is None else slot_of_file(name, url, *identity_as(as_card, any_head)).ready
     if kept.is_file() and not newest:
         _note_copy(url, kept)
     else:
         with hold(slot):
             # another process may have fetched it meanwhile
             if (newest or not kept.is_file()) and _fetch_unless_here(url, kept, slot, progress, newest):
-                _keep_named(file, as_card, kept)
+                _keep_named(file, as_card, kept, any_head)
     return replace(file, path=kept)
 
 
@@ -185,16 +189,17 @@ def _source_errors(shown: str) -> Iterator[None]:
         raise ModelUnavailable(f"{shown}: {error}") from error
 
 
-def _keep_named(file: NamedFile, as_card: Card | None, kept: Path) -> None:
+def _keep_named(file: NamedFile, as_card: Card | None, kept: Path, any_head: bool) -> None:
     """Move or convert a download to ``kept``, with its ETag. The file that was there stays until then."""
     try:
+        require_model_file(file.path, file.shown)
         if file.is_onnx:
             read_onnx(file.path)  # a damaged or unsafe file must fail now
             os.replace(file.path, kept)
         elif own_card(file, as_card) is not None:
             os.replace(file.path, kept)
         else:
-            convert_as(require_as(file, as_card), file, kept)
+            convert_as(require_as(file, as_card), file, kept, any_head)
     except (ModelFileError, UnsafeFile):
         _delete(file.path)
         raise

@@ -68,9 +68,10 @@ def test_prefixes_of_wrappers_are_removed(prefix: str, tmp_path: Path) -> None:
 
 
 def test_the_same_tensor_under_two_names_is_an_error(tmp_path: Path) -> None:
-    content = {"blocks.0.conv.weight": torch.ones(1), "model.blocks.0.conv.weight": torch.ones(1)}
-    with pytest.raises(ModelFileError, match=r"tensor for stem\.conv\.weight"):
-        read_foreign(save(content, tmp_path / "x.pyth"))
+    block = "backbone.layer2.1.non_local_block"
+    names = ("backbone.conv1.conv.weight", f"{block}.phi.conv.bias", f"{block}.phi.0.conv.bias")
+    with pytest.raises(ModelFileError, match=r"tensor for res3\.1\.nonlocal_block\.phi\.bias"):
+        read_foreign(save({name: torch.ones(1) for name in names}, tmp_path / "x.pth"))
 
 
 GLUONCV = {
@@ -141,7 +142,7 @@ def test_an_unknown_network_is_an_error(tmp_path: Path) -> None:
         read_foreign(save({"epoch": 1}, tmp_path / "x.pth"))
 
 
-@pytest.mark.parametrize("start", [b"", b"<html>", b"\x1f\x8b\x08", b"RIFF", b"\x00" * 20, b"cos\nsystem\n"])
+@pytest.mark.parametrize("start", [b"RIFF", b"\x00" * 20, b"cos\nsystem\n"])
 def test_an_unknown_kind_of_file_is_an_error(start: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.pth"
     path.write_bytes(start)

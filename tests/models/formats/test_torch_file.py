@@ -11,9 +11,11 @@ import functools
 import io
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 import types
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -310,6 +312,49 @@ def test_other_zips_are_refused(tmp_path: Path, members: list[str]) -> None:
             archive.writestr(member, b"\x80\x02}.")
     with pytest.raises(ModelFileError, match=r"other\.zip: .*torch"):
         open_file(path)
+
+
+class Twice(torch.nn.Module):
+    """A network whose class is code of this module."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * x
+
+
+def test_a_whole_model_is_told_to_save_its_weights(save: Save) -> None:
+    with pytest.raises(UnsafeFile, match=r"test_torch_file\.Twice.*torch\.save\(model\.state_dict\(\)"):
+        open_file(save(Twice()))
+
+
+def test_a_whole_model_in_a_plain_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(Twice(), protocol=4))
+    with pytest.raises(UnsafeFile, match=r"torch\.save\(model\.state_dict\(\)"):
+        open_file(path)
+
+
+def test_a_torchscript_program_is_told_to_save_its_weights(tmp_path: Path) -> None:
+    path = tmp_path / "script.pt"
+    with warnings.catch_warnings(action="ignore"):  # torch calls it deprecated
+        torch.jit.save(torch.jit.script(Twice()), path)  # type: ignore[no-untyped-call]
+    with pytest.raises(ModelFileError, match=r"script\.pt: a TorchScript.*state_dict"):
+        open_file(path)
+
+
+def test_an_archive_with_a_checkpoint_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "release.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("release/README", "text")
+        archive.writestr("release/best.pth", bytes(100))
+    with pytest.raises(ModelFileError, match=r"release\.zip: .*unpack it, and name release/best\.pth"):
+        open_file(path)
+
+
+def test_hyperparameters_of_lightning_are_passed_over(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        attributes = foreign_class(patch, "lightning.fabric.utilities.data.AttributeDict", dict)
+        path = save({"state_dict": WEIGHTS, "hyper_parameters": attributes(lr=0.1)})
+    assert_weights(open_file(path))
 
 
 def test_missing_storages_are_an_error(save: Save) -> None:
