@@ -12,7 +12,6 @@ from typing import Literal
 from nlvid_cli.errors import UsageError
 from nlvid_cli.labelling import shards
 from nlvid_cli.labelling.ledger import Ledger
-from nlvid_cli.labelling.lock import locked
 from nlvid_cli.labelling.output_files import OutputFiles
 from nlvid_cli.labelling.ray_engine import Loader, RayEngine
 from nlvid_cli.labelling.rows import Request
@@ -21,6 +20,7 @@ from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.pipeline.pipeline import Limits
 from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.system.interrupts import GentleInterrupt
+from nlvid_cli.system.lock import locked
 from nlvid_cli.video.remote import VideoPath
 
 log = logging.getLogger(__name__)

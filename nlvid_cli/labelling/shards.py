@@ -13,9 +13,9 @@ from pathlib import Path
 
 from nlvid_cli.errors import OutputError, UsageError, shortened
 from nlvid_cli.labelling.ledger import Ledger
-from nlvid_cli.labelling.lock import locked
 from nlvid_cli.labelling.rows import RowKey, RowSummary
 from nlvid_cli.system.atomic import atomic_file
+from nlvid_cli.system.lock import locked
 from nlvid_cli.video.remote import VideoPath
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,7 @@ from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.system.atomic import atomic_file
+from nlvid_cli.system.lock import locked
 from nlvid_cli.system.strict_json import parse_json
 from nlvid_cli.training.plan import TrainingPlan
 from nlvid_cli.video.segment import Stretch
@@ -30,6 +32,9 @@ RECIPE_FILE = "recipe.json"
 
 STATE_FILE = "state.pt"
 """The saved state; see :class:`RunState`."""
+
+VIDEOS = ("train_videos", "validation_videos")
+"""Keys of the paths of the videos in :data:`RECIPE_FILE`."""
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Errors of a full disk, an exhausted quota, and a limit on file size."""
@@ -57,6 +62,7 @@ def run_identity(plan: TrainingPlan, split: Split, label_kind: str) -> dict[str,
 
     The machine is not part of it, since results do not depend on it.
     """
+    parts = (split.train, split.val)
     identity = {
         "recipe": asdict(plan.recipe),
         "base": plan.base.card.name,
@@ -65,18 +71,47 @@ def run_identity(plan: TrainingPlan, split: Split, label_kind: str) -> dict[str,
         "seed": plan.seed,
         "classes": split.train.classes,
         "kind": label_kind,
-        "train_videos": [str(video.path) for video in split.train.videos],
-        "validation_videos": [str(video.path) for video in split.val.videos],
-        "labels_and_stretches": _digest(*(part for part in (split.train, split.val) if part.videos)),
+        **dict(zip(VIDEOS, ([os.path.abspath(video.path) for video in part.videos] for part in parts), strict=True)),
+        "labels_and_stretches": _digest(*(part for part in parts if part.videos)),
     }
     plain: dict[str, Any] = parse_json(json.dumps(identity))
     return plain
 
 
-def prepare_folder(folder: Path, identity: Mapping[str, Any], resume: bool) -> None:
-    """Make the folder and write :data:`RECIPE_FILE`; to resume, check that the folder holds the same run.
+@contextmanager
+def only_run_in(folder: Path) -> Iterator[None]:
+    """Make the folder, and hold its lock, so that no other run writes there.
 
-    A folder with neither a saved state nor a model holds no run yet, and is used.
+    Raises:
+        OutputError: Another run holds the lock, or the folder cannot be written.
+    """
+    with writing(folder / STATE_FILE):
+        folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / STATE_FILE):
+        yield
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What is known of a run that is continued.
+
+    Attributes:
+        epochs: Number of epochs that it was to take.
+        moved_from: Where its first training video was, if the videos are in another folder now.
+    """
+
+    epochs: int
+    moved_from: str | None = None
+
+
+def prepare_folder(folder: Path, identity: Mapping[str, Any], resume: bool) -> Earlier | None:
+    """Write :data:`RECIPE_FILE`; to resume, check that the folder holds the same run.
+
+    A folder with neither a saved state nor a model holds no run yet, and is used. Videos are the same if they are at
+    the same places within the folder that is common to all of them. A run may be continued with more epochs.
+
+    Returns:
+        The run that is continued; None for a new one.
 
     Raises:
         UsageError: The folder holds another run, or files that would be overwritten.
@@ -88,32 +123,54 @@ def prepare_folder(folder: Path, identity: Mapping[str, Any], resume: bool) -> N
         raise UsageError(f"{folder}: already has {existing[0]}, which would be overwritten; choose another --output")
     if existing and not resume:
         raise UsageError(f"{folder}: already holds a run; continue it with --resume, or choose another --output")
-    if existing:
-        _require_same_run(path, identity)
-        return
-    with writing(path):
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as part:
-            part.write_text(json.dumps(identity, indent=1) + "\n", encoding="utf-8")
+    earlier = _require_same_run(path, identity) if existing else None
+    with writing(path), atomic_file(path) as part:
+        part.write_text(json.dumps(identity, indent=1) + "\n", encoding="utf-8")
+    return earlier
 
 
-def _require_same_run(path: Path, identity: Mapping[str, Any]) -> None:
+def _require_same_run(path: Path, identity: Mapping[str, Any]) -> Earlier:
     try:
         before = parse_json(path.read_bytes())
         old = before["recipe"]
         changed = [
             f"{name} ({old.get(name)}, now {value})"
             for name, value in identity["recipe"].items()
-            if old.get(name) != value
+            if old.get(name) != value and not _may_change(name, old.get(name), value)
         ]
+        others = [name for name in identity if name != "recipe" and name in before]
+        changed += [name for name in others if name not in VIDEOS and identity[name] != before[name]]
+        changed += [name for name in VIDEOS if _places(identity)[name] != _places(before)[name]]
+        earlier = Earlier(int(old["epochs"]), _moved_from(before, identity))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UsageError(f"{path}: cannot be loaded ({error}); start again with another --output") from None
-    changed += [name for name in identity if name != "recipe" and name in before and identity[name] != before[name]]
     if changed:
         raise UsageError(
             f"{path.parent}: its run was started with a different {', '.join(changed)}; repeat that command line with "
             "--resume, or start another run with another --output"
         )
+    return earlier
+
+
+def _may_change(name: str, old: Any, new: Any) -> bool:
+    """Whether a run may be continued with another value of a setting: those that decide only where it ends."""
+    return name == "early_stop" or (name == "epochs" and new > old)
+
+
+def _places(identity: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the paths of the videos within the folder that is common to all of them."""
+    paths = {name: [os.path.abspath(path) for path in identity[name]] for name in VIDEOS}
+    folders = [os.path.dirname(path) for some in paths.values() for path in some]
+    with suppress(ValueError):  # the videos are on several drives
+        common = os.path.commonpath(folders)
+        return {name: [os.path.relpath(path, common) for path in some] for name, some in paths.items()}
+    return paths
+
+
+def _moved_from(before: Mapping[str, Any], identity: Mapping[str, Any]) -> str | None:
+    """Return the old path of the first training video, if it is not the new one; None if it was relative."""
+    old, new = before[VIDEOS[0]][0], identity[VIDEOS[0]][0]
+    return str(old) if os.path.isabs(old) and old != new else None
 
 
 def _digest(*parts: DataSet) -> str:

@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +27,16 @@ from nlvid_cli.training.augment import sided_classes
 from nlvid_cli.training.clips import ClipDataset, decoded_side
 from nlvid_cli.training.division import Division
 from nlvid_cli.training.figures import FIGURES, validate
-from nlvid_cli.training.folder import MODEL_FILE, STATE_FILE, load_state, prepare_folder, run_identity, writing
+from nlvid_cli.training.folder import (
+    MODEL_FILE,
+    STATE_FILE,
+    Earlier,
+    load_state,
+    only_run_in,
+    prepare_folder,
+    run_identity,
+    writing,
+)
 from nlvid_cli.training.frame_cache import FrameCache, cache_frames, open_cached_frames
 from nlvid_cli.training.loop import Loop
 from nlvid_cli.training.model import make_trainee
@@ -88,23 +98,45 @@ def train_split(split: Split, folder: Path, plan: TrainingPlan, observer: Observ
         rank=accelerator.process_index,
         seed=plan.seed,
     )
-    if accelerator.is_main_process:
-        prepare_folder(folder, run_identity(plan, split, label_kind), plan.resume)
-    accelerator.wait_for_everyone()
-    cache = _frame_cache(split.train, trainee.card, plan, folder, accelerator, observer)
-    workers = _worker_count(plan.machine, accelerator, cache)
-    try:
-        with Readers(trainee.card, workers, plan.machine.limits) as readers:
-            clips = ClipDataset(split.train, trainee.card, plan.recipe, plan.seed, cache, readers)
-            loop = Loop(trainee, plan, clips, validation, division, accelerator, folder, observer)
-            if plan.resume and (folder / STATE_FILE).is_file():
-                loop.resume(load_state(folder))
-            loop.run(workers)
-    finally:
-        cache.close()
-        observer.close()
-    accelerator.wait_for_everyone()
-    return _result(folder, validation, split.train, loop, accelerator)
+    with only_run_in(folder) if accelerator.is_main_process else nullcontext():
+        earlier = None
+        if accelerator.is_main_process:
+            earlier = prepare_folder(folder, run_identity(plan, split, label_kind), plan.resume)
+        accelerator.wait_for_everyone()
+        cache = _frame_cache(split.train, trainee.card, plan, folder, accelerator, observer)
+        workers = _worker_count(plan.machine, accelerator, cache)
+        try:
+            with Readers(trainee.card, workers, plan.machine.limits) as readers:
+                clips = ClipDataset(split.train, trainee.card, plan.recipe, plan.seed, cache, readers)
+                loop = Loop(trainee, plan, clips, validation, division, accelerator, folder, observer)
+                if plan.resume and (folder / STATE_FILE).is_file():
+                    loop.resume(load_state(folder))
+                    _tell_of_earlier(earlier, loop)
+                loop.run(workers)
+        finally:
+            cache.close()
+            observer.close()
+        accelerator.wait_for_everyone()
+        return _result(folder, validation, split.train, loop, accelerator)
+
+
+def _tell_of_earlier(earlier: Earlier | None, loop: Loop) -> None:
+    """Tell what is different in a run that is continued."""
+    if earlier is None:
+        return
+    if earlier.moved_from is not None:
+        loop.observer.note(
+            f"the videos are where they were not before ({earlier.moved_from} was the first); their names and labels "
+            "are the same"
+        )
+    recipe, division, step = loop.recipe, loop.division, loop.state.step
+    if recipe.epochs > earlier.epochs and step:
+        last = recipe.learning_rate_at(step - 1, earlier.epochs * division.steps_per_epoch)
+        loop.observer.note(
+            f"the run goes on from epoch {step // division.steps_per_epoch} to {recipe.epochs}; the schedule of the "
+            f"learning rate now spans {recipe.epochs} epochs instead of {earlier.epochs}: {last:.2g} in the last step, "
+            f"{recipe.learning_rate_at(step, division.steps):.2g} in the next"
+        )
 
 
 def _label_kind(data: DataSet, recipe: Recipe) -> Kind:

@@ -9,9 +9,9 @@ import pytest
 
 from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.labelling.ledger import read_rows
-from nlvid_cli.labelling.lock import locked
 from nlvid_cli.labelling.rows import Row
 from nlvid_cli.labelling.shards import Shard, merge, shard_files
+from nlvid_cli.system.lock import locked
 from tests.labelling.test_ledger import _failed, _row, _videos, _write
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import threading
 from dataclasses import replace
@@ -18,12 +19,12 @@ import torch
 import nlvid_cli
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.split import Split
-from nlvid_cli.errors import NumericalError, UnreadableVideo, UsageError, WorkerError
+from nlvid_cli.errors import NumericalError, OutputError, UnreadableVideo, UsageError, WorkerError
 from nlvid_cli.evaluation.evaluate import evaluate
 from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.training import frame_cache, loop
 from nlvid_cli.training.cross_validation import summarise_folds
-from nlvid_cli.training.folder import load_state
+from nlvid_cli.training.folder import load_state, only_run_in
 from nlvid_cli.training.loader import ClipBatch, ClipLoader
 from nlvid_cli.training.model import Base, make_trainee, tensors_of
 from nlvid_cli.training.observer import EpochRow, Silent, StepRow
@@ -90,6 +91,7 @@ def test_the_card_says_what_was_done(learnt: TrainingResult) -> None:
 
 def test_the_folder_of_a_run(learnt: TrainingResult) -> None:
     names = {path.name for path in learnt.folder.iterdir()}
+    names.discard(".state.pt.lock")
     assert names == {"model.safetensors", "state.pt", "recipe.json", "metrics.jsonl", "tensorboard"}
     facts = json.loads((learnt.folder / "recipe.json").read_text())
     assert facts["recipe"]["epochs"] == 30
@@ -251,7 +253,7 @@ def test_sigterm_before_the_first_step_leaves_no_decoded_videos(
     monkeypatch.setattr(frame_cache, "_write_index", lambda *_: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(KeyboardInterrupt):
         train(alone(two_motions), tmp_path / "run", TINY, QUICK)
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.json"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.json", ".state.pt.lock"}
 
 
 def test_an_interrupt_that_kills_the_workers_still_saves(
@@ -308,8 +310,54 @@ def test_a_folder_is_not_overwritten(two_motions: DataSet, tmp_path: Path) -> No
     train(alone(two_motions), tmp_path / "run", TINY, recipe)
     with pytest.raises(UsageError, match="run"):
         train(alone(two_motions), tmp_path / "run", TINY, recipe)
-    with pytest.raises(UsageError, match=r"epochs \(1, now 2\)"):
-        train(alone(two_motions), tmp_path / "run", TINY, replace(recipe, epochs=2), resume=True)
+    with pytest.raises(UsageError, match=r"batch \(8, now 4\)"):
+        train(alone(two_motions), tmp_path / "run", TINY, replace(recipe, batch=4), resume=True)
+
+
+def test_a_finished_run_goes_on_for_more_epochs(few: DataSet, tmp_path: Path) -> None:
+    recipe, output = replace(FEW, epochs=2), tmp_path / "run"
+    train(alone(few), output, TINY, recipe)
+    watcher = Watcher()
+    result = train(alone(few), output, TINY, replace(recipe, epochs=4), resume=True, observer=watcher)
+    assert result.epochs == 4
+    assert [row["step"] for row in read_rows(output) if row["type"] == "step"] == [1, 2, 3, 4]
+    assert [row.learning_rate for row in watcher.steps] == [
+        replace(recipe, epochs=4).learning_rate_at(n, 4) for n in (2, 3)
+    ]
+    assert any("goes on from epoch 2 to 4" in note and "spans 4 epochs instead of 2" in note for note in watcher.notes)
+    assert json.loads((output / "recipe.json").read_text())["recipe"]["epochs"] == 4
+    with pytest.raises(UsageError, match=r"epochs \(4, now 3\)"):
+        train(alone(few), output, TINY, replace(recipe, epochs=3), resume=True)
+
+
+def test_a_folder_takes_one_run_at_a_time(few: DataSet, tmp_path: Path) -> None:
+    with only_run_in(tmp_path), pytest.raises(OutputError, match="another nlvid"):
+        train(alone(few), tmp_path, TINY, replace(FEW, epochs=1))
+    assert not (tmp_path / "recipe.json").exists()
+
+
+def test_a_run_resumes_with_the_same_videos_by_another_path(
+    few: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at(root: Path) -> Split:
+        return alone(replace(few, videos=tuple(replace(v, path=root / v.path.relative_to(source)) for v in few.videos)))
+
+    source, output, recipe = (
+        Path(os.path.commonpath([v.path for v in few.videos])),
+        tmp_path / "run",
+        replace(FEW, epochs=1),
+    )
+    monkeypatch.chdir(source.parent)
+    train(at(Path(source.name)), output, TINY, recipe)
+    monkeypatch.chdir(tmp_path)
+    train(at(source), output, TINY, recipe, resume=True)
+    shutil.copytree(source, tmp_path / "moved")
+    watcher = Watcher()
+    train(at(tmp_path / "moved"), output, TINY, recipe, resume=True, observer=watcher)
+    assert any(str(source) in note for note in watcher.notes)
+    other = replace(few, videos=few.videos[:1] * len(few.videos))
+    with pytest.raises(UsageError, match="train_videos"):
+        train(alone(other), output, TINY, recipe, resume=True)
 
 
 def test_a_run_that_failed_at_once_does_not_block_its_folder(two_motions: DataSet, tmp_path: Path) -> None:
@@ -328,7 +376,9 @@ def test_files_of_others_are_not_overwritten(name: str, resume: bool, two_motion
     (tmp_path / name).write_bytes(b"precious")
     with pytest.raises(UsageError, match=name):
         train(alone(two_motions), tmp_path, TINY, QUICK, resume=resume)
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, b"precious")]
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir() if path.name[0] != "."] == [
+        (name, b"precious")
+    ]
 
 
 def test_a_run_does_not_resume_with_other_labels(two_motions: DataSet, tmp_path: Path) -> None:

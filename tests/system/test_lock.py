@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from nlvid_cli.errors import OutputError
-from nlvid_cli.labelling.lock import locked
+from nlvid_cli.system.lock import locked
 
 
 def test_two_at_a_time_are_kept_apart(tmp_path: Path) -> None:
     output = tmp_path / "labels.jsonl"
     code = (
-        "from pathlib import Path; from nlvid_cli.labelling.lock import locked\n"
-        f"with locked(Path({str(output)!r})): pass"
+        f"from pathlib import Path; from nlvid_cli.system.lock import locked\nwith locked(Path({str(output)!r})): pass"
     )
     with locked(output):
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
