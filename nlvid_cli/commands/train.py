@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nlvid_cli.training.recipe import Recipe
     from nlvid_cli.training.run import TrainingResult
 
-LIBRARIES = ("accelerate", "tensorboard")
+LIBRARIES = ("accelerate", "sklearn", "tensorboard")
 """Libraries of the extra ``train``."""
 
 Data = Annotated[

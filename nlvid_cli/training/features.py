@@ -13,7 +13,7 @@ from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from nlvid_cli.backends import Backend, Want
+from nlvid_cli.backends import Backend, Precision, Want
 from nlvid_cli.backends.torch_backend import TorchBackend
 from nlvid_cli.card.card import Card
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
@@ -52,7 +52,7 @@ def features_of(
     data: DataSet,
     clips: int,
     accelerator: Accelerator,
-    precision: str = "auto",
+    precision: Precision = "auto",
     on_video: Callable[[], None] | None = None,
 ) -> list[VideoFeatures | Failure]:
     """Compute the features of all videos, in their order. Every process calls this, and each gets all of them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -68,6 +69,11 @@ def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     counted = [part for part in parts if part]  # a process, or a run that just validated, may have counted nothing
     names = counted[0] if counted else ()
     return {name: torch.cat([part[name].cpu() for part in counted]) for name in names}
+
+
+def known_figures(evaluation: Evaluation) -> dict[str, float]:
+    """Return the figures of an evaluation that are known."""
+    return {name: value for name, value in evaluation.figures.items() if not math.isnan(value)}
 
 
 def validate(card: Card, tensors: Mapping[str, np.ndarray], data: DataSet, accelerator: Accelerator) -> Evaluation:

@@ -20,6 +20,7 @@ from nlvid_cli.datasets.labelled import Kind
 from nlvid_cli.system.arrays import sigmoid, softmax
 
 Array = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 STRENGTHS = tuple(10.0**power for power in range(-5, 2))
 """Inverse strengths of the L2 penalty to choose from (``C`` of scikit-learn), the strongest penalty first."""
@@ -71,19 +72,19 @@ def fit_head(features: Array, targets: Array, kind: Kind, balanced: bool, seed: 
         balanced: Whether classes count in inverse proportion to their videos (single only).
         seed: Random seed of the cross-validation.
     """
-    center = features.mean(axis=0)
-    scale = features.std(axis=0)
+    features = features.astype(np.float32)
+    center: Doubles = features.mean(axis=0, dtype=np.float64)
+    scale: Doubles = features.std(axis=0, dtype=np.float64)
     scale = np.where(scale > 1e-6 * max(1e-12, float(scale.max(initial=0.0))), scale, 1.0)
     scaled = (features - center) / scale
     fit = _one_of_several if kind == "single" else _each
     weight, bias, strength = fit(scaled, targets, balanced, seed)
     weight = weight / scale
-    head = (weight.astype(np.float32), (bias - weight @ center).astype(np.float32))
-    logits = features @ head[0].T + head[1]
-    return LinearHead(*head, *_figures(logits, targets, kind), strength)
+    own, shift = weight.astype(np.float32), (bias - weight @ center).astype(np.float32)
+    return LinearHead(own, shift, *_figures(features @ own.T + shift, targets, kind), strength)
 
 
-def _one_of_several(scaled: Array, targets: Array, balanced: bool, seed: int) -> tuple[Array, Array, float]:
+def _one_of_several(scaled: Doubles, targets: Array, balanced: bool, seed: int) -> tuple[Doubles, Doubles, float]:
     labels = targets.argmax(axis=1)
     present = np.unique(labels)
     weight, bias = np.zeros((targets.shape[1], scaled.shape[1])), np.full(targets.shape[1], _NEVER)
@@ -100,7 +101,7 @@ def _one_of_several(scaled: Array, targets: Array, balanced: bool, seed: int) ->
     return weight, bias, strength
 
 
-def _each(scaled: Array, targets: Array, balanced: bool, seed: int) -> tuple[Array, Array, float]:
+def _each(scaled: Doubles, targets: Array, balanced: bool, seed: int) -> tuple[Doubles, Doubles, float]:
     """A classifier for each class; all share a strength, that of the most frequent class."""
     counts = targets.sum(axis=0)
     weight, bias = np.zeros((targets.shape[1], scaled.shape[1])), np.full(targets.shape[1], _NEVER)
@@ -117,8 +118,8 @@ _NEVER = -10.0
 """Logit of a class that no training video shows."""
 
 
-def _chosen(scaled: Array, labels: NDArray[np.intp], balanced: bool, seed: int) -> float:
-    """Return the strength with the least loss on held-out videos; of nearly equal ones, that of the strongest penalty."""
+def _chosen(scaled: Doubles, labels: NDArray[np.intp], balanced: bool, seed: int) -> float:
+    """Return the strength with the least loss on held-out videos."""
     fewest = int(np.bincount(labels)[np.unique(labels)].min())
     folds = min(FOLDS, fewest)
     if folds < 2 or len(labels) > MAX_CHOSEN:

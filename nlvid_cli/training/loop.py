@@ -6,7 +6,6 @@ depend on the number of processes.
 
 from __future__ import annotations
 
-import math
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from nlvid_cli.card.card import Card
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.errors import NumericalError, WorkerError
 from nlvid_cli.models.model_file import in_fp16, write_checkpoint
@@ -27,15 +27,25 @@ from nlvid_cli.system.interrupts import GentleInterrupt
 from nlvid_cli.training.augment import mix_pairs, normalise
 from nlvid_cli.training.clips import ClipDataset
 from nlvid_cli.training.division import Division
-from nlvid_cli.training.figures import FIGURES, TrainFigure, validate
+from nlvid_cli.training.figures import FIGURES, TrainFigure, known_figures, validate
 from nlvid_cli.training.folder import MODEL_FILE, RunState, save_state, writing
 from nlvid_cli.training.global_batch import PassPosition, use_global_batch
 from nlvid_cli.training.loader import ClipBatch, ClipLoader
 from nlvid_cli.training.model import Trainee, tensors_of
 from nlvid_cli.training.observer import EpochRow, Observer, StepRow
-from nlvid_cli.training.optimization import make_loss, make_optimizer, move_average, set_learning_rate, start_average
+from nlvid_cli.training.optimization import (
+    chance_loss,
+    make_loss,
+    make_optimizer,
+    move_average,
+    set_learning_rate,
+    start_average,
+)
 from nlvid_cli.training.plan import TrainingPlan
 from nlvid_cli.training.records import Records
+
+VALIDATION_CLIPS = 3
+"""Clips of each validation video that choose the best epoch."""
 
 STEPS_PER_ROW = {"cuda": 10}
 """Steps between two step rows, by device; 1 for others. A GPU has to finish its work before it can tell the loss."""
@@ -89,6 +99,7 @@ class Loop:
         self.optimizer = accelerator.prepare_optimizer(make_optimizer(trainee, self.recipe))
         self.average = start_average(trainee.network) if self.recipe.average_decay else {}
         self.state = RunState(0, {}, {}, {}, None, 0, [], {}, {})
+        self._warned = False
         self.steps_per_row = STEPS_PER_ROW.get(accelerator.device.type, 1)
 
     def resume(self, state: RunState) -> None:
@@ -254,8 +265,8 @@ class Loop:
         epoch = state.step // self.division.steps_per_epoch
         figures, best = {}, True
         if self.validation is not None:
-            evaluation = validate(self.trainee.card, self._tensors(), self.validation, self.accelerator)
-            figures = {name: value for name, value in evaluation.figures.items() if not math.isnan(value)}
+            evaluation = validate(self._quick_card(), self._tensors(), self.validation, self.accelerator)
+            figures = known_figures(evaluation)
             value = figures.get(FIGURES[self.trainee.card.labels.kind])
             best = state.best is None or (value is not None and value >= state.best)  # the later one of equals
             if value is not None and (state.best is None or value > state.best):
@@ -263,6 +274,7 @@ class Loop:
         if best and self.accelerator.is_main_process:
             with writing(self.folder / MODEL_FILE):
                 write_checkpoint(self.folder / MODEL_FILE, self.trainee.card, self._tensors())
+        self._warn_of_guessing(float(np.mean(state.losses)))
         row = EpochRow(
             step=state.step,
             epoch=epoch,
@@ -275,6 +287,24 @@ class Loop:
         if records is not None:
             records.epoch(row)
             self.observer.epoch(row)
+
+    def _warn_of_guessing(self, loss: float) -> None:
+        """Warn once if a quarter of the run, at least two epochs, taught the network less than guessing knows."""
+        epoch = self.state.step // self.division.steps_per_epoch
+        if self._warned or epoch < max(2, self.recipe.epochs // 4):
+            return
+        chance = chance_loss(self.clips.data, self.trainee.card.labels.kind)
+        if loss >= chance:
+            self._warned = True
+            self.observer.note(
+                f"the loss of epoch {epoch}, {loss:.3f}, is above that of guessing, {chance:.3f}: the network does not "
+                "learn; try a lower learning rate (--lr), --recipe probe, or look at the labels with --check"
+            )
+
+    def _quick_card(self) -> Card:
+        """Return the card with views that are enough to tell epochs apart; the whole protocol follows at the end."""
+        card = self.trainee.card
+        return card.with_views(min(card.sampling.clips, VALIDATION_CLIPS), 1, None)
 
     def _tensors(self) -> dict[str, np.ndarray]:
         """Return the weights as the model file stores them."""

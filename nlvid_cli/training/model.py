@@ -74,12 +74,25 @@ class Trainee:
     fresh: frozenset[str]
     frozen: frozenset[nn.Module]
 
+    @property
+    def has_new_head(self) -> bool:
+        """Whether the head starts from random weights, and other layers do not."""
+        return any(name.startswith("head.") for name in self.fresh) and len(self.fresh) < len(self.network.state_dict())
+
+    @property
+    def trains_only_head(self) -> bool:
+        """Whether all layers but the head stay as they are."""
+        return all(name.startswith("head.") for name, own in self.network.named_parameters() if own.requires_grad)
+
     def train_mode(self) -> None:
         """Put all layers except frozen normalisation into training mode."""
         self.network.train()
         for layer in self.frozen:
             layer.eval()
 
+
+ALL = "all"
+"""Value of ``--freeze`` that leaves only the head to be trained."""
 
 SCRATCH = Base(SMALL, None)
 """The small network with random weights."""
@@ -237,9 +250,10 @@ def _freeze(network: nn.Module, recipe: Recipe, fresh: Set[str]) -> Iterable[nn.
     start from random weights are never frozen.
     """
     stages = [name for name, _ in network.named_children()]
-    if recipe.freeze is not None and recipe.freeze not in stages:
-        raise did_you_mean("layer", recipe.freeze, stages, f"--freeze takes one of {', '.join(stages)}")
-    frozen = stages[: stages.index(recipe.freeze) + 1] if recipe.freeze else []
+    last = stages[-2] if recipe.freeze == ALL else recipe.freeze
+    if last is not None and last not in stages:
+        raise did_you_mean("layer", last, [*stages, ALL], f"--freeze takes one of {', '.join([*stages, ALL])}")
+    frozen = stages[: stages.index(last) + 1] if last else []
     for name, layer in network.named_modules():
         is_frozen = name.partition(".")[0] in frozen or (recipe.freeze_norm and is_norm(layer))
         if is_frozen:

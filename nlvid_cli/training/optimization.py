@@ -46,6 +46,15 @@ def make_loss(recipe: Recipe, data: DataSet, label_kind: Kind) -> Callable[[Tens
     return {"single": loss.softmax, "multi": loss.sigmoid}[label_kind]
 
 
+def chance_loss(data: DataSet, label_kind: Kind) -> float:
+    """Return the loss of guessing: all classes alike (single), or each as often as it is true (multi)."""
+    if label_kind == "single":
+        return float(np.log(max(2, len(data.classes))))
+    counts = np.bincount([label for video in data.videos for label in video.labels], minlength=len(data.classes))
+    shares = (counts / max(1, len(data.videos))).clip(1e-6, 1 - 1e-6)
+    return float(-(shares * np.log(shares) + (1 - shares) * np.log(1 - shares)).mean())
+
+
 def class_weights(data: DataSet) -> np.ndarray:
     """Return weights inversely proportional to the videos of each class, 1 on average over all videos: (classes,)."""
     counts = np.bincount([label for video in data.videos for label in video.labels], minlength=len(data.classes))
@@ -65,7 +74,8 @@ def make_optimizer(trainee: Trainee, recipe: Recipe) -> torch.optim.SGD:
     some_trained = any(name not in trainee.fresh for name, _ in network.named_parameters())
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
-        factor = recipe.fresh_factor if some_trained and name in trainee.fresh else 1.0
+        is_fitted = name.startswith("head.") and recipe.head_start == "linear"
+        factor = recipe.fresh_factor if some_trained and name in trainee.fresh and not is_fitted else 1.0
         decay = 0.0 if id(parameter) in norms else recipe.weight_decay
         if parameter.requires_grad:
             groups.setdefault((factor, decay), []).append(parameter)

@@ -72,6 +72,11 @@ class TrainingPlan:
     resume: bool = False
     machine: Machine = field(default_factory=Machine)
 
+    @property
+    def starts_linear(self) -> bool:
+        """Whether a head is to be fitted on the features of the base."""
+        return self.recipe.head_start == "linear" and self.base.tensors is not None
+
 
 def require_one_start(scratch: bool, base: object, as_name: str | None) -> None:
     """Check that the user names one thing to start from.

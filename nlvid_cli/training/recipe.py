@@ -32,6 +32,8 @@ class Recipe:
         accumulation: Forward passes per step. Batch norm sees the clips of one pass.
         learning_rate: Learning rate for ``learning_rate_batch`` clips, scaled in proportion to ``batch``.
         learning_rate_batch: Batch that ``learning_rate`` is for.
+        head_start: How a new head starts beside trained layers: ``linear``, fitted on the features of the base, or
+            ``random``. If the head is all that is trained, a linear one is not trained any further.
         fresh_factor: Factor on the learning rate of layers that start from random weights beside trained ones.
         schedule: ``step`` divides the learning rate by 10 at each of ``drops``; ``cosine`` lowers it to 0.
         drops: Shares of the run, in [0, 1].
@@ -49,7 +51,8 @@ class Recipe:
         short_sides: Range of the short side before cropping, in crops: 256 / 224 to 320 / 224 in the paper.
         flip: Whether to mirror clips at random. Classes named after left or right switch it off.
         until: Layer of the base that the new head follows; None for the whole base.
-        freeze: Last layer that is not trained, nor any layer before it; None to train all.
+        freeze: Last layer that is not trained, nor any layer before it; ``all`` for all but the head, None to train
+            all.
         freeze_norm: Whether to leave the normalisation of the base as it is: statistics, scale, and shift.
         average_decay: Decay of an exponential moving average of the weights, which becomes the model; 0 for none.
         precision: ``fp32``, ``bf16``, or ``auto``, which is bf16 if the hardware has units for it.
@@ -64,6 +67,7 @@ class Recipe:
     accumulation: int = 1
     learning_rate: float = 0.01
     learning_rate_batch: int = 64
+    head_start: Literal["linear", "random"] = "linear"
     fresh_factor: float = 1.0
     schedule: Schedule = "step"
     drops: tuple[float, ...] = (0.375, 0.75)
@@ -142,6 +146,7 @@ def _require(recipe: Recipe, name: str, right: bool, rule: str) -> None:
 
 
 RECIPES: dict[str, Recipe] = {
+    "probe": Recipe("probe", class_weights=True, freeze="all"),
     "finetune": Recipe(
         "finetune",
         learning_rate=0.05,
@@ -155,6 +160,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "small": Recipe(
         "small",
+        head_start="random",
         epochs=20,
         learning_rate=0.06,
         fresh_factor=10.0,
@@ -171,9 +177,13 @@ RECIPES: dict[str, Recipe] = {
         store="fp16",
         validate_every=20,
     ),
-    "paper-32": Recipe("paper-32", epochs=107, batch=64, frames=32, step=2, crop=224),
-    "paper-128": Recipe("paper-128", epochs=27, batch=16, frames=128, step=1, crop=224, freeze_norm=True),
-    "charades": Recipe("charades", epochs=200, loss="sigmoid", frames=128, step=1, crop=288, freeze_norm=True),
+    "paper-32": Recipe("paper-32", head_start="random", epochs=107, batch=64, frames=32, step=2, crop=224),
+    "paper-128": Recipe(
+        "paper-128", head_start="random", epochs=27, batch=16, frames=128, step=1, crop=224, freeze_norm=True
+    ),
+    "charades": Recipe(
+        "charades", head_start="random", epochs=200, loss="sigmoid", frames=128, step=1, crop=288, freeze_norm=True
+    ),
     "scratch": Recipe(
         "scratch",
         epochs=110,

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,9 +16,9 @@ from nlvid_cli._version import __version__
 from nlvid_cli.card.card import Accuracy, Card
 from nlvid_cli.datasets.labelled import DataSet, Kind
 from nlvid_cli.datasets.split import Split
-from nlvid_cli.errors import UsageError
+from nlvid_cli.errors import UsageError, shortened
 from nlvid_cli.evaluation.evaluate import Evaluation
-from nlvid_cli.models.model_file import open_checkpoint, replace_card
+from nlvid_cli.models.model_file import in_fp16, open_checkpoint, replace_card, write_checkpoint
 from nlvid_cli.recognize.pipeline.readers import Readers
 from nlvid_cli.system.interrupts import sigterm_as_ctrl_c
 from nlvid_cli.system.processors import usable_processors
@@ -26,7 +26,7 @@ from nlvid_cli.training.accelerator import make_accelerator
 from nlvid_cli.training.augment import sided_classes
 from nlvid_cli.training.clips import ClipDataset, decoded_side
 from nlvid_cli.training.division import Division
-from nlvid_cli.training.figures import FIGURES, validate
+from nlvid_cli.training.figures import FIGURES, known_figures, validate
 from nlvid_cli.training.folder import (
     MODEL_FILE,
     STATE_FILE,
@@ -38,11 +38,13 @@ from nlvid_cli.training.folder import (
     writing,
 )
 from nlvid_cli.training.frame_cache import FrameCache, cache_frames, open_cached_frames
+from nlvid_cli.training.head import FittedHead, start_head
 from nlvid_cli.training.loop import Loop
-from nlvid_cli.training.model import make_trainee
-from nlvid_cli.training.observer import Observer, Silent
+from nlvid_cli.training.model import Trainee, make_trainee, tensors_of
+from nlvid_cli.training.observer import EpochRow, Observer, Silent
 from nlvid_cli.training.plan import Machine, TrainingPlan
 from nlvid_cli.training.recipe import Recipe
+from nlvid_cli.training.records import Records
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,21 +105,28 @@ def train_split(split: Split, folder: Path, plan: TrainingPlan, observer: Observ
         if accelerator.is_main_process:
             earlier = prepare_folder(folder, run_identity(plan, split, label_kind), plan.resume)
         accelerator.wait_for_everyone()
+        saved = load_state(folder) if plan.resume and (folder / STATE_FILE).is_file() else None
+        if saved is None and plan.starts_linear and (trainee.has_new_head or trainee.trains_only_head):
+            fitted = start_head(trainee, split.train, plan, accelerator, folder, observer)
+            if trainee.trains_only_head:
+                return _fitted(folder, validation, split.train, trainee, fitted, plan, accelerator, observer)
         cache = _frame_cache(split.train, trainee.card, plan, folder, accelerator, observer)
         workers = _worker_count(plan.machine, accelerator, cache)
         try:
             with Readers(trainee.card, workers, plan.machine.limits) as readers:
                 clips = ClipDataset(split.train, trainee.card, plan.recipe, plan.seed, cache, readers)
                 loop = Loop(trainee, plan, clips, validation, division, accelerator, folder, observer)
-                if plan.resume and (folder / STATE_FILE).is_file():
-                    loop.resume(load_state(folder))
+                if saved is not None:
+                    loop.resume(saved)
                     _tell_of_earlier(earlier, loop)
                 loop.run(workers)
         finally:
             cache.close()
             observer.close()
         accelerator.wait_for_everyone()
-        return _result(folder, validation, split.train, loop, accelerator)
+        epochs = loop.state.step // division.steps_per_epoch
+        bad = dict(loop.state.bad)
+        return _result(folder, validation, split.train, plan.recipe, epochs, bad, accelerator, observer)
 
 
 def _tell_of_earlier(earlier: Earlier | None, loop: Loop) -> None:
@@ -137,6 +146,34 @@ def _tell_of_earlier(earlier: Earlier | None, loop: Loop) -> None:
             f"learning rate now spans {recipe.epochs} epochs instead of {earlier.epochs}: {last:.2g} in the last step, "
             f"{recipe.learning_rate_at(step, division.steps):.2g} in the next"
         )
+
+
+def _fitted(
+    folder: Path,
+    validation: DataSet | None,
+    data: DataSet,
+    trainee: Trainee,
+    fitted: FittedHead,
+    plan: TrainingPlan,
+    accelerator: Accelerator,
+    observer: Observer,
+) -> TrainingResult:
+    """Return the result of a run whose head was fitted, and that has nothing else to train."""
+    if accelerator.is_main_process:
+        tensors = tensors_of(trainee.network.state_dict())
+        with writing(folder / MODEL_FILE):
+            stored = in_fp16(tensors) if plan.recipe.store == "fp16" else tensors
+            write_checkpoint(folder / MODEL_FILE, trainee.card, stored)
+    accelerator.wait_for_everyone()
+    result = _result(folder, validation, data, plan.recipe, 1, fitted.bad, accelerator, observer)
+    if accelerator.is_main_process:
+        figures = {} if result.evaluation is None else known_figures(result.evaluation)
+        row = EpochRow(1, 1, fitted.head.loss, fitted.head.accuracy, figures, best=True)
+        with closing(Records(folder, 0)) as records:
+            records.epoch(row)
+        observer.epoch(row)
+    observer.close()
+    return result
 
 
 def _label_kind(data: DataSet, recipe: Recipe) -> Kind:
@@ -214,7 +251,14 @@ def _worker_count(machine: Machine, accelerator: Accelerator, cache: FrameCache)
 
 
 def _result(
-    folder: Path, validation: DataSet | None, data: DataSet, loop: Loop, accelerator: Accelerator
+    folder: Path,
+    validation: DataSet | None,
+    data: DataSet,
+    recipe: Recipe,
+    epochs: int,
+    bad: Mapping[str, str],
+    accelerator: Accelerator,
+    observer: Observer,
 ) -> TrainingResult:
     """Evaluate the model as it is in its file, and write its accuracy into its card."""
     path = folder / MODEL_FILE
@@ -222,26 +266,36 @@ def _result(
     evaluation = None
     if validation is not None:
         evaluation = validate(card, tensors, validation, accelerator)
-        card = replace(card, accuracy=_accuracy(evaluation, data, loop.recipe))
+        card = replace(card, accuracy=_accuracy(evaluation, data, recipe, epochs))
+        _note_classes(evaluation, observer)
         if not card.accuracy:
-            loop.observer.note(
-                "the accuracy of the model is unknown, because no validation video with a label was usable"
-            )
+            observer.note("the accuracy of the model is unknown, because no validation video with a label was usable")
         if accelerator.is_main_process:
             with writing(path):
                 replace_card(path, card)
-    epochs = loop.state.step // loop.division.steps_per_epoch
-    return TrainingResult(folder, path, card, loop.recipe, evaluation, epochs, dict(loop.state.bad))
+    return TrainingResult(folder, path, card, recipe, evaluation, epochs, bad)
 
 
-def _accuracy(evaluation: Evaluation, data: DataSet, recipe: Recipe) -> tuple[Accuracy, ...]:
+def _note_classes(evaluation: Evaluation, observer: Observer) -> None:
+    """Tell which classes the model never names, though validation videos show them."""
+    if evaluation.confusion is None:
+        return
+    shown, named = evaluation.confusion.sum(axis=1), evaluation.confusion.sum(axis=0)
+    never = [label for label, there, said in zip(evaluation.labels, shown, named, strict=True) if there and not said]
+    if never:
+        observer.note(
+            f"no validation video is taken for {shortened(never, 5)}, though some show that; more videos may help"
+        )
+
+
+def _accuracy(evaluation: Evaluation, data: DataSet, recipe: Recipe, epochs: int) -> tuple[Accuracy, ...]:
     """Return the accuracy for the card; none if no video had a label."""
     metric = FIGURES[evaluation.label_kind]
     value = evaluation.figures[metric]
     if math.isnan(value):
         return ()
     clips, crops = evaluation.views.clips, evaluation.views.crops
-    chose = "; these videos chose the epoch" if recipe.validate_every < recipe.epochs else ""
+    chose = "; these videos chose the epoch" if epochs > recipe.validate_every else ""
     accuracy = Accuracy(
         data_set=f"{len(evaluation.videos)} validation videos, {len(data.classes)} classes",
         metric={"top1": "top-1"}.get(metric, metric),
