@@ -20,7 +20,9 @@ from nlvid_cli.commands.options import (
     Model,
     PrecisionName,
     Threshold,
+    Timeout,
     TopK,
+    WorkerMemory,
 )
 from nlvid_cli.errors import UsageError
 from nlvid_cli.system.terminal import print_lines
@@ -61,13 +63,6 @@ Workers = Annotated[
     typer.Option(
         "--workers", metavar="N", min=1, max=4096, help="Number of decoding processes. Default: one per processor."
     ),
-]
-Timeout = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=1e6, help="Time limit for decoding one video.")
-]
-WorkerMemory = Annotated[
-    float,
-    typer.Option("--worker-memory", metavar="GIB", min=0.1, max=1e5, help="Memory limit of each decoding process."),
 ]
 Memory = Annotated[
     float,

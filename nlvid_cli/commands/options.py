@@ -80,3 +80,10 @@ Output = Annotated[
     typer.Option("--output", "-o", metavar="FILE", help="Path to write to. Default: stdout.", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=1e6, help="Time limit for decoding one video.")
+]
+WorkerMemory = Annotated[
+    float,
+    typer.Option("--worker-memory", metavar="GIB", min=0.1, max=1e5, help="Memory limit of each decoding process."),
+]

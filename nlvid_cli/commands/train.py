@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nlvid_cli.commands.logs import log
-from nlvid_cli.commands.options import As, Device, Root, SkipMissing
+from nlvid_cli.commands.options import As, Device, Root, SkipMissing, Timeout, WorkerMemory
 from nlvid_cli.errors import UsageError
 from nlvid_cli.system.terminal import print_lines
 
 if TYPE_CHECKING:
     from nlvid_cli.datasets.split import Split
-    from nlvid_cli.training.plan import TrainingPlan
+    from nlvid_cli.training.plan import Machine, TrainingPlan
     from nlvid_cli.training.recipe import Recipe
     from nlvid_cli.training.run import TrainingResult
 
@@ -193,6 +193,8 @@ def train(
     device: Device = "auto",
     gpus: Gpus = None,
     workers: Workers = None,
+    timeout: Timeout = 300.0,
+    worker_memory: WorkerMemory = 4.0,
     save_minutes: SaveMinutes = 10.0,
 ) -> None:
     """Train a model on labelled videos.
@@ -209,6 +211,7 @@ def train(
     require_extra()
     from nlvid_cli.commands.progress import DownloadBar
     from nlvid_cli.datasets.read import read_data_set
+    from nlvid_cli.recognize.pipeline.worker import WorkerLimits
     from nlvid_cli.training.launch import is_launched, launch
     from nlvid_cli.training.plan import Machine, SplitChoice, TrainingPlan, choose_splits, find_base, require_one_start
 
@@ -226,10 +229,11 @@ def train(
         "precision": precision,
     }
     chosen = _recipe(recipe, scratch, changes, settings or [])
+    machine = Machine(device, workers, save_minutes, limits=WorkerLimits(timeout, int(worker_memory * 2**30)))
     split = SplitChoice(val_fraction, group_by, folds, leave_one_out, seed)
     splits = choose_splits(read_data_set(data, root=root, skip_missing=skip_missing), split)
     if check or (check is None and not is_launched() and not resume):
-        usable = _check(splits, group_by)
+        usable = _check(splits, group_by, machine)
         if check:
             raise typer.Exit(0 if usable else 1)
     if gpus is not None and gpus > 1 and not is_launched():
@@ -240,7 +244,7 @@ def train(
         nonlocal_blocks=nonlocal_blocks,
         seed=seed,
         resume=resume,
-        machine=Machine(device, workers, save_minutes),
+        machine=machine,
     )
     _train(splits, output or Path("runs") / (data.resolve().stem or "run"), plan, split.is_cross_validation)
 
@@ -264,20 +268,24 @@ def require_extra() -> None:
         raise UsageError(f'training needs {", ".join(missing)}; run pip install "nlvid-cli[train]"')
 
 
-def _check(splits: list[Split], group_by: str | None) -> bool:
+def _check(splits: list[Split], group_by: str | None, machine: Machine) -> bool:
     """Check the data and report on stderr; return whether every video can be used."""
     from nlvid_cli.commands.progress import counting_bar
     from nlvid_cli.datasets.check import check_data
+    from nlvid_cli.recognize.pipeline.readers import Readers
     from nlvid_cli.report.console import PlainConsole
     from nlvid_cli.report.data_check import data_check
+    from nlvid_cli.training.model import SCRATCH
 
     split = splits[0]
     whole = replace(split.train, videos=split.train.videos + split.val.videos)
-    with counting_bar("checking videos", len(whole.videos)) as bar:
+    readers = Readers(SCRATCH.card, machine.reader_count, machine.limits)
+    with readers, counting_bar("checking videos", len(whole.videos)) as bar:
         report = check_data(
             split if len(splits) == 1 and split.val.videos else whole,
             group_pattern=group_by,
             progress=lambda done, _: bar.update(bar.task_ids[0], completed=done),
+            readers=readers,
         )
     PlainConsole(sys.stderr).print(data_check(report))
     return not report.unreadable

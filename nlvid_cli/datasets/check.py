@@ -12,7 +12,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,9 +22,10 @@ from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.datasets.suspicions import ClassCount, suspect_counts, suspect_groups
 from nlvid_cli.errors import VideoError
-from nlvid_cli.video.probe import probe
-from nlvid_cli.video.read import read_frames
+from nlvid_cli.video.reader import ReaderHere, ReaderPool, VideoReader
 from nlvid_cli.video.trim import trim
+
+T = TypeVar("T")
 
 CHECKED_SHORT_SIDE = 64
 """Short side of the three frames, in pixels; nobody sees them."""
@@ -118,6 +121,7 @@ def check_data(
     jobs: int | None = None,
     group_pattern: str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    readers: ReaderPool | None = None,
 ) -> DataReport:
     """Check all videos of a data set.
 
@@ -128,12 +132,13 @@ def check_data(
         group_pattern: Regular expression of groups, see :func:`nlvid_cli.datasets.split.split_by_group`; None to guess
             groups from the names.
         progress: Called after each video with the number of videos done and of all videos.
+        readers: What reads the videos; None: threads of this process, which a decoder can take with it.
     """
     entries = _entries(data)
     checked = []
     with ThreadPoolExecutor(jobs, thread_name_prefix="check") as pool:
         try:
-            for one in _checks(pool, entries):
+            for one in _checks(readers or _Threads(pool), entries):
                 checked.append(one)
                 if progress is not None:
                     progress(len(checked), len(entries))
@@ -170,26 +175,36 @@ def _entries(data: DataSet | Split) -> list[tuple[LabelledVideo, bool]]:
     return [(video, False) for video in data.videos]
 
 
-def _checks(pool: ThreadPoolExecutor, entries: Iterable[tuple[LabelledVideo, bool]]) -> Iterator[_Checked]:
+@dataclass(frozen=True)
+class _Threads:
+    """Readers without processes."""
+
+    pool: ThreadPoolExecutor
+
+    def submit(self, work: Callable[[VideoReader], T]) -> Future[T]:
+        return self.pool.submit(work, ReaderHere())
+
+
+def _checks(readers: ReaderPool, entries: Iterable[tuple[LabelledVideo, bool]]) -> Iterator[_Checked]:
     """Check entries in order. Few wait at a time: each takes a kilobyte, and there may be millions."""
     waiting: deque[Future[_Checked]] = deque()
     for entry in entries:
-        waiting.append(pool.submit(_check, entry))
+        waiting.append(readers.submit(partial(_check, entry)))
         if len(waiting) > WAITING:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
 
 
-def _check(entry: tuple[LabelledVideo, bool]) -> _Checked:
+def _check(entry: tuple[LabelledVideo, bool], reader: VideoReader) -> _Checked:
     """Read the packets, and decode three frames."""
     video, in_val = entry
     try:
-        info = probe(video.path)
+        info = reader.probe(video.path)
         part, first = trim(info, video.stretch)
         frames = len(part.times_seconds)
-        numbers = np.array([[first, first + frames // 2, first + frames - 1]], np.int64)
-        read = read_frames(info, numbers, CHECKED_SHORT_SIDE, threads=1)
+        numbers = np.array([first, first + frames // 2, first + frames - 1], np.int64)
+        read = reader.read(info, numbers, CHECKED_SHORT_SIDE)
     except VideoError as error:
         return _Checked(video, in_val, error=str(error))
     warnings = (*info.warnings, *read.warnings, *_late_labels(video, part.facts.duration_seconds))

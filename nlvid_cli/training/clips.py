@@ -16,12 +16,13 @@ from torch import Tensor
 from nlvid_cli.card.card import Card
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.errors import NlvidError, UnreadableVideo, WorkerError
-from nlvid_cli.recognize.pipeline.readers import ReaderHere, Readers, VideoReader
+from nlvid_cli.recognize.pipeline.readers import Readers
 from nlvid_cli.training.augment import apply_crop, draw_crop
 from nlvid_cli.training.division import ClipKey
 from nlvid_cli.training.frame_cache import FrameCache
 from nlvid_cli.training.recipe import Recipe
 from nlvid_cli.video.info import Numbers, VideoInfo
+from nlvid_cli.video.reader import ReaderHere, VideoReader
 from nlvid_cli.video.sample import SHORT_VIDEO, timeline_of
 from nlvid_cli.video.trim import trim
 

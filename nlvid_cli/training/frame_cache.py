@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from nlvid_cli.card.card import Card
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.errors import NlvidError, WorkerError
-from nlvid_cli.recognize.pipeline.readers import Readers, VideoReader
+from nlvid_cli.recognize.pipeline.readers import Readers
 from nlvid_cli.system.strict_json import parse_json
 from nlvid_cli.video.info import Numbers, VideoFacts, VideoInfo
 from nlvid_cli.video.picture import SIZES
+from nlvid_cli.video.reader import VideoReader
 from nlvid_cli.video.trim import trim
 
 T = TypeVar("T")

@@ -21,6 +21,7 @@ from nlvid_cli.models.find import find_default, find_model
 from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.models.progress import Progress
 from nlvid_cli.recognize.pipeline.worker import WorkerLimits
+from nlvid_cli.system.processors import usable_processors
 from nlvid_cli.training.model import SCRATCH, Base
 from nlvid_cli.training.recipe import Recipe, find_recipe
 
@@ -48,6 +49,11 @@ class Machine:
     save_minutes: float = 10.0
     memory_mib: int = 1024
     limits: WorkerLimits = field(default_factory=WorkerLimits)
+
+    @property
+    def reader_count(self) -> int:
+        """Number of processes that decode while nothing else is done."""
+        return usable_processors() if self.workers is None else self.workers
 
 
 @dataclass(frozen=True)

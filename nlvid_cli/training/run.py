@@ -230,9 +230,8 @@ def _frame_cache(
 
     cache = FrameCache()
     if accelerator.is_local_main_process:
-        count = usable_processors() if plan.machine.workers is None else plan.machine.workers
         try:
-            with Readers(card, count, plan.machine.limits) as readers:
+            with Readers(card, plan.machine.reader_count, plan.machine.limits) as readers:
                 cache = cache_frames(data, card, side, folder, budget_bytes, readers)
         except OSError as error:
             observer.note(

@@ -11,6 +11,10 @@ from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.read import read_data_set
 from nlvid_cli.datasets.split import split_by_column, split_by_fraction, split_by_group
 from nlvid_cli.datasets.suspicions import ClassCount
+from nlvid_cli.recognize.pipeline.readers import Readers
+from nlvid_cli.recognize.pipeline.worker import WorkerLimits
+from nlvid_cli.training.model import SCRATCH
+from nlvid_cli.video.reader import VideoReader
 from nlvid_cli.video.segment import Stretch
 from tests.clips import make_clip
 from tests.datasets.conftest import Make
@@ -35,7 +39,7 @@ def test_few_videos_wait_for_their_check(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(check, "WAITING", 10)
     begun: list[None] = []
 
-    def quick(entry: tuple[LabelledVideo, bool]) -> check._Checked:
+    def quick(entry: tuple[LabelledVideo, bool], reader: VideoReader) -> check._Checked:
         begun.append(None)
         return check._Checked(*entry, error="none")
 
@@ -188,3 +192,16 @@ def test_weizmann_people_on_both_sides(shared: Path) -> None:
     assert "names on both sides and in several classes begin alike: " in suspicion
     assert "--group-by" in suspicion
     assert check_data(split_by_group(found, "^[^_]+", 0.3), group_pattern="^[^_]+").is_well
+
+
+def test_a_decoder_that_crashes_costs_its_video(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nlvid_cli.recognize.pipeline.worker.MODULE", "tests.recognize.pipeline.odd_decoder")
+    whole = read_data_set(clips)
+    shutil.copy(whole.videos[0].path, clips / "run" / "crash.mp4")
+    with Readers(SCRATCH.card, 2, WorkerLimits()) as readers:
+        report = check_data(read_data_set(clips), readers=readers)
+    (message,) = _messages(report)
+    assert message.startswith("crash.mp4: ")
+    assert "signal 11" in message
+    expected = check_data(whole)
+    assert (report.frames, report.seconds, report.odd) == (expected.frames, expected.seconds, expected.odd)

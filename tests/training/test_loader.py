@@ -13,7 +13,7 @@ import pytest
 
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.errors import WorkerError
-from nlvid_cli.recognize.pipeline.readers import ReaderHere, Readers
+from nlvid_cli.recognize.pipeline.readers import Readers
 from nlvid_cli.recognize.pipeline.worker import WorkerLimits
 from nlvid_cli.training import clips as clips_module
 from nlvid_cli.training import loader as loader_module
@@ -24,6 +24,7 @@ from nlvid_cli.training.loader import ClipLoader
 from nlvid_cli.video.info import VideoInfo
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import FramesRead
+from nlvid_cli.video.reader import ReaderHere
 from nlvid_cli.video.segment import Stretch
 from tests.clips import make_clip
 from tests.training.made import QUICK, TINY

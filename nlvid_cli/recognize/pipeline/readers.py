@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -21,46 +21,13 @@ from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.recognize.pipeline.worker import DecodeWorker, WorkerLimits
 from nlvid_cli.recognize.prediction import FailureReason
 from nlvid_cli.video.info import Numbers, VideoFacts, VideoInfo
-from nlvid_cli.video.probe import probe
-from nlvid_cli.video.read import FramesRead, read_frames
+from nlvid_cli.video.read import FramesRead
+from nlvid_cli.video.reader import ReaderHere, VideoReader
 
 T = TypeVar("T")
 
 ENFORCE_SECONDS = 0.1
 """Time between two checks of the limits."""
-
-
-class VideoReader(Protocol):
-    """Something that reads one video at a time.
-
-    Both methods raise :class:`~nlvid_cli.errors.UnreadableVideo`, or another error of a video, for a file that cannot
-    be used. :class:`~nlvid_cli.errors.WorkerError` is about the machine.
-    """
-
-    def probe(self, path: Path) -> VideoInfo:
-        """Return times, facts, and warnings of a video; the rest of the info may be empty."""
-
-    def read(self, info: VideoInfo, numbers: Numbers, short_side: int) -> FramesRead:
-        """Decode the frames with these numbers, (frames,), as one clip; ``info`` is of the same reader."""
-
-
-class ReaderHere:
-    """Reads in this process, without limits.
-
-    Args:
-        size: Rule for frame sizes, of a card.
-    """
-
-    def __init__(self, size: str = "half_up") -> None:
-        self._size = size
-
-    def probe(self, path: Path) -> VideoInfo:
-        """See :class:`VideoReader`."""
-        return probe(path)
-
-    def read(self, info: VideoInfo, numbers: Numbers, short_side: int) -> FramesRead:
-        """See :class:`VideoReader`."""
-        return read_frames(info, numbers[None], short_side, size=self._size, threads=1)
 
 
 class ReaderProcess:
