@@ -6,6 +6,7 @@
     ├── UsageError                  2   the command is wrong: an option, a name, a list file
     │   ├── UnknownName             2   no such model or label; suggests similar names
     │   └── DataSetError            2   a folder or table of labelled videos is wrong
+    │       └── Unlabelled          2   a table lists videos and no labels
     ├── VideoError                  1   one video failed; the others go on
     │   ├── VideoNotFound               no such file, or not a regular file
     │   ├── UnreadableVideo             FFmpeg cannot open the file, or none of its frames decodes
@@ -65,6 +66,10 @@ class UnknownName(UsageError):
 
 class DataSetError(UsageError):
     """A folder or table of labelled videos is wrong. The message names file and line."""
+
+
+class Unlabelled(DataSetError):
+    """A table lists videos and no labels, as the test lists of competitions do."""
 
 
 def did_you_mean(what: str, name: str, known: Iterable[str], hint: str) -> UnknownName:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,7 +16,7 @@ from nlvid_cli.system.terminal import print_lines
 
 if TYPE_CHECKING:
     from nlvid_cli.datasets.split import Split
-    from nlvid_cli.training.plan import Machine, TrainingPlan
+    from nlvid_cli.training.plan import TrainingPlan
     from nlvid_cli.training.recipe import Recipe
     from nlvid_cli.training.run import TrainingResult
 
@@ -147,6 +145,7 @@ Check = Annotated[
         show_default=False,
     ),
 ]
+CheckJson = Annotated[bool, typer.Option("--json", help="With --check, print what was understood as JSON.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the run in --output.")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**63 - 1, help="Random seed.")]
 Gpus = Annotated[
@@ -188,6 +187,7 @@ def train(
     folds: Folds = None,
     leave_one_out: LeaveOneOut = False,
     check: Check = None,
+    as_json: CheckJson = False,
     resume: Resume = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -210,6 +210,7 @@ def train(
     """
     require_extra()
     from nlvid_cli.commands.progress import DownloadBar
+    from nlvid_cli.commands.train_check import check_only, check_splits
     from nlvid_cli.datasets.read import read_data_set
     from nlvid_cli.recognize.pipeline.worker import WorkerLimits
     from nlvid_cli.training.launch import is_launched, launch
@@ -231,11 +232,13 @@ def train(
     chosen = _recipe(recipe, scratch, changes, settings or [])
     machine = Machine(device, workers, save_minutes, limits=WorkerLimits(timeout, int(worker_memory * 2**30)))
     split = SplitChoice(val_fraction, group_by, folds, leave_one_out, seed)
+    if as_json and not check:
+        raise UsageError("--json prints the result of --check; add --check")
+    if check:
+        raise typer.Exit(check_only(lambda: read_data_set(data, None, root, skip_missing), split, machine, as_json))
     splits = choose_splits(read_data_set(data, root=root, skip_missing=skip_missing), split)
-    if check or (check is None and not is_launched() and not resume):
-        usable = _check(splits, group_by, machine)
-        if check:
-            raise typer.Exit(0 if usable else 1)
+    if check is None and not is_launched() and not resume:
+        check_splits(splits, group_by, machine)
     if gpus is not None and gpus > 1 and not is_launched():
         raise typer.Exit(launch(gpus))
     plan = TrainingPlan(
@@ -266,29 +269,6 @@ def require_extra() -> None:
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise UsageError(f'training needs {", ".join(missing)}; run pip install "nlvid-cli[train]"')
-
-
-def _check(splits: list[Split], group_by: str | None, machine: Machine) -> bool:
-    """Check the data and report on stderr; return whether every video can be used."""
-    from nlvid_cli.commands.progress import counting_bar
-    from nlvid_cli.datasets.check import check_data
-    from nlvid_cli.recognize.pipeline.readers import Readers
-    from nlvid_cli.report.console import PlainConsole
-    from nlvid_cli.report.data_check import data_check
-    from nlvid_cli.training.model import SCRATCH
-
-    split = splits[0]
-    whole = replace(split.train, videos=split.train.videos + split.val.videos)
-    readers = Readers(SCRATCH.card, machine.reader_count, machine.limits)
-    with readers, counting_bar("checking videos", len(whole.videos)) as bar:
-        report = check_data(
-            split if len(splits) == 1 and split.val.videos else whole,
-            group_pattern=group_by,
-            progress=lambda done, _: bar.update(bar.task_ids[0], completed=done),
-            readers=readers,
-        )
-    PlainConsole(sys.stderr).print(data_check(report))
-    return not report.unreadable
 
 
 def _train(splits: list[Split], folder: Path, plan: TrainingPlan, is_cross_validation: bool) -> None:

@@ -16,9 +16,8 @@ from nlvid_cli.datasets.table_rows import (
     Cell,
     Table,
     TableRow,
-    Unlabelled,
 )
-from nlvid_cli.errors import DataSetError
+from nlvid_cli.errors import DataSetError, Unlabelled
 from nlvid_cli.inputs.separated import PATH_COLUMNS
 from nlvid_cli.inputs.stretch_columns import StretchColumns, find_stretch_columns, is_stretch_column
 from nlvid_cli.video.suffixes import is_video_name

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nlvid_cli.datasets.table_rows import LABEL_COLUMNS, Cell, Table, TableRow, Unlabelled, is_known_column
-from nlvid_cli.errors import DataSetError, shortened
+from nlvid_cli.datasets.table_rows import LABEL_COLUMNS, Cell, Table, TableRow, is_known_column
+from nlvid_cli.errors import DataSetError, Unlabelled, shortened
 from nlvid_cli.inputs.separated import PATH_COLUMNS, column_name
 from nlvid_cli.inputs.text import parse_json
 

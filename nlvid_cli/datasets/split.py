@@ -10,6 +10,7 @@ and Vlahavas (2011) for two subsets; with one label a video it is "per class".
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,8 @@ from pathlib import Path
 from nlvid_cli.datasets.labelled import SHOWN, DataSet
 from nlvid_cli.errors import DataSetError, UsageError, did_you_mean, shortened
 from nlvid_cli.system.patterns import PatternError, first_matches
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,18 @@ def split_by_column(data: DataSet) -> Split:
             )
     used = replace(data, videos=tuple(video for video in data.videos if video.split in ("train", val)))
     return _split(used, {n for n, video in enumerate(used.videos) if video.split == val}, f"train-{val}")
+
+
+def stated_parts(data: DataSet) -> set[str]:
+    """Return the parts that the data set names: "train", "val", "test"; none if it names only one for all videos.
+
+    One part alone, such as the training list of Kinetics, is divided like a data set without parts; a note says so.
+    """
+    parts = {video.split for video in data.videos}
+    if len(parts) == 1 and None not in parts:
+        log.warning("all videos are of the part %s; some of them are held out for validation", *parts)
+        return set()
+    return {part for part in parts if part is not None}
 
 
 def split_by_group(

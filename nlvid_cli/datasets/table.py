@@ -13,8 +13,8 @@ from pathlib import Path, PurePath
 
 from nlvid_cli.datasets.json_table import is_one_object, read_json_document, read_json_lines
 from nlvid_cli.datasets.number_lists import read_numbers, split_name
-from nlvid_cli.datasets.table_rows import KNOWN_COLUMNS, SPLITS, Cell, Table, TableRow, Unlabelled, is_known_column
-from nlvid_cli.errors import DataSetError
+from nlvid_cli.datasets.table_rows import KNOWN_COLUMNS, SPLITS, Cell, Table, TableRow, is_known_column
+from nlvid_cli.errors import DataSetError, Unlabelled
 from nlvid_cli.inputs.separated import (
     SEPARATORS,
     TextRow,

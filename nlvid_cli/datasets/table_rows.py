@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlvid_cli.errors import DataSetError
 from nlvid_cli.inputs.separated import PATH_COLUMNS, find_column
 from nlvid_cli.inputs.stretch_columns import is_stretch_column
 
@@ -44,10 +43,6 @@ KNOWN_COLUMNS = frozenset((*PATH_COLUMNS, *LABEL_COLUMNS, *SPLIT_COLUMNS, "subje
 
 Cell = str | tuple[str, ...]
 """A text, or the texts of a JSON list."""
-
-
-class Unlabelled(DataSetError):
-    """A table of videos without labels, such as the test list of a competition."""
 
 
 @dataclass(frozen=True, slots=True)

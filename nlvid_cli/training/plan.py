@@ -14,6 +14,7 @@ from nlvid_cli.datasets.split import (
     split_by_column,
     split_by_fraction,
     split_by_group,
+    stated_parts,
 )
 from nlvid_cli.errors import UsageError
 from nlvid_cli.models.convert import has_no_head
@@ -184,6 +185,6 @@ def _one_split(data: DataSet, choice: SplitChoice) -> Split:
     fraction = choice.val_fraction or VAL_FRACTION
     if choice.group_by is not None:
         return split_by_group(data, choice.group_by, fraction, seed=choice.seed)
-    if choice.val_fraction is None and any(video.split for video in data.videos):
+    if choice.val_fraction is None and stated_parts(data):
         return split_by_column(data)
     return split_by_fraction(data, fraction, choice.seed)

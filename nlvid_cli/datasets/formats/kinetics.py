@@ -13,8 +13,8 @@ from nlvid_cli.datasets.entries import Entries, Entry
 from nlvid_cli.datasets.folder import FolderOrTable
 from nlvid_cli.datasets.formats.locate import Locator, PathRules
 from nlvid_cli.datasets.formats.stretches import are_cut
-from nlvid_cli.datasets.table_rows import LABEL_COLUMNS, SPLIT_COLUMNS, SPLITS, Table, TableRow, Unlabelled
-from nlvid_cli.errors import DataSetError
+from nlvid_cli.datasets.table_rows import LABEL_COLUMNS, SPLIT_COLUMNS, SPLITS, Table, TableRow
+from nlvid_cli.errors import DataSetError, Unlabelled
 from nlvid_cli.video.segment import Stretch
 
 

@@ -18,8 +18,8 @@ from nlvid_cli.datasets.formats.merge import Part, merge
 from nlvid_cli.datasets.formats.tables import class_folders, name_numbers, read_any_table
 from nlvid_cli.datasets.labelled import SHOWN
 from nlvid_cli.datasets.table import LIST_OF_PATHS, read_table
-from nlvid_cli.datasets.table_rows import LABEL_COLUMNS, SPLITS, Table, Unlabelled
-from nlvid_cli.errors import DataSetError, shortened
+from nlvid_cli.datasets.table_rows import LABEL_COLUMNS, SPLITS, Table
+from nlvid_cli.errors import DataSetError, Unlabelled, shortened
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
 
