@@ -39,6 +39,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "backends.torch_backend",
         "models.convert",
         "models.formats.torch_file",
+        "models.imagenet",
         "models.inflate",
     ),
     "av": ("video",),

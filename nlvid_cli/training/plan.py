@@ -19,6 +19,7 @@ from nlvid_cli.datasets.split import (
 from nlvid_cli.errors import UsageError
 from nlvid_cli.models.convert import has_no_head
 from nlvid_cli.models.find import find_default, find_model
+from nlvid_cli.models.imagenet import imagenet_base, is_imagenet
 from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.models.progress import Progress
 from nlvid_cli.recognize.pipeline.worker import WorkerLimits
@@ -106,7 +107,8 @@ def find_base(
     """Find the model to start from, and download it if needed.
 
     Args:
-        name_or_path: As for :func:`nlvid_cli.load`. None chooses the first available model of the manifest's defaults.
+        name_or_path: As for :func:`nlvid_cli.load`, or an ImageNet network as in :mod:`nlvid_cli.models.imagenet`. None
+            chooses the first available model of the manifest's defaults.
         as_name: For a file without a model card: the model whose network it holds.
         progress: Receives download progress.
         scratch: Whether to start from the small network with random weights instead.
@@ -117,6 +119,10 @@ def find_base(
     """
     if scratch:
         return SCRATCH
+    if is_imagenet(name_or_path):
+        if as_name is not None:
+            raise UsageError(f"{name_or_path}: an ImageNet network has the network that it says; leave --as out")
+        return Base(*imagenet_base(str(name_or_path), progress))
     if name_or_path is None:
         card, file = find_default(progress)
     else:

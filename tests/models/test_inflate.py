@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 import torch
@@ -10,8 +8,8 @@ import torchvision
 from torch import Tensor, nn
 
 from nlvid_cli.card.architecture import Head, NonLocal, ResNetArchitecture
-from nlvid_cli.errors import CheckpointMismatch, ModelFileError, ModelUnavailable, UnsafeFile
-from nlvid_cli.models.inflate import image_weights, inflate
+from nlvid_cli.errors import CheckpointMismatch
+from nlvid_cli.models.inflate import inflate
 from nlvid_cli.network.build import load_weights
 from nlvid_cli.network.resnet3d import ResNet3d
 from tests.network.test_resnet3d import C2D, I3D
@@ -102,42 +100,3 @@ def test_networks_of_another_depth_or_block() -> None:
     tensors["layer2.1.bn2.bias"] = torch.zeros(5)
     with pytest.raises(CheckpointMismatch, match=r"res3\.1\.conv2\.norm\.bias is \(5,\)"):
         inflate(tensors, video)
-
-
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_weights_from_a_file(tmp_path: Path, suffix: str) -> None:
-    from safetensors.torch import save_file
-
-    tensors = {name: tensor.clone() for name, tensor in image_network(18).state_dict().items()}
-    path = tmp_path / f"resnet18{suffix}"
-    if suffix == ".pth":
-        torch.save(tensors, path)
-    else:
-        save_file(tensors, path)
-    loaded = image_weights(path)
-    assert loaded.keys() == tensors.keys()
-    assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
-
-
-def test_files_without_weights(tmp_path: Path) -> None:
-    class Code:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return open, (str(tmp_path / "canary"), "w")
-
-    torch.save({"a": Code()}, tmp_path / "evil.pth")
-    torch.save({"a": 1}, tmp_path / "other.pth")
-    for name in ("evil.pth", "other.pth", "none.pth", "none.safetensors", "resnet51"):
-        with pytest.raises(UnsafeFile if name == "evil.pth" else ModelFileError):
-            image_weights(tmp_path / name if "." in name else name)
-    assert not (tmp_path / "canary").exists()
-
-
-def test_a_network_whose_weights_cannot_be_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-
-    def fail(*_arguments: object, **_options: object) -> None:
-        raise URLError("no route to host")
-
-    monkeypatch.setattr("torch.hub.urlopen", fail)
-    with pytest.raises(ModelUnavailable, match=r"resnet50: .*download.*no route to host"):
-        image_weights("resnet50")

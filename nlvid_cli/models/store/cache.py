@@ -8,7 +8,7 @@
     <cache>/models/<name>-<key>-faster-*.json    which backend was faster here
     <cache>/models/<file>.etag                   the server's mark for this version of a file behind an address
     <cache>/downloads/<name>-<key>-<file>.part   the first part of an interrupted download
-    <cache>/downloads/<name>-<key>-<file>        a whole file, until the user says which network it has
+    <cache>/downloads/<name>-<key>-<file>        a whole file: weights of an image network, or of an unknown network
     <cache>/locks/<name>-<key>.lock
     <cache>/compiled/<sha256>/...                what TensorRT, CoreML and OpenVINO made of an ONNX file
 

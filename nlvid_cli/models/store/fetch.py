@@ -102,6 +102,22 @@ def fetch_hub_file(address: str, progress: Progress) -> NamedFile:
     return NamedFile(address, file_name, fetched.path)
 
 
+def fetch_file(source: UrlSource, progress: Progress) -> NamedFile:
+    """Return a file behind an address as it is there. It is fetched once, and stays among the downloads of the cache.
+
+    Raises:
+        ModelUnavailable: The file could not be fetched.
+        ChecksumMismatch: The server has another file than the published one.
+    """
+    name = file_name_of(source.url)
+    slot = slot_of_file(name, source.url)
+    path = slot.download(name)
+    with hold(slot):
+        if not path.is_file():
+            _download(source, slot, progress)
+    return NamedFile(without_secrets(source.url), name, path)
+
+
 def fetch_address(
     url: str, as_card: Card | None, progress: Progress, newest: bool, any_head: bool = False
 ) -> NamedFile:
@@ -142,7 +158,7 @@ def _fetch_unless_here(url: str, kept: Path, slot: Slot, progress: Progress, new
     download = slot.download(file_name_of(url))  # from an earlier call, which did not say what network it has
     copy = kept if kept.is_file() else download
     if not copy.is_file():
-        _download(url, slot, progress)
+        _download(UrlSource("url", url), slot, progress)
     elif not newest:
         _note_copy(url, copy)
     elif not _download_if_newer(url, copy, slot, progress):
@@ -156,7 +172,7 @@ def _download_if_newer(url: str, copy: Path, slot: Slot, progress: Progress) -> 
         if _is_newest(url, copy):
             log.info("%s: the copy of %s is the newest", without_secrets(url), _date_of(copy))
             return False
-        _download(url, slot, progress)
+        _download(UrlSource("url", url), slot, progress)
     except ModelUnavailable as error:
         log.info("%s; using the copy of %s, newest or not", error, _date_of(copy))
         return False
@@ -171,9 +187,9 @@ def _is_newest(url: str, copy: Path) -> bool:
         return etag.is_file() and is_unchanged(url, etag.read_text(encoding="utf-8"))
 
 
-def _download(url: str, slot: Slot, progress: Progress) -> None:
-    with _source_errors(without_secrets(url)):
-        fetched = fetch(UrlSource("url", url), slot, progress)
+def _download(source: UrlSource, slot: Slot, progress: Progress) -> None:
+    with _source_errors(without_secrets(source.url)):
+        fetched = fetch(source, slot, progress)
     if fetched.etag:
         _etag_file(fetched.path).write_text(fetched.etag, encoding="utf-8")
     else:
