@@ -19,4 +19,5 @@
 
 A local file and an address take the same walk; their card is in the file, or ``adopt.py`` makes it from ``--as``.
 Downwards, each step hands over a card; upwards, a path. ``publish.py`` is the way back to the Hub.
+``imagenet.py`` makes bases of training from networks for images, which ``inflate.py`` spreads over time.
 """

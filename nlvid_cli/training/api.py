@@ -44,7 +44,8 @@ def train(
     Args:
         data: Labelled videos, or the path to their folder or table.
         output: Folder of the run. The model is ``model.safetensors`` in it.
-        base: Name or file of the model to start from. None chooses the first available model.
+        base: Name or file of the model to start from, or an ImageNet network: ``imagenet:resnet50``. None chooses the
+            first available model.
         as_name: For a base in a file without a model card: the model whose network it holds.
         scratch: Whether to train a small network from random weights instead.
         recipe: Name of a preset, or a recipe of your own. None is ``finetune``, or ``scratch`` with ``scratch``.
