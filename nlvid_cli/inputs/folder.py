@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
+from nlvid_cli.video.frame_names import frames_among
 from nlvid_cli.video.signatures import HEAD_BYTES, begins_like_video
 from nlvid_cli.video.suffixes import SHARED_SUFFIXES, is_video_name
 
 log = logging.getLogger(__name__)
+
+FEWEST_FRAMES = 2
+"""Numbered pictures that make a video, where the user named a folder above them."""
 
 
 def videos_below(folder: str, pass_over: Callable[[str], None]) -> Iterator[str]:
@@ -40,6 +44,26 @@ def videos_below(folder: str, pass_over: Callable[[str], None]) -> Iterator[str]
             else:
                 pass_over(entry.path)
         waiting += reversed(folders)
+
+
+def frame_folders_of(files: Iterable[str], pass_over: Callable[[str], None]) -> Iterator[str]:
+    """Yield the folders of numbered pictures that are videos, among files none of which is one, in order of name.
+
+    Args:
+        files: Paths of files.
+        pass_over: Called with each file that is no picture.
+    """
+    folders: dict[str, list[str]] = {}
+    for file in files:
+        folder, name = os.path.split(file)
+        folders.setdefault(folder, []).append(name)
+    for folder, names in sorted(folders.items()):
+        found = frames_among(names)
+        if len(found.names) >= FEWEST_FRAMES:
+            yield folder
+            names = sorted({*names} - {*found.names})
+        for name in names:
+            pass_over(os.path.join(folder, name))
 
 
 def is_video_file(entry: os.DirEntry[str]) -> bool:

@@ -7,17 +7,16 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
+from nlvid_cli.video.suffixes import PICTURE_SUFFIXES
+
 MOST_KINDS = 5
 """Suffixes to name; the rest is "others"."""
-
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"})
-"""Suffixes of the pictures that folders of frames hold."""
 
 NO_SUFFIX = "without a suffix"
 
 FRAMES_ADVICE = (
-    "nlvid reads videos, not folders of frames; join them first, for example with "
-    "ffmpeg -framerate 25 -pattern_type glob -i '*.jpg' video.mp4"
+    "folders of frames are videos where a list names each of them (path frames label); their pictures need numbers, "
+    "such as 00001.jpg"
 )
 
 _HOUSEKEEPING = re.compile(r"\.|(thumbs\.db|ehthumbs\.db|desktop\.ini)$", re.IGNORECASE)
@@ -63,4 +62,4 @@ class PassedOver:
     @property
     def are_frames(self) -> bool:
         """Whether half of the files or more are pictures."""
-        return 2 * sum(self.kinds[suffix] for suffix in PICTURES) >= self.kinds.total() > 0
+        return 2 * sum(self.kinds[suffix] for suffix in PICTURE_SUFFIXES) >= self.kinds.total() > 0

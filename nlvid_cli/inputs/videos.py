@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from nlvid_cli.errors import UsageError, shortened
-from nlvid_cli.inputs.folder import videos_below
+from nlvid_cli.inputs.folder import frame_folders_of, videos_below
 from nlvid_cli.inputs.passed_over import FRAMES_ADVICE, PassedOver
 from nlvid_cli.inputs.text import decode_text, split_lines
 from nlvid_cli.video.remote import RemotePath, VideoPath, expand_remote, video_path
@@ -31,7 +31,8 @@ def find_videos(names: Iterable[str]) -> list[VideoPath]:
         names: Each of these may be
 
             - a file;
-            - a folder, for the videos in it and below, in order of name: see :mod:`nlvid_cli.inputs.folder`;
+            - a folder, for the videos in it and below, in order of name: see :mod:`nlvid_cli.inputs.folder`; if there
+              are none, for the folders of numbered pictures, each of which is a video;
             - a pattern with ``*``, ``?``, ``[...]`` or ``**``, if no file has that name;
             - ``@list.txt``, for the paths in that file, one a line; ``-`` for a list on stdin;
             - a CSV, TSV or Parquet file, or a pattern for such files, for the paths in its column of paths;
@@ -96,12 +97,24 @@ def _expand(name: str, pass_over: Callable[[str], None]) -> Iterator[VideoPath]:
     elif name.startswith("@") and not os.path.exists(name):
         yield from _listed(Path(name[1:]))
     elif os.path.isdir(name):
-        yield from videos_below(name, pass_over)
+        yield from _in_folder(name, pass_over)
     elif glob.has_magic(name) and not os.path.exists(name):
         for match in _matching(name, pass_over):
             yield from _file(match)
     else:
         yield from _file(name)
+
+
+def _in_folder(name: str, pass_over: Callable[[str], None]) -> Iterator[str]:
+    """Yield the videos below a folder; if there are none, the folders of numbered pictures."""
+    others: list[str] = []
+    videos = [*videos_below(name, others.append)]
+    if videos:
+        yield from videos
+        for other in others:
+            pass_over(other)
+    else:
+        yield from frame_folders_of(others, pass_over)
 
 
 def _file(name: str) -> Iterator[VideoPath]:

@@ -55,6 +55,10 @@ FORBIDDEN_FORMATS = frozenset({
 """Demuxers to refuse: those that read more than the named file, and those that accept any bytes as video."""
 
 
+STILL_FORMATS = tuple(f"{name}_pipe" for name in ("bmp", "jpeg", "pgm", "png", "ppm", "tiff", "webp"))
+"""Demuxers of still pictures that folders of frames may hold."""
+
+
 @contextmanager
 def open_video(path: Path | RemotePath) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a video file and choose its video stream.
@@ -92,6 +96,20 @@ def open_with_bytes(path: Path | RemotePath) -> Iterator[tuple[InputContainer, V
     name, options = "file:" + os.fspath(path), {"protocol_whitelist": "file"}
     with _open_local(path) as local, _open(name, options, local) as container:
         yield container, _choose_stream(container, local), local
+
+
+@contextmanager
+def open_picture(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a file of a still picture, one of :data:`STILL_FORMATS`, as :func:`open_video` opens videos.
+
+    Its decoder takes damage for an error, where it would else fill the rest of the picture with grey.
+    """
+    _check_regular_file(path)
+    options = {"protocol_whitelist": "none"}
+    with _open_local(path) as local, _open(_View(local), options, local, ",".join(STILL_FORMATS)) as container:
+        stream = _choose_stream(container, local)
+        stream.codec_context.options = stream.codec_context.options | {"err_detect": "explode"}
+        yield container, stream
 
 
 @contextmanager
@@ -166,14 +184,16 @@ class _View(io.RawIOBase):
         return read
 
 
-def _open(source: str | io.RawIOBase, options: dict[str, str], file: io.RawIOBase) -> InputContainer:
-    """Open a source with FFmpeg; if that fails, ``file`` may tell why."""
+def _open(
+    source: str | io.RawIOBase, options: dict[str, str], file: io.RawIOBase, formats: str | None = None
+) -> InputContainer:
+    """Open a source with FFmpeg; if that fails, ``file`` may tell why. ``formats`` limits the allowed ones."""
     try:
         return av.open(
             source,
             "r",
             options={"max_pixels": str(MAX_FRAME_PIXELS)},
-            container_options=options | {"format_whitelist": _allowed_formats()},
+            container_options=options | {"format_whitelist": formats or _allowed_formats()},
             metadata_errors="replace",
         )
     except PermissionError:

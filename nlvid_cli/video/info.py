@@ -119,7 +119,7 @@ class VideoInfo:
     Frames are numbered from 0 in the order of display.
 
     Attributes:
-        path: of the file.
+        path: of the file, or of a folder of pictures.
         times_seconds: (frames,) float64, ascending: time of display of each frame; the first is at 0.
         facts: Duration, rate and size.
         warnings: Oddities of the file, in sentences.
@@ -130,6 +130,7 @@ class VideoInfo:
         key_frames: (keys,) int64, ascending: numbers of the frames at which decoding can start; empty where only
             decoding from the start is sure to return the right pictures.
         header: What the file states about the stream; None where it states no duration (Matroska, raw streams).
+        pictures: Names of the files of the frames, where the path is a folder of pictures; else empty.
         recount: Makes the info from the time stamps of all pictures, in the order in which they come out of the
             decoder. None if the frames are sure; else they are those that the packets promise.
     """
@@ -143,4 +144,5 @@ class VideoInfo:
     pts: Numbers | None = None
     key_frames: Numbers = field(default_factory=lambda: np.zeros(0, np.int64))
     header: Header | None = None
+    pictures: tuple[str, ...] = ()
     recount: Callable[[list[int | None]], VideoInfo] | None = None

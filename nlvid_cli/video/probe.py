@@ -28,10 +28,12 @@ from av.video.stream import VideoStream
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.video.container import open_index, open_video, open_with_bytes
 from nlvid_cli.video.encryption import has_key, is_encrypted
+from nlvid_cli.video.frame_names import FRAME_RATE, find_frames
 from nlvid_cli.video.frame_table import FrameTable, PacketColumns, counted_table, promised_stamps, trusted_table
 from nlvid_cli.video.info import Header, Orientation, Times, VideoFacts, VideoInfo
 from nlvid_cli.video.packets import PacketReader, decode, is_last
 from nlvid_cli.video.payload import WithoutPayload, payload_of
+from nlvid_cli.video.picture_folder import first_frame
 from nlvid_cli.video.refusals import check_frame_size, check_still_picture, encrypted
 from nlvid_cli.video.remote import RemotePath
 
@@ -68,13 +70,16 @@ def probe(path: Path | RemotePath, promised: bool = False) -> VideoInfo:
     """Find the times of a video's frames, and its facts.
 
     Args:
-        path: Path of a local, regular file, or a remote path.
+        path: Path of a local, regular file, or a remote path; or a folder of pictures, see
+            :mod:`nlvid_cli.video.frame_names`.
         promised: Whether the frames that the packets promise are enough where only decoding everything could count
             them. The info then has a ``recount``.
 
     Raises:
         VideoError: One of the kinds that :func:`nlvid_cli.video.container.open_video` lists, or no picture decodes.
     """
+    if isinstance(path, Path) and path.is_dir():
+        return probe_pictures(path)
     with open_with_bytes(path) as (container, stream, file):
         header = header_of(stream)  # some of it changes while packets are read
         if is_encrypted(container, stream, file):
@@ -232,6 +237,22 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     if not isinstance(data, Buffer):
         return Orientation()
     return Orientation.from_display_matrix(np.frombuffer(bytes(data), np.int32, count=9).reshape(3, 3))
+
+
+def probe_pictures(folder: Path) -> VideoInfo:
+    """Describe the numbered pictures of a folder as the frames of a video.
+
+    Raises:
+        VideoNotFound: The folder cannot be read, or holds no numbered pictures.
+        VideoError: None of its pictures decodes; the error is that of the first one.
+    """
+    found = find_frames(folder)
+    frame = first_frame(folder, found.names)
+    orientation = orientation_of(frame)
+    width, height = orientation.displayed(frame.width, frame.height)
+    times = np.arange(len(found.names)) / FRAME_RATE
+    facts = VideoFacts(len(times) / FRAME_RATE, FRAME_RATE, False, width, height, orientation.rotation_degrees)
+    return VideoInfo(folder, times, facts, found.warnings, orientation=orientation, pictures=found.names)
 
 
 def _unknown_side_data(kind: type[SideDataType], value: Any) -> SideDataType:

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -36,6 +37,7 @@ from nlvid_cli.video.decode import (
 )
 from nlvid_cli.video.info import Numbers, Pixels, VideoInfo
 from nlvid_cli.video.picture import CONVERTED_MATRICES, SIZES, PictureMaker, pixel_type
+from nlvid_cli.video.picture_folder import decode_picture, nearest_frame
 from nlvid_cli.video.refusals import check_frame_shape
 
 MIN_SEEK_FRAMES = 16
@@ -111,6 +113,8 @@ def read_frames(
 
 def _read(sink: _Sink, threads: int) -> tuple[tuple[str, ...], list[int | None] | None]:
     """Fill the sink in the quickest way that is exact; return warnings, and the stamps of all pictures if decoded."""
+    if sink.info.pictures:
+        return _read_pictures(sink, threads), None
     try:
         if sink.info.pts is not None:
             _read_seeks(sink, threads)
@@ -249,6 +253,25 @@ def _read_from_start(sink: _Sink, threads: int) -> tuple[tuple[str, ...], list[i
     for number in missing:
         sink.put(maker, number, previous)
     return _warnings(stand_ins, len(sink.wanted), damaged), stamps if sink.info.recount else None
+
+
+def _read_pictures(sink: _Sink, threads: int) -> tuple[str, ...]:
+    """Read the pictures of a folder, side by side; return warnings."""
+    folder, names = Path(str(sink.info.path)), sink.info.pictures
+
+    def read(wanted: Sequence[int]) -> int:
+        maker, stand_ins = sink.maker(), 0
+        for number in wanted:
+            frame = decode_picture(folder / names[number])
+            if frame is None:
+                frame, stand_ins = nearest_frame(folder, names, number), stand_ins + 1
+            sink.put(maker, number, frame)
+        return stand_ins
+
+    threads = _useful_threads(sink.info, len(sink.wanted), min(threads, MAX_DECODERS))
+    with ThreadPoolExecutor(threads) as pool:
+        stand_ins = sum(pool.map(read, (sink.wanted[start::threads] for start in range(threads))))
+    return _warnings(stand_ins, len(sink.wanted), damaged=0)
 
 
 def _warnings(stand_ins: int, wanted: int, damaged: int) -> tuple[str, ...]:

@@ -15,6 +15,9 @@ VIDEO_SUFFIXES = tuple(
 )
 """Suffixes of videos. A file that the user names may have any name."""
 
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+"""Suffixes of the pictures that folders of frames hold."""
+
 SHARED_SUFFIXES = frozenset({
     ".ts", ".mts",  # TypeScript
     ".dat",  # Video CDs and recorders; any data

@@ -38,9 +38,23 @@ def test_a_folder_without_videos_is_told() -> None:
     _touch("v/notes.txt", "w/1.txt", "w/2.txt")
     with pytest.raises(UsageError, match=r"no video in v, w: 3 files passed over: 3 \.txt$"):
         find_videos(["v", "w"])
-    _touch("v/frames/0001.JPG", "v/frames/0002.JPG")
-    with pytest.raises(UsageError, match=r"2 \.jpg, 1 \.txt; .* not folders of frames"):
+    _touch("v/frames/one.JPG", "v/frames/two.JPG")
+    with pytest.raises(UsageError, match=r"2 \.jpg, 1 \.txt; .* need numbers"):
         find_videos(["v"])
+
+
+def test_folders_of_numbered_pictures_are_videos(caplog: pytest.LogCaptureFixture) -> None:
+    _touch("v/run/img_1.jpg", "v/run/img_2.jpg", "v/run/flow_x_1.jpg", "v/walk/0001.png", "v/walk/0002.png", "v/a.txt")
+    _touch("v/one/0001.jpg")  # a single picture
+    with caplog.at_level(logging.INFO):
+        assert find_videos(["v"]) == ["v/run", "v/walk"]
+    assert "3 files passed over: 2 .jpg, 1 .txt" in caplog.text
+    assert find_videos(["v/run", "v/run/"]) == ["v/run"]
+
+
+def test_pictures_beside_videos_are_none() -> None:
+    _touch("v/a.mp4", "v/1.jpg", "v/2.jpg", "v/thumbnails/1.jpg", "v/thumbnails/2.jpg")
+    assert find_videos(["v"]) == ["v/a.mp4"]
 
 
 def test_what_all_names_leave_out_is_one_note(caplog: pytest.LogCaptureFixture) -> None:

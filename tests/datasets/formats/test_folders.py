@@ -66,7 +66,9 @@ def test_an_unknown_class_names_the_folder_and_what_was_meant(make: Make) -> Non
     assert error.value.exit_status == 2
 
 
-@pytest.mark.parametrize(("extra", "advice"), [("", "remove it, or fill it"), ("jump/0001.jpg", "nlvid reads videos")])
+@pytest.mark.parametrize(
+    ("extra", "advice"), [("", "remove it, or fill it"), ("jump/0001.jpg", "folders of frames are videos")]
+)
 def test_an_empty_class_folder(make: Make, extra: str, advice: str) -> None:
     folder = make("run/a.mp4", "walk/b.mp4", *([extra] if extra else []))
     (folder / "jump").mkdir(exist_ok=True)
