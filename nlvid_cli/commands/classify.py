@@ -72,20 +72,20 @@ def classify(
       nlvid classify clips/ --model i3d --top-k 3 --format jsonl -o labels.jsonl
     """
     from nlvid_cli.commands.loading import Loading
-    from nlvid_cli.inputs.videos import find_videos, is_one_video
+    from nlvid_cli.inputs.videos import find_segments, is_one_video
     from nlvid_cli.recognize.answer import Answer
     from nlvid_cli.report import ReportOptions
     from nlvid_cli.system.overwrite import refuse_inputs
 
-    paths = find_videos(videos)
-    refuse_inputs([output], [*videos, *map(str, paths), model or ""])
+    segments = find_segments(videos)
+    refuse_inputs([output], [*videos, *(str(segment.path) for segment in segments), model or ""])
     recognizer = Loading(model, as_name, backend, device, precision, clips, CROPS[crops], step).load()
     answer = Answer.of_options(top_k, threshold, labels, min_score)
     options = ReportOptions(timeline, is_one_video(videos))
-    failures = _report_all(recognizer.classify_many(paths, answer), len(paths), format_, output, options)
+    failures = _report_all(recognizer.classify_many(segments, answer), len(segments), format_, output, options)
     if failures:
-        if len(paths) > 1:
-            tell(f"{failures} of {len(paths)} videos failed")
+        if len(segments) > 1:
+            tell(f"{failures} of {len(segments)} videos failed")
         raise typer.Exit(1)
 
 

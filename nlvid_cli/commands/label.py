@@ -127,7 +127,7 @@ def label(
     """
     from nlvid_cli.commands.loading import Loading
     from nlvid_cli.commands.progress import label_progress
-    from nlvid_cli.inputs.videos import find_videos
+    from nlvid_cli.inputs.videos import find_segments
     from nlvid_cli.labelling import job
     from nlvid_cli.labelling.output_files import OutputFiles
     from nlvid_cli.labelling.shards import Shard
@@ -150,12 +150,12 @@ def label(
     answer = Answer.of_options(top_k, threshold, labels, min_score)
     limits = Limits(WorkerLimits(timeout, int(worker_memory * GIB)), workers, int(memory * GIB))
     todo = job.LabelJob(loading, gpus, answer, views == "auto", limits, engine, ray_address, retry_failed, overwrite)
-    paths = [path for path in find_videos(videos) if part is None or part.holds(path)]
-    files.refuse_inputs([*videos, *map(str, paths)])
+    segments = [segment for segment in find_segments(videos) if part is None or part.holds(segment)]
+    files.refuse_inputs([*videos, *(str(segment.path) for segment in segments)])
     if dry_run:
-        print_lines(estimate_lines(job.estimate(todo, paths, files)))
+        print_lines(estimate_lines(job.estimate(todo, segments, files)))
         return
-    finished = job.run(todo, paths, files, label_progress)
+    finished = job.run(todo, segments, files, label_progress)
     if finished.interrupted or finished.failed:
         raise typer.Exit(130 if finished.interrupted else 1)
 

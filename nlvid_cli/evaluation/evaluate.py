@@ -28,7 +28,7 @@ from nlvid_cli.evaluation import metrics
 from nlvid_cli.evaluation.temperature import Calibration, calibrate
 from nlvid_cli.recognize.prediction import Failure, Views
 from nlvid_cli.recognize.recognizer import Recognizer
-from nlvid_cli.video.segment import Segment
+from nlvid_cli.video.segment import Segment, Stretch
 
 Array = NDArray[np.float32]
 
@@ -42,12 +42,14 @@ class ScoredVideo:
         where: Place in the data set that says what it shows, in words.
         actual: Indices of its labels, in the model's order.
         scores: (classes,) in [0, 1], of the whole video, as ``classify`` returns them.
+        stretch: Part of the video that they are of; None: all of it.
     """
 
     video: str
     where: str
     actual: tuple[int, ...]
     scores: Array
+    stretch: Stretch | None = None
 
     @property
     def predicted(self) -> int:
@@ -190,7 +192,7 @@ def score_videos(data: DataSet, recognizer: Recognizer) -> Iterator[ScoredVideo 
         if isinstance(scores, Failure):
             yield scores
         else:
-            yield ScoredVideo(fspath(video.path), video.where, video.labels, scores)
+            yield ScoredVideo(fspath(video.path), video.where, video.labels, scores, video.stretch)
 
 
 def summarise(

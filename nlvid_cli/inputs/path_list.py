@@ -1,10 +1,11 @@
-"""Paths of videos from a table in CSV, TSV or Parquet, whatever its other columns hold."""
+"""Paths and stretches of videos from a table in CSV, TSV or Parquet, whatever its other columns hold."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from nlvid_cli.errors import DataSetError, UsageError
@@ -21,13 +22,18 @@ from nlvid_cli.inputs.separated import (
     split_after_video,
     stated_separator,
 )
+from nlvid_cli.inputs.stretch_columns import StretchColumns, find_stretch_columns
 from nlvid_cli.inputs.text import read_text
 from nlvid_cli.video.remote import RemotePath, video_path
+from nlvid_cli.video.segment import Stretch
 from nlvid_cli.video.suffixes import is_video_name
 
+PathRow = tuple[str, Stretch | None]
+"""Path of a video, and the part of it that a row is about; None: all of it."""
 
-def read_paths(file: Path) -> list[str]:
-    """Read the paths in a table, in order, without empty cells.
+
+def read_path_rows(file: Path) -> list[PathRow]:
+    """Read the paths in a table, in order, without empty cells, and the stretches in its columns of starts and ends.
 
     With a header, the column with the first name of :data:`nlvid_cli.inputs.separated.PATH_COLUMNS` counts. Text
     without a header holds a path a line, a path and a label with blanks between them, or rows of equal width with a
@@ -39,25 +45,36 @@ def read_paths(file: Path) -> list[str]:
 
     Raises:
         UsageError: The file cannot be read, or has no column of paths.
+        DataSetError: A start or an end is not a time; names the line.
     """
-    paths = _parquet_paths(file) if file.suffix.lower() == ".parquet" else _text_paths(file)
-    return [path for path in paths if path.strip()]
+    rows = _parquet_rows(file) if file.suffix.lower() == ".parquet" else _text_rows(file)
+    return [row for row in rows if row[0].strip()]
 
 
-def _text_paths(file: Path) -> list[str]:
+def _text_rows(file: Path) -> list[PathRow]:
     stated, text = stated_separator(read_text(file, keep_bytes=True))
     headers = {separator: first_row(text, separator) for separator in ((stated,) if stated else SEPARATORS)}
     columns = {separator: _path_column(header) for separator, header in headers.items()}
     separator = max(headers, key=lambda separator: (columns[separator] is not None, len(headers[separator])))
     column = columns[separator]
     if column is not None:
-        rows = parse_rows(text, separator, str(file))[1:]
-        return [row.cells[column] for row in rows if len(row.cells) > column]
+        stretches = find_stretch_columns([*map(column_name, headers[separator])])
+        return [
+            (row.cells[column], _stretch(stretches, row.cells, f"{file}, line {row.line}"))
+            for row in parse_rows(text, separator, str(file))[1:]
+            if len(row.cells) > column
+        ]
     paths = _paths_without_header(file, text) if text.strip() else []
     if paths is None:
         first = shown_line(text.strip().splitlines()[0])
         raise UsageError(f"{file}: no column of paths; call it path, file or video in the first line, now {first!r}")
-    return paths
+    return [(path, None) for path in paths]
+
+
+def _stretch(columns: StretchColumns | None, cells: Sequence[object], where: str) -> Stretch | None:
+    if columns is None or max(columns.start, columns.end) >= len(cells):
+        return None
+    return columns.stretch(cells, where)
 
 
 def _paths_without_header(file: Path, text: str) -> list[str] | None:
@@ -93,7 +110,7 @@ def _is_video(cell: str) -> bool:
     return is_video_name(cell) or isinstance(video_path(cell), RemotePath)
 
 
-def _parquet_paths(file: Path) -> list[str]:
+def _parquet_rows(file: Path) -> list[PathRow]:
     parquet = import_parquet()
     try:
         with parquet.ParquetFile(file) as table:
@@ -102,9 +119,23 @@ def _parquet_paths(file: Path) -> list[str]:
             if column is None:
                 raise UsageError(f"{file}: no column of paths (call it path, file or video; the columns are {names})")
             values = table.read([names[column]]).column(0).to_pylist()
+            stretches = find_stretch_columns([*map(column_name, names)])
+            parts: list[Stretch | None] = [None] * len(values)
+            if stretches is not None:
+                times = table.read([names[stretches.start], names[stretches.end]])
+                cells = ([_cell(value) for value in times.column(side).to_pylist()] for side in (0, 1))
+                columns = replace(stretches, start=0, end=1)
+                parts = [
+                    columns.stretch(pair, f"{file}, row {n}") for n, pair in enumerate(zip(*cells, strict=True), 1)
+                ]
     except (OSError, ValueError) as error:
         raise UsageError(f"{file}: cannot be read ({error})") from None
     other = next((value for value in values if not isinstance(value, str | bytes | None)), None)
     if other is not None:
         raise UsageError(f"{file}: column {names[column]!r} holds {type(other).__name__}s instead of paths")
-    return [os.fsdecode(value) for value in values if value is not None]
+    return [(os.fsdecode(value), part) for value, part in zip(values, parts, strict=True) if value is not None]
+
+
+def _cell(value: object) -> object:
+    """Return a value of Parquet as text would have it: an empty cell for a missing one."""
+    return "" if value is None or value != value else value

@@ -5,8 +5,10 @@ from __future__ import annotations
 import glob
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nlvid_cli.errors import UsageError, shortened
@@ -14,17 +16,27 @@ from nlvid_cli.inputs.folder import frame_folders_of, videos_below
 from nlvid_cli.inputs.passed_over import FRAMES_ADVICE, PassedOver
 from nlvid_cli.inputs.text import decode_text, split_lines
 from nlvid_cli.video.remote import RemotePath, VideoPath, expand_remote, video_path
+from nlvid_cli.video.segment import Segment, Stretch
 
 log = logging.getLogger(__name__)
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 """Files that name videos in a column."""
 
+_FRAMES_AND_LABEL = re.compile(r"(.+?)[\s,]+([0-9]{1,9})[\s,]+[0-9]+")
+"""A line of the lists of TSN, MMAction2 and GluonCV: a folder of pictures, how many of them, and a label."""
+
 SHOWN_NAMES = 5
 """Names to repeat in an error."""
 
 
 def find_videos(names: Iterable[str]) -> list[VideoPath]:
+    """Find the videos that the user names, each once, whatever the stretches; see :func:`find_segments`."""
+    paths = (segment.path for segment in find_segments(names))
+    return list(dict.fromkeys(path if isinstance(path, RemotePath) else os.fspath(path) for path in paths))
+
+
+def find_segments(names: Iterable[str]) -> list[Segment]:
     """Find the videos that the user names. A note counts the files that folders and patterns pass over.
 
     Args:
@@ -35,32 +47,36 @@ def find_videos(names: Iterable[str]) -> list[VideoPath]:
               are none, for the folders of numbered pictures, each of which is a video;
             - a pattern with ``*``, ``?``, ``[...]`` or ``**``, if no file has that name;
             - ``@list.txt``, for the paths in that file, one a line; ``-`` for a list on stdin;
-            - a CSV, TSV or Parquet file, or a pattern for such files, for the paths in its column of paths;
+            - a CSV, TSV or Parquet file, or a pattern for such files, for the paths in its column of paths, and the
+              stretches in its columns of starts and ends;
             - an address.
 
             Paths in lists and tables are relative to the current folder, or else to the folder of the list.
 
     Returns:
-        Videos in the order of the names, each once. Different spellings of a folder (``v``, ``./v``, ``v//``) give
-        equal paths.
+        Videos in the order of the names, each, or each stretch of it, once. Different spellings of a folder (``v``,
+        ``./v``, ``v//``) give equal paths.
 
     Raises:
         UsageError: A list cannot be read, a pattern matches nothing, or there is no video at all.
     """
     names = list(names)
     here = os.getcwd()
-    found: dict[VideoPath, VideoPath] = {}
+    found: dict[Segment, Segment] = {}
     others: dict[str, None] = {}  # a set in the order of the names
 
     def pass_over(path: str) -> None:
         others[os.path.normpath(os.path.join(here, path))] = None
 
     for name in names:
-        for path in map(_plain, _expand(name, pass_over)):
-            found.setdefault(path if isinstance(path, RemotePath) else os.path.join(here, path), path)
+        for segment in _expand(name, pass_over):
+            path = _plain(segment.path)
+            known = path if isinstance(path, RemotePath) else os.path.join(here, path)
+            found.setdefault(Segment(known, segment.stretch), Segment(path, segment.stretch))
+    paths = {segment.path for segment in found}
     passed_over = PassedOver()
     for other in others:
-        if other not in found:
+        if other not in paths:
             passed_over.add(other)
     if not found:
         raise UsageError(f"no video in {shortened(names, SHOWN_NAMES)}{_what_is_there(passed_over)}")
@@ -83,21 +99,21 @@ def is_one_video(names: Sequence[str]) -> bool:
     return not is_pattern and not _is_table(names[0])
 
 
-def _plain(path: VideoPath) -> VideoPath:
+def _plain(path: VideoPath | Path) -> VideoPath:
     """Remove ``./`` and doubled slashes. ``..`` stays, since what it means depends on links."""
-    return path if isinstance(path, RemotePath) or not path else str(Path(path))
+    return path if isinstance(path, RemotePath) or path == "" else str(Path(path))
 
 
-def _expand(name: str, pass_over: Callable[[str], None]) -> Iterator[VideoPath]:
+def _expand(name: str, pass_over: Callable[[str], None]) -> Iterator[Segment]:
     path = video_path(name)
     if name == "-":
-        yield from map(video_path, _lines(sys.stdin.buffer.read(), "stdin"))
+        yield from (_listed_segment(line, Path()) for line in _lines(sys.stdin.buffer.read(), "stdin"))
     elif isinstance(path, RemotePath):
-        yield from expand_remote(path, pass_over)
+        yield from map(Segment, expand_remote(path, pass_over))
     elif name.startswith("@") and not os.path.exists(name):
         yield from _listed(Path(name[1:]))
     elif os.path.isdir(name):
-        yield from _in_folder(name, pass_over)
+        yield from map(Segment, _in_folder(name, pass_over))
     elif glob.has_magic(name) and not os.path.exists(name):
         for match in _matching(name, pass_over):
             yield from _file(match)
@@ -117,14 +133,16 @@ def _in_folder(name: str, pass_over: Callable[[str], None]) -> Iterator[str]:
         yield from frame_folders_of(others, pass_over)
 
 
-def _file(name: str) -> Iterator[VideoPath]:
-    """Yield a file, or the paths in it if it is a table."""
-    if _is_table(name):
-        from nlvid_cli.inputs.path_list import read_paths
+def _file(name: str) -> Iterator[Segment]:
+    """Yield a file, or the videos and stretches in it if it is a table."""
+    if not _is_table(name):
+        yield Segment(name)
+        return
+    from nlvid_cli.inputs.path_list import read_path_rows
 
-        yield from _near(Path(name), read_paths(Path(name)))
-    else:
-        yield name
+    for path, stretch in read_path_rows(Path(name)):
+        segment = _listed_segment(path, Path(name).parent)
+        yield segment if stretch is None else replace(segment, stretch=stretch)
 
 
 def _is_table(name: str) -> bool:
@@ -149,21 +167,32 @@ def _matching(pattern: str, pass_over: Callable[[str], None]) -> Iterator[str]:
         log.info("%s: %s passed over; name them without a pattern, or add /** to it", pattern, count)
 
 
-def _listed(file: Path) -> Iterator[VideoPath]:
+def _listed(file: Path) -> Iterator[Segment]:
     try:
         content = file.read_bytes()
     except OSError as error:
         raise UsageError(f"@{file}: cannot read the list ({error.strerror})") from None
-    yield from _near(file, _lines(content, f"@{file}"))
+    yield from (_listed_segment(line, file.parent) for line in _lines(content, f"@{file}"))
 
 
-def _near(file: Path, paths: Iterable[str]) -> Iterator[VideoPath]:
-    for path in map(video_path, paths):
-        if isinstance(path, RemotePath) or os.path.exists(path):
-            yield path
-        else:
-            beside = os.path.join(file.parent, path)
-            yield beside if os.path.exists(beside) else path
+def _listed_segment(line: str, folder: Path) -> Segment:
+    """Return the video of a line: a path, or ``path frames label`` where the path is a folder of pictures."""
+    path = _near(line, folder)
+    match = None if isinstance(path, RemotePath) or os.path.exists(path) else _FRAMES_AND_LABEL.fullmatch(line.strip())
+    if match is not None:
+        frames = _near(match[1], folder)
+        if isinstance(frames, str) and os.path.isdir(frames) and int(match[2]):
+            return Segment(frames, Stretch(end_frame=int(match[2])))
+    return Segment(path)
+
+
+def _near(name: str, folder: Path) -> VideoPath:
+    """Return a path of a list: relative to the current folder, or else to the folder of the list."""
+    path = video_path(name)
+    if isinstance(path, RemotePath) or os.path.exists(path):
+        return path
+    beside = os.path.join(folder, path)
+    return beside if os.path.exists(beside) else path
 
 
 def _lines(content: bytes, where: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +21,7 @@ from nlvid_cli.recognize.pipeline.pipeline import Limits
 from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.system.interrupts import GentleInterrupt
 from nlvid_cli.system.lock import locked
-from nlvid_cli.video.remote import VideoPath
+from nlvid_cli.video.segment import Segment
 
 log = logging.getLogger(__name__)
 
@@ -112,14 +112,14 @@ class Estimate:
     seconds: float
 
 
-def run(job: LabelJob, paths: Sequence[VideoPath], outputs: OutputFiles, watch: Watch) -> Finished:
+def run(job: LabelJob, segments: Sequence[Segment], outputs: OutputFiles, watch: Watch) -> Finished:
     """Label the videos that have no row yet.
 
     The first Ctrl-C or SIGTERM finishes the videos that have begun, and then ends the run.
 
     Args:
         job: What to do.
-        paths: Videos.
+        segments: Videos, or parts of them.
         outputs: Files to write.
         watch: Shows how the run is going.
 
@@ -129,7 +129,7 @@ def run(job: LabelJob, paths: Sequence[VideoPath], outputs: OutputFiles, watch: 
     with locked(outputs.rows):
         recognizers = job.recognizers()
         request = job.request(recognizers[0])
-        ledger, todo, failed_before = _open_ledger(job, request, paths, outputs.rows)
+        ledger, todo, failed_before = _open_ledger(job, request, segments, outputs.rows)
         tally = Tally(len(todo))
         interrupt = GentleInterrupt(lambda: log.info("finishing the videos in progress; Ctrl-C again stops now"))
         with ledger:
@@ -154,17 +154,17 @@ def merge(files: Sequence[Path], outputs: OutputFiles) -> None:
     outputs.make_table()
 
 
-def estimate(job: LabelJob, paths: Sequence[VideoPath], outputs: OutputFiles) -> Estimate:
+def estimate(job: LabelJob, segments: Sequence[Segment], outputs: OutputFiles) -> Estimate:
     """Estimate a run by labelling a few of its videos; nothing is written."""
     recognizers = job.recognizers()
     request = job.request(recognizers[0])
-    _, todo, _ = _open_ledger(job, request, paths, outputs.rows)
+    _, todo, _ = _open_ledger(job, request, segments, outputs.rows)
     tried = todo[:: -(-len(todo) // TRIED)] if todo else []
     tally = Tally(len(tried))
     if tried:
         for row in LocalEngine(recognizers, request, job.limits, lambda: False)(tried, tally):
             tally.count(row)
-    return Estimate(outputs.rows, len(paths), len(todo), recognizers[0], tally, tally.seconds)
+    return Estimate(outputs.rows, len(segments), len(todo), recognizers[0], tally, tally.seconds)
 
 
 def _engine(job: LabelJob, recognizers: list[Recognizer], request: Request, stopping: Callable[[], bool]) -> Engine:
@@ -175,15 +175,17 @@ def _engine(job: LabelJob, recognizers: list[Recognizer], request: Request, stop
     return LocalEngine(recognizers, request, job.limits, stopping)
 
 
-def _open_ledger(job: LabelJob, request: Request, paths: Sequence[VideoPath], rows: Path) -> tuple[Ledger, Todo, int]:
+def _open_ledger(job: LabelJob, request: Request, segments: Sequence[Segment], rows: Path) -> tuple[Ledger, Todo, int]:
     """Return the rows, the videos that have none, and the number of the others that failed."""
     ledger = Ledger(rows)
     if not job.overwrite:
         ledger.read()
-    todo = list(ledger.to_do(paths, request, job.retry_failed))
-    kept = {str(path) for path in paths} - {str(video) for video, _ in todo}
-    failed = sum(request.is_answered_by(row) and row.error is not None for row in ledger.summaries if row.video in kept)
+    todo = list(ledger.to_do(segments, request, job.retry_failed))
+    begun = {segment for segment, _ in todo}
+    kept = {replace(segment, path=str(segment.path)) for segment in segments if segment not in begun}
+    answers = [row for row in ledger.summaries if row.segment in kept and request.is_answered_by(row)]
+    failed = sum(row.error is not None for row in answers)
     if kept:
         note = f", {failed} of them as failed (--retry-failed tries these again)" if failed else ""
-        log.info("%s: %d of %d videos are already in it%s", rows, len(kept), len(paths), note)
+        log.info("%s: %d of %d videos are already in it%s", rows, len(kept), len(segments), note)
     return ledger, todo, failed

@@ -1,7 +1,7 @@
 """The output file of a run: which videos have a row, and rows that survive a crash.
 
-Rows are appended. Of several rows with one key (video, model and views) the last one counts. At the start and at the
-end of a run the file is rewritten without torn lines and without rows that no longer count.
+Rows are appended. Of several rows with one key (video, stretch of it, model and views) the last one counts. At the
+start and at the end of a run the file is rewritten without torn lines and without rows that no longer count.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -21,7 +21,8 @@ from nlvid_cli.labelling.rows import ROW_KEYS, FileState, Request, Row, RowKey, 
 from nlvid_cli.recognize.prediction import SCHEMA
 from nlvid_cli.system.atomic import atomic_file, remove_leftovers
 from nlvid_cli.system.strict_json import JsonError, parse_json
-from nlvid_cli.video.remote import RemotePath, VideoPath
+from nlvid_cli.video.remote import RemotePath
+from nlvid_cli.video.segment import Segment
 
 log = logging.getLogger(__name__)
 
@@ -109,23 +110,23 @@ class Ledger:
         return [span.summary for span in self.spans.values()]
 
     def to_do(
-        self, videos: Iterable[VideoPath], request: Request, retry_failed: bool = False
-    ) -> Iterator[tuple[VideoPath, FileState | None]]:
+        self, videos: Iterable[Segment], request: Request, retry_failed: bool = False
+    ) -> Iterator[tuple[Segment, FileState | None]]:
         """Yield the videos that must be labelled, each with the state of its file.
 
         A video must be labelled if it has no row for the request, or if its file changed since. A prediction is kept
         while its file is out of reach.
 
         Args:
-            videos: All videos of the run.
+            videos: All videos of the run, or parts of them.
             request: What the run asks.
             retry_failed: Whether to include videos that failed before.
         """
-        rows = {row.video: row for row in self.summaries if request.is_answered_by(row)}
+        rows = {row.segment: row for row in self.summaries if request.is_answered_by(row)}
         videos = list(videos)
         out_of_reach = 0
         for video, state in zip(videos, _states(videos), strict=True):
-            row = rows.get(str(video))
+            row = rows.get(replace(video, path=str(video.path)))
             if row is None or row.answer != request.answer_record or (retry_failed and row.error):
                 yield video, state
             elif state is None and row.file is not None and not row.error:
@@ -271,13 +272,16 @@ def _is_torn(line: bytes, after_rows: bool) -> bool:
     return after_rows and isinstance(value, dict) and value.keys() >= ROW_KEYS and value["schema"] == SCHEMA
 
 
-def _states(videos: list[VideoPath]) -> Iterator[FileState | None]:
-    """States of files, in order. Servers are asked side by side."""
-    if not any(isinstance(video, RemotePath) for video in videos):
-        yield from map(file_state, videos)
-        return
-    with ThreadPoolExecutor(SERVERS_ASKED_AT_ONCE) as pool:
-        yield from pool.map(file_state, videos)
+def _states(videos: list[Segment]) -> Iterator[FileState | None]:
+    """States of files, in order, each file asked once. Servers are asked side by side."""
+    paths = dict.fromkeys(video.path for video in videos)
+    if not any(isinstance(path, RemotePath) for path in paths):
+        states = dict(zip(paths, map(file_state, paths), strict=True))
+    else:
+        with ThreadPoolExecutor(SERVERS_ASKED_AT_ONCE) as pool:
+            states = dict(zip(paths, pool.map(file_state, paths), strict=True))
+    for video in videos:
+        yield states[video.path]
 
 
 def read_rows(output: Path) -> Iterator[Row]:

@@ -34,7 +34,7 @@ from nlvid_cli.recognize.prediction import Failure, FailureReason
 from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.video.clips import ClipTable
 from nlvid_cli.video.remote import video_path
-from nlvid_cli.video.segment import Segment
+from nlvid_cli.video.segment import Segment, Stretch
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class RayEngine:
     def _plan(self, ray: Any, todo: Todo, gate: Any) -> Any:
         """The data set of lines, which Ray computes when it is read."""
         # As JSON: Arrow's text is UTF-8, and paths may hold other bytes.
-        items = [{"video": json.dumps(str(video)), "file": json.dumps(state and state.record)} for video, state in todo]
+        items = [{"video": _segment_json(video), "file": json.dumps(state and state.record)} for video, state in todo]
         blocks = max(1, min(len(items) // VIDEOS_PER_BLOCK, MAX_BLOCKS))
         videos = ray.data.from_items(items, override_num_blocks=blocks)
         decoded = videos.map(
@@ -210,6 +210,15 @@ def _connect(ray: Any, address: str | None, limits: Limits) -> None:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
+def _segment_json(segment: Segment) -> str:
+    return json.dumps([str(segment.path), segment.stretch and segment.stretch.to_dict()])
+
+
+def _segment_of(text: str) -> Segment:
+    path, stretch = json.loads(text)
+    return Segment(video_path(path), Stretch.from_dict(stretch))
+
+
 _workers: dict[str, DecodeWorker] = {}
 """Decode processes of this process of Ray, which runs many tasks: one for each set of rules."""
 
@@ -220,7 +229,7 @@ def decode_row(
     """Decode a video, as a task of Ray.
 
     Args:
-        row: The video and the state of its file, as JSON.
+        row: The video, or the part of one, and the state of its file, as JSON.
         rules: How to sample and preprocess.
         limits: Limits on decoding.
         may_begin: Whether the video may be begun.
@@ -232,7 +241,7 @@ def decode_row(
     if not may_begin():
         return row | {"decoded": "", "frames": b""}
     worker = _worker(rules, limits)
-    decoded = worker.decode(Segment(video_path(json.loads(row["video"]))))
+    decoded = worker.decode(_segment_of(row["video"]))
     if isinstance(decoded, FailureReason):
         return row | {"decoded": json.dumps({"error": asdict(decoded)}), "frames": b""}
     assert isinstance(decoded, Decoded)
@@ -269,9 +278,9 @@ class NetworkActor:
     def _line(self, video: str, file: str, decoded: str, frames: bytes) -> str:
         if not decoded:
             return ""
-        segment, found = Segment(video_path(json.loads(video))), json.loads(decoded)
+        segment, found = _segment_of(video), json.loads(decoded)
         if "error" in found:
-            result: Any = Failure(str(segment.path), FailureReason(**found["error"]))
+            result: Any = Failure(str(segment.path), FailureReason(**found["error"]), segment.stretch)
         else:
             pixels = np.frombuffer(frames, found["dtype"]).reshape(found["shape"])
             clips = ClipTable.from_json(found["clips"])

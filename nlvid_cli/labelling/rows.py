@@ -2,25 +2,31 @@
 
 A row is the line that ``nlvid classify --format jsonl`` writes, with more keys at its start::
 
-    {"schema": 1, "video": ..., "file": {...}, "model": ..., "model_sha256": ...,
+    {"schema": 1, "video": ..., "stretch": {...}, "file": {...}, "model": ..., "model_sha256": ...,
      "asked": {...}, "answer": {...}, ...the result}
+
+Rows of whole videos have no ``stretch``.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from nlvid_cli.errors import UsageError
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.prediction import Failure, Result, Views
 from nlvid_cli.system.strict_json import parse_json
-from nlvid_cli.video.remote import RemotePath, VideoPath, remote_state
+from nlvid_cli.video.remote import RemotePath, remote_state
+from nlvid_cli.video.segment import Segment, Stretch
 
-RowKey = tuple[str, str, str]
-"""Video, model and views. Of several rows with one key, only one counts."""
+RowKey = tuple[str, Stretch | None, str, str]
+"""Video, stretch of it, model and views. Of several rows with one key, only one counts."""
 
 ROW_KEYS = frozenset(("schema", "video", "file", "model", "asked", "answer"))
 """Keys of every row."""
@@ -82,16 +88,25 @@ class FileState:
         return {"size_bytes": self.size_bytes, "etag": self.etag}
 
 
-def file_state(video: VideoPath) -> FileState | None:
-    """Return the state of a file now; None if the file is missing or out of reach."""
+def file_state(video: RemotePath | str | Path) -> FileState | None:
+    """Return the state of a file now; None if the file is missing or out of reach.
+
+    That of a folder of pictures is the size of all its files, and the time of the last change of any.
+    """
     if isinstance(video, RemotePath):
         state = remote_state(video)
         return None if state is None else FileState(state["size_bytes"], etag=state["etag"])
     try:
         status = os.stat(video)
+        size_bytes, modified = status.st_size, status.st_mtime_ns
+        if stat.S_ISDIR(status.st_mode):
+            with os.scandir(video) as entries:
+                files = [entry.stat() for entry in entries if entry.is_file()]
+            size_bytes = sum(file.st_size for file in files)
+            modified = max([modified, *(file.st_mtime_ns for file in files)])
     except (OSError, ValueError):
         return None
-    return FileState(status.st_size, round(status.st_mtime_ns / 1e9, 6))
+    return FileState(size_bytes, round(modified / 1e9, 6))
 
 
 @dataclass(frozen=True)
@@ -140,6 +155,7 @@ class RowSummary:
         asked: Views, as JSON.
         answer: Labels to report, as JSON.
         error: Type of the error; None if there is a prediction.
+        stretch: Part of the video; None: all of it.
     """
 
     video: str
@@ -149,11 +165,17 @@ class RowSummary:
     asked: dict[str, Any]
     answer: dict[str, Any]
     error: str | None
+    stretch: Stretch | None = None
 
     @property
     def key(self) -> RowKey:
-        """Video, model and views."""
-        return (self.video, self.model, json.dumps(self.asked))
+        """Video, stretch, model and views."""
+        return (self.video, self.stretch, self.model, json.dumps(self.asked))
+
+    @property
+    def segment(self) -> Segment:
+        """The video, or the part of it."""
+        return Segment(self.video, self.stretch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +203,13 @@ class Row:
         """
         error = result.error.type if isinstance(result, Failure) else None
         asked, answer = request.views_record, request.answer_record
-        summary = RowSummary(result.video, file, request.model, request.model_sha256, asked, answer, error)
+        summary = RowSummary(
+            result.video, file, request.model, request.model_sha256, asked, answer, error, result.stretch
+        )
         record = {
             "schema": result.schema,
             "video": result.video,
+            **({} if result.stretch is None else {"stretch": result.stretch.to_dict()}),
             "file": None if file is None else file.record,
             "model": request.model,
             "model_sha256": request.model_sha256,
@@ -230,7 +255,20 @@ def _summary_of(record: Any) -> RowSummary:
         _expect(record["asked"], dict),
         _expect(record["answer"], dict),
         _expect(record["error"]["type"], str) if "error" in record else None,
+        _stretch_of(record),
     )
+
+
+def _stretch_of(record: dict[str, Any]) -> Stretch | None:
+    if "stretch" not in record:
+        return None
+    values = _expect(record["stretch"], dict)
+    for name, value in values.items():
+        _expect(value, *((int,) if name.endswith("_frame") else _NUMBER))
+    try:
+        return Stretch.from_dict(values)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
 
 
 def _check_prediction(record: dict[str, Any]) -> None:

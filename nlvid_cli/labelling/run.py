@@ -13,11 +13,10 @@ from nlvid_cli.labelling.rows import FileState, Request, Row
 from nlvid_cli.recognize.pipeline.pipeline import Limits
 from nlvid_cli.recognize.pipeline.shared import Stages
 from nlvid_cli.recognize.recognizer import Recognizer
-from nlvid_cli.video.remote import VideoPath
 from nlvid_cli.video.segment import Segment
 
-Todo = Sequence[tuple[VideoPath, FileState | None]]
-"""Videos to label, each with the state of its file."""
+Todo = Sequence[tuple[Segment, FileState | None]]
+"""Videos to label, or parts of them, each with the state of its file."""
 
 
 @dataclass
@@ -86,7 +85,7 @@ class LocalEngine:
         """Yield the rows of videos as they are done."""
         first, *more = self.recognizers
         states = [state for _, state in todo]
-        segments = (Segment(video) for video, _ in todo if not self.stopping())
+        segments = (segment for segment, _ in todo if not self.stopping())
         answer, auto_views = self.request.answer, self.request.auto_views
         for outcome in first.classify_unordered(segments, answer, self.limits, more, auto_views, tally.stages):
             yield Row.of(outcome.result, states[outcome.number], self.request)

@@ -16,7 +16,7 @@ from nlvid_cli.labelling.ledger import Ledger
 from nlvid_cli.labelling.rows import RowKey, RowSummary
 from nlvid_cli.system.atomic import atomic_file
 from nlvid_cli.system.lock import locked
-from nlvid_cli.video.remote import VideoPath
+from nlvid_cli.video.segment import Segment
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +40,9 @@ class Shard:
             raise UsageError(f"--shard must be NUMBER/COUNT, from 1/COUNT to COUNT/COUNT, not {text!r}")
         return cls(int(match[1]), int(match[2]))
 
-    def holds(self, video: VideoPath) -> bool:
-        """Return whether a video belongs to this shard."""
-        # By a hash of the path, so that videos keep their shard when others are added or removed.
+    def holds(self, video: Segment) -> bool:
+        """Return whether a video, or a part of one, belongs to this shard."""
+        # By a hash of its name, so that videos keep their shard when others are added or removed.
         digest = hashlib.blake2b(os.fsencode(str(video)), digest_size=8).digest()
         return int.from_bytes(digest, "big") % self.count == self.number - 1
 
@@ -74,7 +74,7 @@ def shard_files(output: Path) -> list[Path]:
 
 
 def merge(files: Iterable[Path], output: Path) -> tuple[int, int]:
-    """Merge the rows of several files into one, with one row for each video, model and views.
+    """Merge the rows of several files into one, with one row for each video or stretch, model and views.
 
     Of two rows, the one about the newer version of the video counts. If the version is the same or unknown, a
     prediction counts more than a failure, else the later row counts.

@@ -19,9 +19,10 @@ COLUMNS = (
     "video", "label", "index", "score", "unsure", "labels", "model", "model_sha256", "device", "precision",
     "clips", "crops", "duration_seconds", "frame_rate", "variable_frame_rate", "width", "height", "rotation_degrees",
     "warnings", "size_bytes", "modified_seconds", "error_type", "error_message",
+    "start_seconds", "end_seconds", "start_frame", "end_frame",
 )  # fmt: skip
 """Columns of the table. ``label``, ``index`` and ``score`` are of the best label; ``labels`` holds all reported labels
-and ``warnings`` all warnings, as JSON in CSV and as lists in Parquet."""
+and ``warnings`` all warnings, as JSON in CSV and as lists in Parquet. The last four are those of a stretch."""
 
 ROWS_AT_ONCE = 10_000
 """Rows of a group in a Parquet file."""
@@ -48,6 +49,8 @@ def write_parquet(rows: Iterable[Row], path: Path) -> None:
     types = {
         **dict.fromkeys(("index", "clips", "crops", "width", "height", "rotation_degrees"), pyarrow.int32()),
         **dict.fromkeys(("score", "duration_seconds", "frame_rate", "modified_seconds"), pyarrow.float64()),
+        **dict.fromkeys(("start_seconds", "end_seconds"), pyarrow.float64()),
+        **dict.fromkeys(("start_frame", "end_frame"), pyarrow.int64()),
         **dict.fromkeys(("unsure", "variable_frame_rate"), pyarrow.bool_()),
         "size_bytes": pyarrow.int64(),
         "labels": pyarrow.list_(label),
@@ -86,6 +89,7 @@ def _flat(row: Row) -> dict[str, Any]:
     """The columns of a row; missing where they do not apply."""
     record, file = row.record, row.summary.file
     flat = {key: record[key] for key in COLUMNS if key in record}
+    flat |= record.get("stretch", {})
     if file is not None:
         states = {"size_bytes": file.size_bytes, "modified_seconds": file.modified_seconds}
         flat |= {key: value for key, value in states.items() if value is not None}

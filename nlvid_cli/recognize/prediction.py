@@ -11,6 +11,7 @@ from nlvid_cli.system.shortage import shortage
 
 if TYPE_CHECKING:
     from nlvid_cli.video.info import VideoFacts
+    from nlvid_cli.video.segment import Stretch
 
 SCHEMA = 1
 """Version of the JSON. It grows when a key changes its meaning or is removed, not when one is added."""
@@ -68,6 +69,7 @@ class Prediction:
         unsure: Whether even the best label scored less than the minimum.
         clips: Best labels of each clip, in order of time.
         warnings: Oddities of the file, in sentences.
+        stretch: Part of the video that was asked for; None: all of it.
         schema: Version of this structure.
     """
 
@@ -83,13 +85,15 @@ class Prediction:
     unsure: bool
     clips: tuple[ClipPrediction, ...]
     warnings: tuple[str, ...] = ()
+    stretch: Stretch | None = None
     schema: int = field(default=SCHEMA, kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON of the answer as plain values, key for key as ``docs/json.md`` describes it."""
-        record: dict[str, Any] = {"schema": self.schema}
+        record: dict[str, Any] = {"schema": self.schema, "video": self.video} | _stretch_record(self.stretch)
         for name, value in asdict(self).items():
-            record.update(value if name == "facts" else {name: value})
+            if name != "stretch":
+                record.update(value if name == "facts" else {name: value})
         return record
 
 
@@ -108,24 +112,26 @@ class Failure:
     Attributes:
         video: Path as the user gave it.
         error: Kind of the error, and its message.
+        stretch: Part of the video that was asked for; None: all of it.
         schema: Version of this structure.
         cause: The error itself if it was raised in this process; neither compared nor pickled.
     """
 
     video: str
     error: FailureReason
+    stretch: Stretch | None = None
     schema: int = field(default=SCHEMA, kw_only=True)
     cause: Exception | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     @classmethod
-    def of(cls, video: str, error: Exception) -> Failure:
+    def of(cls, video: str, error: Exception, stretch: Stretch | None = None) -> Failure:
         """Build the failure of ``video`` from the error that was raised for it."""
         if (lack := shortage(error)) is not None:
             error = MemoryExceeded(lack) if isinstance(error, MemoryError) else ResourceShortage(lack)
         if isinstance(error, NlvidError):
-            return cls(video, FailureReason(type(error).__name__, str(error)), cause=error)
+            return cls(video, FailureReason(type(error).__name__, str(error)), stretch, cause=error)
         text = f"{type(error).__name__}: {error} (a bug in nlvid, please report it; NLVID_DEBUG=1 shows the traceback)"
-        return cls(video, FailureReason("InternalError", text), cause=error)
+        return cls(video, FailureReason("InternalError", text), stretch, cause=error)
 
     @property
     def exception(self) -> Exception:
@@ -139,10 +145,16 @@ class Failure:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON of the failure as plain values, key for key as ``docs/json.md`` describes it."""
-        return {"schema": self.schema, "video": self.video, "error": asdict(self.error)}
+        record: dict[str, Any] = {"schema": self.schema, "video": self.video}
+        return record | _stretch_record(self.stretch) | {"error": asdict(self.error)}
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"cause": None}  # an error of another library may not survive pickling
+
+
+def _stretch_record(stretch: Stretch | None) -> dict[str, Any]:
+    """Return the key of a stretch; results of whole videos have none."""
+    return {} if stretch is None else {"stretch": stretch.to_dict()}
 
 
 Result = Prediction | Failure

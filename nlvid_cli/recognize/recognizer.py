@@ -72,8 +72,10 @@ class Recognizer:
         """First 16 digits of the sha256 of the model's file, which tell apart models of one name."""
         return None if self.file is None else sha256_of(self.file)[:SHA256_DIGITS]
 
-    def classify(self, path: LocalPath | RemotePath, answer: Answer | None = None) -> Prediction:
+    def classify(self, path: LocalPath | RemotePath | Segment, answer: Answer | None = None) -> Prediction:
         """Name the actions in the video at ``path``: the one result of :meth:`classify_many`, raised if it failed.
+
+        ``path`` may be a part of a video: ``Segment("a.mp4", Stretch(2.0, 4.5))``.
 
         Raises:
             UsageError: The model cannot give such an answer.
@@ -87,7 +89,10 @@ class Recognizer:
         return result
 
     def classify_many(
-        self, paths: Iterable[LocalPath | RemotePath], answer: Answer | None = None, limits: Limits | None = None
+        self,
+        paths: Iterable[LocalPath | RemotePath | Segment],
+        answer: Answer | None = None,
+        limits: Limits | None = None,
     ) -> Iterator[Result]:
         """Name the actions in many videos, in their order; a video that failed yields a :class:`Failure`.
 
@@ -95,16 +100,17 @@ class Recognizer:
         that hangs or crashes its decoder costs that video only. A single local video is decoded in this process.
 
         Args:
-            paths: Paths of the videos, read as they are needed.
+            paths: Paths of the videos, or parts of them, read as they are needed.
             answer: Labels to return; None: the five best.
             limits: Number of processes, and their limits.
 
         Raises:
-            UsageError: The model cannot give such an answer.
+            UsageError: The model cannot give such an answer, or ``paths`` is a single path.
         """
+        if isinstance(paths, str | bytes | PathLike | RemotePath | Segment):
+            raise UsageError(f"classify_many takes several videos: classify_many([{paths!r}]), or classify({paths!r})")
         answer = self.checked(answer)
-        segments = (Segment(video_path(path)) for path in paths)
-        yield from self._in_order(segments, partial(self._predict, answer=answer), limits)
+        return self._in_order(map(as_segment, paths), partial(self._predict, answer=answer), limits)
 
     def score_many(self, segments: Iterable[Segment], limits: Limits | None = None) -> Iterator[Array | Failure]:
         """Yield the scores of all labels, (classes,), of each video, in their order.
@@ -207,6 +213,7 @@ class Recognizer:
                 for start, end, crops in times
             ),
             warnings=video.warnings,
+            stretch=video.segment.stretch,
         )
 
     def _scores_of(self, video: VideoOutputs) -> Array:
@@ -225,6 +232,11 @@ class Recognizer:
             )
         scores = self._combine(outputs.reshape(-1, outputs.shape[-1]))
         return temper(scores, self.card.temperature, self.card.labels.kind)
+
+
+def as_segment(video: LocalPath | RemotePath | Segment) -> Segment:
+    """Return what names a video, or a part of one, as a segment."""
+    return video if isinstance(video, Segment) else Segment(video_path(video))
 
 
 def load(

@@ -25,13 +25,16 @@ class CsvRenderer:
     def add(self, result: Result, elapsed_seconds: float) -> None:
         """Write the rows of one video."""
         if isinstance(result, Prediction):
-            self._write(result, "", 0.0, result.facts.duration_seconds, result.predictions)
+            self._write(result, "", *_times(result), result.predictions)
             for number, clip in enumerate(result.clips if self._timeline else (), start=1):
                 self._write(result, str(number), clip.start_seconds, clip.end_seconds, clip.predictions)
         else:
+            times = {} if result.stretch is None else result.stretch.to_dict()
             self._rows.writerow(
                 {
                     "video": result.video,
+                    "start_seconds": times.get("start_seconds", ""),
+                    "end_seconds": times.get("end_seconds", ""),
                     "error_type": result.error.type,
                     "error_message": result.error.message,
                 }
@@ -57,3 +60,16 @@ class CsvRenderer:
                     "model": result.model,
                 }
             )
+
+
+def _times(result: Prediction) -> tuple[float, float]:
+    """Return the start and the end, in seconds, of what was looked at: the video, or a stretch of it."""
+    part, facts = result.stretch, result.facts
+    if part is None:
+        return 0.0, facts.duration_seconds
+    start, end = part.start_seconds, part.end_seconds
+    if part.start_frame is not None or part.end_frame is not None:
+        start = (part.start_frame or 0) / facts.frame_rate
+        end = None if part.end_frame is None else part.end_frame / facts.frame_rate
+    end = facts.duration_seconds if end is None else min(end, facts.duration_seconds)
+    return round(start or 0.0, 6), round(end, 6)

@@ -14,7 +14,7 @@ from nlvid_cli.errors import NlvidError
 from nlvid_cli.evaluation.evaluate import Evaluation, ScoredVideo
 from nlvid_cli.report.evaluation import FIGURE_NAMES, calibration_sentence, figure_name, percent, worst_first
 from nlvid_cli.report.page import write_page
-from nlvid_cli.report.table import how_it_was_looked_at
+from nlvid_cli.report.table import how_it_was_looked_at, name_of
 
 Thumbnail = Callable[[Path], bytes]
 
@@ -83,7 +83,7 @@ def evaluation_values(evaluation: Evaluation, thumbnail: Thumbnail | None = None
         "figure_name": figure_name(evaluation),
         "classes": worst_first(evaluation),
         "mistakes": _mistakes(evaluation, thumbnail),
-        "failures": [(failure.video, failure.error.message) for failure in evaluation.failures],
+        "failures": [(name_of(failure), failure.error.message) for failure in evaluation.failures],
     }
 
 
@@ -112,7 +112,7 @@ def _mistake(evaluation: Evaluation, video: ScoredVideo, thumbnail: Thumbnail) -
     scores, labels = video.scores, evaluation.labels
     wrong = max((i for i in range(len(labels)) if i not in video.actual), key=lambda i: (scores[i], -i))
     return Mistake(
-        video=video.video,
+        video=name_of(video),
         predicted=f"{labels[wrong]} ({scores[wrong]:.3f})",
         actual=", ".join(f"{labels[index]} ({scores[index]:.3f})" for index in video.actual),
         image=_data_url(video.video, thumbnail),

@@ -14,7 +14,7 @@ from nlvid_cli.system.csv_lines import csv_writer
 
 COLUMNS = (
     "video", "where", "actual", "predicted", "correct", "score", "actual_score", "actual_rank", "error_type",
-    "error_message",
+    "error_message", "start_seconds", "end_seconds", "start_frame", "end_frame",
 )  # fmt: skip
 """A row per video and actual label; ``actual_rank`` counts from 1. A failed video is one row with its error."""
 
@@ -38,7 +38,7 @@ class CsvPredictions:
         """Write the rows of one video."""
         if isinstance(result, Failure):
             error = {"error_type": result.error.type, "error_message": result.error.message}
-            self._rows.writerow({"video": result.video} | error)
+            self._rows.writerow({"video": result.video} | error | _stretch(result))
         else:
             self._write(result)
         self._stream.flush()
@@ -51,7 +51,7 @@ class CsvPredictions:
             "predicted": self._labels[best],
             "correct": str(best in result.actual).lower(),
             "score": f"{result.scores[best]:.6f}",
-        }
+        } | _stretch(result)
         for actual in result.actual:
             of_actual = {"actual": self._labels[actual], "actual_score": f"{result.scores[actual]:.6f}"}
             self._rows.writerow(common | of_actual | {"actual_rank": result.rank(actual)})
@@ -73,6 +73,7 @@ class JsonLinesPredictions:
         else:
             values = {
                 "video": result.video,
+                **({} if result.stretch is None else {"stretch": result.stretch.to_dict()}),
                 "where": result.where,
                 "actual": [self._labels[index] for index in result.actual],
                 "predicted": self._labels[result.predicted],
@@ -81,6 +82,10 @@ class JsonLinesPredictions:
             }
         self._stream.write(json.dumps({"schema": SCHEMA, **values}) + "\n")
         self._stream.flush()
+
+
+def _stretch(result: ScoredVideo | Failure) -> dict[str, float]:
+    return {} if result.stretch is None else result.stretch.to_dict()
 
 
 PREDICTIONS: dict[str, Callable[[TextIO, Sequence[str]], PredictionsWriter]] = {

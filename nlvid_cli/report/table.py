@@ -13,7 +13,7 @@ from nlvid_cli.recognize.prediction import Failure, Prediction, Result, Views
 from nlvid_cli.report.console import PlainConsole, styled
 
 if TYPE_CHECKING:
-    from nlvid_cli.evaluation.evaluate import Evaluation
+    from nlvid_cli.evaluation.evaluate import Evaluation, ScoredVideo
 
 BAR_WIDTH = 20
 
@@ -46,11 +46,16 @@ class TableRenderer:
 
 def failure_line(failure: Failure) -> str:
     """Return the line on stderr about a video that failed."""
-    return f"error: {failure.video}: {failure.error.message}"
+    return f"error: {name_of(failure)}: {failure.error.message}"
+
+
+def name_of(result: Result | ScoredVideo) -> str:
+    """Return the path of a video, and the stretch if it is only a part of it."""
+    return result.video if result.stretch is None else f"{result.video} ({result.stretch})"
 
 
 def _title(result: Prediction) -> Text:
-    title = styled(result.video, "bold")
+    title = styled(name_of(result), "bold")
     if result.unsure:
         title.append("  unsure: no label reaches the minimum score", style="yellow")
     if not result.predictions:

@@ -26,7 +26,7 @@ class ClipTable:
 
     Attributes:
         facts: Facts of the whole file.
-        start_seconds: (clips,) start of each clip.
+        start_seconds: (clips,) start of each clip, from the first frame of the whole file.
         end_seconds: (clips,) end of each clip.
         places: (clips,) index of each clip among the different ones: the clips of a short video are all the same.
         warnings: Oddities of the file, in sentences.
@@ -88,4 +88,6 @@ def decode_clips(
         ((top, left),) = corners
         frames = frames[:, :, top : top + rules.crop, left : left + rules.crop]
     warnings = info.warnings + plan.warnings + read.warnings
-    return frames, ClipTable(info.facts, plan.start_seconds, plan.end_seconds, tuple(places.ravel().tolist()), warnings)
+    offset = float(info.times_seconds[first])
+    starts, ends = (tuple(offset + time for time in times) for times in (plan.start_seconds, plan.end_seconds))
+    return frames, ClipTable(info.facts, starts, ends, tuple(places.ravel().tolist()), warnings)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from nlvid_cli.errors import UsageError
-from nlvid_cli.inputs.videos import find_videos, is_one_video
+from nlvid_cli.inputs.videos import find_segments, find_videos, is_one_video
 from nlvid_cli.video.remote import RemotePath
+from nlvid_cli.video.segment import Segment, Stretch
 
 
 @pytest.fixture(autouse=True)
@@ -164,3 +165,22 @@ def test_patterns_of_tables() -> None:
 def test_a_list_in_utf16() -> None:
     Path("list.txt").write_bytes("a.mp4\r\nb.mp4\r\n".encode("utf-16"))
     assert find_videos(["@list.txt"]) == ["a.mp4", "b.mp4"]
+
+
+def test_stretches_of_a_table_are_entries() -> None:
+    _touch("v/a.mp4", "v/b.mp4")
+    Path("v/t.csv").write_text("video,start,end\na.mp4,0,1\na.mp4,1,2\n./a.mp4,1,2\nb.mp4,,\n")
+    assert find_segments(["v/t.csv", "v"]) == [
+        Segment("v/a.mp4", Stretch(0.0, 1.0)), Segment("v/a.mp4", Stretch(1.0, 2.0)), Segment("v/b.mp4"),
+        Segment("v/a.mp4"),
+    ]  # fmt: skip
+    assert find_videos(["v/t.csv"]) == ["v/a.mp4", "v/b.mp4"]
+
+
+def test_lists_of_folders_of_frames() -> None:
+    _touch("l/run 1/img_1.jpg", "l/run 1/img_2.jpg", "l/walk/img_1.jpg", "l/walk/img_2.jpg", "l/a.mp4")
+    Path("l/list.txt").write_text("run 1 2 0\nwalk 1 1\nwalk\na.mp4\na.mp4 300 0\n")
+    assert find_segments(["@l/list.txt"]) == [
+        Segment("l/run 1", Stretch(end_frame=2)), Segment("l/walk", Stretch(end_frame=1)), Segment("l/walk"),
+        Segment("l/a.mp4"), Segment("a.mp4 300 0"),
+    ]  # fmt: skip

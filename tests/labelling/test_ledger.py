@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from nlvid_cli.labelling.rows import Request, Row, file_state
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.prediction import Failure, FailureReason, LabelScore, Prediction, Views
 from nlvid_cli.video.info import VideoFacts
+from nlvid_cli.video.segment import Segment, Stretch
 
 VIEWS = Views(3, 1, 8, 2)
 REQUEST = Request("model", "0123", VIEWS, False, Answer())
@@ -50,7 +52,8 @@ def _videos(output: Path) -> list[str]:
 def _to_do(output: Path, videos: list[str], request: Request = REQUEST, retry_failed: bool = False) -> list[str]:
     ledger = Ledger(output)
     ledger.read()
-    return [str(video) for video, _ in ledger.to_do(videos, request, retry_failed)]
+    segments = [Segment(video) for video in videos]
+    return [str(video) for video, _ in ledger.to_do(segments, request, retry_failed)]
 
 
 @pytest.fixture
@@ -121,7 +124,7 @@ def test_rows_stay_until_they_are_made_again(tmp_path: Path, videos: list[str]) 
     _write(output, [_row(video) for video in videos])
     ledger = Ledger(output)
     ledger.read()
-    assert [video for video, _ in ledger.to_do(videos, other)] == videos
+    assert [str(video) for video, _ in ledger.to_do(map(Segment, videos), other)] == videos
     ledger.open()
     ledger.append(_row(videos[0], other))
     ledger.close(compacting=False)  # as a run that is killed
@@ -285,3 +288,20 @@ def test_many_rows_are_read_quickly(tmp_path: Path) -> None:
         f"v/{number}.mp4" for number in range(20_000, 40_000, 2)
     ]
     assert time.process_time() - began < 3
+
+
+def test_stretches_of_one_video_are_different_entries(tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    video = str(tmp_path / "a.mp4")
+    Path(video).write_bytes(b"x")
+    parts = [Segment(video, Stretch(0.0, 1.0)), Segment(video, Stretch(1.0, 2.0)), Segment(video)]
+    state = file_state(video)
+    _write(output, [Row.of(replace(_prediction(video), stretch=part.stretch), state, REQUEST) for part in parts[1:]])
+    ledger = Ledger(output)
+    ledger.read()
+    assert len(ledger.spans) == 2
+    assert [part for part, _ in ledger.to_do(parts, REQUEST)] == parts[:1]
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [line.get("stretch") for line in lines] == [{"start_seconds": 1.0, "end_seconds": 2.0}, None]
+    Path(video).write_bytes(b"xyz")
+    assert [part for part, _ in ledger.to_do(parts, REQUEST)] == parts

@@ -43,7 +43,7 @@ def look(recognizer: Recognizer, video: Path, may_begin: bool = True) -> tuple[s
     """The row of a video, through a task and an actor."""
     request = Request(recognizer.card.name, recognizer.model_sha256, recognizer.views, False, Answer())
     rules = (recognizer.card.sampling, recognizer.card.preprocess)
-    row: dict[str, Any] = {"video": json.dumps(str(video)), "file": json.dumps(STATE.record)}
+    row: dict[str, Any] = {"video": json.dumps([str(video), None]), "file": json.dumps(STATE.record)}
     decoded = decode_row(row, rules, WorkerLimits(), lambda: may_begin)
     batch = {name: [value] for name, value in decoded.items()}
     (made,) = NetworkActor(Loaded(recognizer), request, "cpu")(batch)["line"]

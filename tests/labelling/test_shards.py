@@ -12,13 +12,14 @@ from nlvid_cli.labelling.ledger import read_rows
 from nlvid_cli.labelling.rows import Row
 from nlvid_cli.labelling.shards import Shard, merge, shard_files
 from nlvid_cli.system.lock import locked
+from nlvid_cli.video.segment import Segment
 from tests.labelling.test_ledger import _failed, _row, _videos, _write
 
 
 def test_every_video_is_in_exactly_one_shard_and_shards_are_about_equal() -> None:
     videos = [f"v/{number}.mp4" for number in range(3000)] + [os.fsdecode(b"caf\xe9.mp4")]
     shards = [Shard(number, 3) for number in (1, 2, 3)]
-    held = [[video for video in videos if shard.holds(video)] for shard in shards]
+    held = [[video for video in videos if shard.holds(Segment(video))] for shard in shards]
     assert sorted(chain(*held)) == sorted(videos)
     assert all(900 < len(part) < 1100 for part in held)
 
