@@ -153,6 +153,8 @@ def write_graph(model: onnx.ModelProto, card: Card, form: GraphForm, reference: 
         INPUT_KEY: describe_input(card, form),
         REFERENCE_KEY: _reference_json(reference),
     }
+    # the exporter states the newest version of the format; older runtimes refuse that, and run the graph if told
+    model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)
     model.producer_name, model.producer_version = "nlvid", __version__
     model.doc_string = f"{card.name}: {card.summary}. Licence of the weights: {card.licence}"
     del model.metadata_props[:]
