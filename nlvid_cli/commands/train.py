@@ -41,8 +41,8 @@ BaseModel = Annotated[
         "--base",
         "-b",
         metavar="MODEL",
-        help="Model to fine-tune: name, alias, file, hf:// or https address; or imagenet:resnet50, an ImageNet network. "
-        "Default: the first available.",
+        help="Model to fine-tune: name, alias, file, hf:// or https address, or imagenet:resnet50. Default: the first "
+        "available.",
         show_default=False,
     ),
 ]

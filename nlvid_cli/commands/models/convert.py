@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nlvid_cli.card.card import Card, Labels, card_from_dict, card_to_dict
 from nlvid_cli.commands.logs import log
 from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.system.terminal import print_lines
+
+if TYPE_CHECKING:
+    from nlvid_cli.card.card import Card
 
 Checkpoint = Annotated[
     Path,
@@ -72,6 +74,7 @@ def convert(file: Checkpoint, as_name: AsModel, output: NewFile, labels: LabelsF
 
 def _with_labels(card: Card, path: Path) -> Card:
     """Return the card with the class names of a file."""
+    from nlvid_cli.card.card import Labels, card_from_dict, card_to_dict
     from nlvid_cli.datasets.numbered_labels import read_class_names
 
     names = read_class_names(path)
