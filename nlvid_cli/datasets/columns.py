@@ -130,6 +130,8 @@ def path_of(table: Table, row: TableRow, columns: Columns) -> str:
 
 def _separators(table: Table, label: int, cells: list[Cell]) -> tuple[str, tuple[str, ...]]:
     texts = [cell for cell in cells if isinstance(cell, str)]
+    if table.layout == "space-separated" and all(text.replace(" ", "").isdecimal() for text in texts):
+        return " ", ()
     for separators in SEVERAL:
         example = next((text for text in texts if len(separated(text, separators)) > 1), None)
         if example is not None:

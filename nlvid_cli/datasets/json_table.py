@@ -75,7 +75,8 @@ def is_one_object(text: str, path: Path) -> bool:
         document = parse_json(text, str(path))
     except DataSetError:
         return False
-    return not {column_name(key) for key in document} & {*PATH_COLUMNS}
+    columns = {column_name(key) for key, value in document.items() if not isinstance(value, dict)}
+    return not (columns & {*PATH_COLUMNS} and columns & {*LABEL_COLUMNS})
 
 
 def _objects(document: Any, path: Path) -> Iterator[Object]:

@@ -150,6 +150,6 @@ def _from_text(path: Path) -> list[tuple[int, str]]:
     for pattern, number, name in ((_NUMBER_FIRST, 1, 2), (_NUMBER_LAST, 2, 1)):
         matches = [pattern.fullmatch(line) for line in lines]
         found = [(int(match[number]), match[name]) for match in matches if match]
-        if len(found) == len(lines) == len({number for number, _ in found}):
+        if len(found) == len(lines) == len(dict(found)) == len({name for _, name in found}):
             return found
     return list(enumerate(lines))

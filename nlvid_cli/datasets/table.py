@@ -186,13 +186,17 @@ def _find_separator(path: Path, text: str) -> str | None:
 def _is_list_of_names(lines: list[str], separator: str) -> bool:
     """Whether each line is a name that no other line has, and a label: ``34870;Drumming Fingers``."""
     rows = [split_name(line) or () if separator == "space" else _cells_of(line, separator) for line in lines]
-    return {len(cells) for cells in rows} == {2} and name_column(rows) is not None
+    if {len(cells) for cells in rows} != {2}:
+        return False
+    names = {cells[0] for cells in rows}
+    if separator == "space" and len(names) == len(rows) and all(" " in cells[1] for cells in rows):
+        return True  # a number of frames and a label
+    return name_column(rows) is not None
 
 
 def name_column(rows: Sequence[Sequence[Cell]]) -> int | None:
-    """Return the column of names in rows of two cells: the only one without repetitions; None if there is none."""
-    unique = [column for column in (0, 1) if len({cells[column] for cells in rows}) == len(rows)]
-    return unique[0] if len(unique) == 1 else None
+    """Return the column of names in rows of two cells: the first one without repetitions; None if there is none."""
+    return next((column for column in (0, 1) if len({cells[column] for cells in rows}) == len(rows)), None)
 
 
 def _is_header(cells: tuple[str, ...]) -> bool:

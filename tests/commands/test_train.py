@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -103,6 +104,51 @@ def test_wrong_usage(options: tuple[str, ...], message: str, run: Run, videos: P
     assert outcome.status == 2
     assert message in outcome.err
     assert not (tmp_path / "run").exists()
+
+
+def test_check_prints_what_was_understood(run: Run, videos: Path, tmp_path: Path) -> None:
+    files = sorted(videos.rglob("*.mp4"))
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    rows = [*(f"{path},{path.parent.name},train" for path in files), "broken.mp4,to the left,train"]
+    table = tmp_path / "train.csv"
+    table.write_text("\n".join(["path,label,split", *rows]) + "\n")
+    outcome = run("train", table, "--check", "--json")
+    assert outcome.status == 1
+    found = json.loads(outcome.out)
+    problem = found["problems"][0]
+    assert (problem["file"], problem["line"]) == (str(table), len(files) + 2)
+    assert "broken.mp4" in problem["message"]
+    assert {key: value for key, value in found.items() if key not in ("problems", "suspicions")} == {
+        "format": "comma-separated table, with a header",
+        "videos": len(files) + 1,
+        "classes": ["to the left", "to the right"],
+        "multi_label": False,
+        "labels_per_video": {"min": 1, "max": 1},
+        "stretches": 0,
+        "splits": {"train": len(files) + 1},
+        "passed_over": 0,
+        "notes": [],
+    }
+
+
+def test_what_cannot_be_understood_is_an_error_in_json(run: Run, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("path,duration\na.mp4,10\nb.mp4,11\n")
+    outcome = run("train", table, "--check", "--json")
+    assert outcome.status == 2
+    error = json.loads(outcome.out)["error"]
+    assert error["type"] == "Unlabelled"
+    assert "path, duration" in error["message"]
+    assert run("train", table, "--json").status == 2
+
+
+def test_check_of_one_part_that_cannot_be_divided(run: Run, videos: Path, tmp_path: Path) -> None:
+    files = [sorted((videos / name).glob("*.mp4"))[0] for name in ("to the left", "to the right")]
+    table = tmp_path / "t.csv"
+    table.write_text("path,label,split\n" + "".join(f"{path},{path.parent.name},train\n" for path in files))
+    outcome = run("train", table, "--check")
+    assert outcome.status == 0
+    assert "no video left for validation" in outcome.err
 
 
 def test_a_missing_library_is_named(run: Run, videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

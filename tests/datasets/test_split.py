@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from nlvid_cli.datasets.split import (
     split_by_column,
     split_by_fraction,
     split_by_group,
+    stated_parts,
 )
 from nlvid_cli.errors import DataSetError, UnknownName, UsageError
 from nlvid_cli.system.patterns import first_matches
@@ -261,3 +263,12 @@ def test_stretches_of_a_file_stay_together_however_it_is_called(tmp_path: Path) 
     for split in (*(split_by_fraction(data, 0.5, seed) for seed in range(5)), *folds(data, 2, 0)):
         sides = [{video.path.resolve() for video in part.videos} for part in (split.train, split.val)]
         assert sides[0].isdisjoint(sides[1])
+
+
+def test_one_part_alone_is_no_split(caplog: pytest.LogCaptureFixture) -> None:
+    data = _people()
+    videos = tuple(replace(video, split="train") for video in data.videos)
+    assert stated_parts(replace(data, videos=videos)) == set()
+    assert "all videos are of the part train" in caplog.text
+    assert stated_parts(replace(data, videos=(replace(videos[0], split="val"), *videos[1:]))) == {"train", "val"}
+    assert stated_parts(data) == set()

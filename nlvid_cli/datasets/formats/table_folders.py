@@ -169,7 +169,7 @@ def _split_tables(place: Folder) -> tuple[dict[str, Path], tuple[str, ...]]:
         families = _families(files)
         if families:
             (name, chosen), *others = sorted(families.items())
-            also = [next(iter(tables.values())).name for _, tables in others]
+            also = [tables["train"].name for _, tables in others]
             first = chosen["train"].name
             note = (
                 f"{first} is taken, and {shortened(also, SHOWN)} is not; to use another one, copy it and what belongs "
