@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,7 +17,6 @@ from nlvid_cli.system.terminal import print_lines
 if TYPE_CHECKING:
     from nlvid_cli.datasets.split import Split
     from nlvid_cli.training.plan import TrainingPlan
-    from nlvid_cli.training.recipe import Recipe
     from nlvid_cli.training.run import TrainingResult
 
 LIBRARIES = ("accelerate", "sklearn", "tensorboard")
@@ -61,8 +60,8 @@ RecipeName = Annotated[
     typer.Option(
         "--recipe",
         metavar="NAME",
-        help="Recipe: finetune, small, paper-32, paper-128, charades or scratch. Default: finetune, or scratch with "
-        "--scratch.",
+        help="Recipe: probe, finetune, small, paper-32, paper-128, charades, scratch, or auto, which chooses by the "
+        "videos and the device. Default: auto.",
         show_default=False,
     ),
 ]
@@ -215,7 +214,16 @@ def train(
     from nlvid_cli.datasets.read import read_data_set
     from nlvid_cli.recognize.pipeline.worker import WorkerLimits
     from nlvid_cli.training.launch import is_launched, launch
-    from nlvid_cli.training.plan import Machine, SplitChoice, TrainingPlan, choose_splits, find_base, require_one_start
+    from nlvid_cli.training.plan import (
+        Machine,
+        SplitChoice,
+        TrainingPlan,
+        choose_recipe,
+        choose_splits,
+        find_base,
+        require_one_start,
+    )
+    from nlvid_cli.training.recipe import with_settings
 
     require_one_start(scratch, base, as_name)
     changes = {
@@ -230,7 +238,6 @@ def train(
         "flip": False if no_flip else None,
         "precision": precision,
     }
-    chosen = _recipe(recipe, scratch, changes, settings or [])
     machine = Machine(device, workers, save_minutes, limits=WorkerLimits(timeout, int(worker_memory * 2**30)))
     split = SplitChoice(val_fraction, group_by, folds, leave_one_out, seed)
     if as_json and not check:
@@ -238,6 +245,11 @@ def train(
     if check:
         raise typer.Exit(check_only(lambda: read_data_set(data, None, root, skip_missing), split, machine, as_json))
     splits = choose_splits(read_data_set(data, root=root, skip_missing=skip_missing), split)
+    more: dict[str, object] = {"nonlocal": nonlocal_blocks, "freeze": freeze, "until": until, "set": settings}
+    more |= {"epochs": epochs, "batch": batch, "lr": learning_rate}
+    asked_for = [f"--{option}" for option, value in more.items() if value]
+    choice = choose_recipe(recipe, scratch, splits[0].train, device, asked_for)
+    chosen = with_settings(choice.recipe.with_changes(changes), settings or [])
     if check is None and not is_launched() and not resume:
         check_splits(splits, group_by, machine)
     if gpus is not None and gpus > 1 and not is_launched():
@@ -250,15 +262,8 @@ def train(
         resume=resume,
         machine=machine,
     )
-    _train(splits, output or Path("runs") / (data.resolve().stem or "run"), plan, split.is_cross_validation)
-
-
-def _recipe(name: str | None, scratch: bool, changes: dict[str, Any], settings: list[str]) -> Recipe:
-    """The named recipe with the changes of the options, then with those of ``--set``."""
-    from nlvid_cli.training.plan import preset
-    from nlvid_cli.training.recipe import with_settings
-
-    return with_settings(preset(name, scratch).with_changes(changes), settings)
+    folder = output or Path("runs") / (data.resolve().stem or "run")
+    _train(splits, folder, plan, split.is_cross_validation, choice.why)
 
 
 def require_extra() -> None:
@@ -272,7 +277,7 @@ def require_extra() -> None:
         raise UsageError(f'training needs {", ".join(missing)}; run pip install "nlvid-cli[train]"')
 
 
-def _train(splits: list[Split], folder: Path, plan: TrainingPlan, is_cross_validation: bool) -> None:
+def _train(splits: list[Split], folder: Path, plan: TrainingPlan, is_cross_validation: bool, why: str) -> None:
     from nlvid_cli.commands.progress import TrainProgress
     from nlvid_cli.report.training_page import TrainingRun, write_training_page
     from nlvid_cli.training.cross_validation import summarise_folds, train_splits
@@ -280,7 +285,7 @@ def _train(splits: list[Split], folder: Path, plan: TrainingPlan, is_cross_valid
     observer = TrainProgress()
     is_main = os.environ.get("RANK", "0") == "0"
     if is_main:
-        observer.note(plan.recipe.describe())
+        observer.note(plan.recipe.describe() + (f" (chosen because {why})" if why else ""))
     results = []
     for result in train_splits(splits, folder, plan, is_cross_validation, observer):
         results.append(result)

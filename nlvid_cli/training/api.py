@@ -13,9 +13,9 @@ from nlvid_cli.training.plan import (
     Machine,
     SplitChoice,
     TrainingPlan,
+    choose_recipe,
     choose_splits,
     find_base,
-    preset,
     require_one_start,
 )
 from nlvid_cli.training.recipe import Recipe
@@ -48,7 +48,7 @@ def train(
             first available model.
         as_name: For a base in a file without a model card: the model whose network it holds.
         scratch: Whether to train a small network from random weights instead.
-        recipe: Name of a preset, or a recipe of your own. None is ``finetune``, or ``scratch`` with ``scratch``.
+        recipe: Name of a preset, or a recipe of your own. None chooses by the videos and the device.
         nonlocal_blocks: Non-local blocks to insert: ``1``, ``5``, ``10``, or names of layers.
         split: Which videos to validate on, and the random seed of the run. No cross-validation.
         resume: Whether to continue the run in ``output``, if there is one.
@@ -64,12 +64,17 @@ def train(
         raise UsageError("one call trains one model; for a cross-validation, call train for each of choose_splits(...)")
     require_one_start(scratch, base, as_name)
     labelled = data if isinstance(data, DataSet) else read_data_set(Path(data))
+    parts = choose_splits(labelled, split)[0]
+    machine = machine or Machine()
+    if not isinstance(recipe, Recipe):
+        asked_for = () if nonlocal_blocks is None else ("nonlocal_blocks",)
+        recipe = choose_recipe(recipe, scratch, parts.train, machine.device, asked_for).recipe
     plan = TrainingPlan(
         base=find_base(base, as_name, scratch=scratch),
-        recipe=recipe if isinstance(recipe, Recipe) else preset(recipe, scratch),
+        recipe=recipe,
         nonlocal_blocks=nonlocal_blocks,
         seed=split.seed,
         resume=resume,
-        machine=machine or Machine(),
+        machine=machine,
     )
-    return train_split(choose_splits(labelled, split)[0], Path(output), plan, observer)
+    return train_split(parts, Path(output), plan, observer)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 
+import numpy as np
+
+from nlvid_cli.backends.torch_backend import choose_device
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.datasets.split import (
     Split,
@@ -28,6 +32,11 @@ from nlvid_cli.training.model import SCRATCH, Base
 from nlvid_cli.training.recipe import Recipe, find_recipe
 
 log = logging.getLogger(__name__)
+
+AUTO = "auto"
+
+FEW_VIDEOS = 10
+"""Videos of each class below which only the head is trained."""
 
 VAL_FRACTION = 0.2
 """Share of the videos to validate on, if neither the user nor the data set chooses."""
@@ -132,13 +141,46 @@ def find_base(
     return Base(card, open_checkpoint(file)[1])
 
 
-def preset(name: str | None, scratch: bool) -> Recipe:
-    """Return the recipe of that name; None is ``scratch`` for the small network and ``finetune`` for any other.
+@dataclass(frozen=True)
+class RecipeChoice:
+    """A recipe, and why it was chosen; "" if the user named it."""
+
+    recipe: Recipe
+    why: str = ""
+
+
+def choose_recipe(
+    name: str | None, scratch: bool, data: DataSet, device: str = "auto", asked_for: Sequence[str] = ()
+) -> RecipeChoice:
+    """Return the recipe of that name, or choose one.
+
+    Args:
+        name: Name of a preset; None or ``auto`` chooses by the data and the machine.
+        scratch: Whether the small network starts from random weights.
+        data: Training videos.
+        device: As in :class:`Machine`.
+        asked_for: Options of the user that only training of more than the head can follow, such as ``--nonlocal``.
 
     Raises:
         UnknownName: There is no such recipe.
+        DeviceError: The device is not available.
     """
-    return find_recipe(name or ("scratch" if scratch else "finetune"))
+    if name not in (None, AUTO):
+        return RecipeChoice(find_recipe(str(name)))
+    if scratch:
+        return RecipeChoice(find_recipe("scratch"), "--scratch")
+    if asked_for:
+        return RecipeChoice(find_recipe("finetune"), f"{' and '.join(asked_for)} asks for training")
+    counts = np.bincount([label for video in data.videos for label in video.labels], minlength=1)
+    fewest = int(counts[counts > 0].min(initial=0))
+    if choose_device(device).type == "cpu":
+        return RecipeChoice(find_recipe("probe"), "there is no GPU; --recipe finetune trains all layers, for hours")
+    if fewest < FEW_VIDEOS:
+        return RecipeChoice(
+            find_recipe("probe"),
+            f"a class has only {fewest} videos; --recipe finetune trains all layers, and needs about {FEW_VIDEOS}",
+        )
+    return RecipeChoice(find_recipe("finetune"), f"there is a GPU, and each class has {fewest} videos or more")
 
 
 @dataclass(frozen=True)
