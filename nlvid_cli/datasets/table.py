@@ -184,7 +184,10 @@ def _find_separator(path: Path, text: str) -> str | None:
 
 
 def _is_list_of_names(lines: list[str], separator: str) -> bool:
-    """Whether each line is a name that no other line has, and a label: ``34870;Drumming Fingers``."""
+    """Whether each line is a name that no other line has, and a label: ``34870;Drumming Fingers``.
+
+    Or it is a name and several numbers, as in the lists of folders of frames: ``v_run_g01 120 3``.
+    """
     rows = [split_name(line) or () if separator == "space" else _cells_of(line, separator) for line in lines]
     if {len(cells) for cells in rows} != {2}:
         return False

@@ -30,9 +30,12 @@ SPLITS = {
 }
 """Names that people give to the parts of a data set."""
 
+FRAME_COUNT_COLUMNS = ("frames", "num_frames", "n_frames", "nframes", "frame_count", "total_frames", "nb_frames")
+"""Header names of the column that says how many frames a video has."""
+
 OTHER_COLUMNS = frozenset((
     *("", "index", "n", "no", "nr", "row", "duration", "duration_s", "duration_sec", "duration_seconds", "length"),
-    *("fps", "frame_rate", "frames", "num_frames", "n_frames", "nframes", "frame_count", "total_frames", "nb_frames"),
+    *("fps", "frame_rate", *FRAME_COUNT_COLUMNS),
     *("width", "height", "resolution", "size", "filesize", "file_size", "size_bytes", "codec", "bitrate", "url"),
     *("subject", "scene", "camera", "participant", "participant_id", "person", "actor", "narration", "fold"),
     *("quality", "confidence", "score", "md5", "sha256", "date", "created_at", "updated_at", "annotator", "unnamed_0"),

@@ -118,6 +118,15 @@ def find_frames(folder: Path) -> FoundFrames:
     return found
 
 
+def holds_pictures(folder: Path) -> bool:
+    """Whether this is a folder with pictures directly in it; a look at its first files is enough."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.name.lower().endswith(PICTURE_SUFFIXES) for entry in entries)
+    except (OSError, ValueError):  # no folder, or a name that is none
+        return False
+
+
 def _is_flow(start: str, starts: Collection[str]) -> bool:
     """Whether pictures whose names begin so are optical flow, among all these beginnings of a folder."""
     if _FLOW.fullmatch(start):

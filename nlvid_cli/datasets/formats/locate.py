@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nlvid_cli.datasets.labelled import SHOWN
 from nlvid_cli.errors import DataSetError, shortened
+from nlvid_cli.video.frame_names import holds_pictures
 from nlvid_cli.video.suffixes import is_video_name
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Locator:
         self.folders = tuple(dict.fromkeys(near))
 
     def find(self, written: str, parents: Sequence[str] = ()) -> Path | None:
-        """Return the file of a path, with or without the suffix of a video; None if it is missing.
+        """Return the file of a path, with or without the suffix of a video, or its folder of pictures; None if missing.
 
         Backslashes may separate folders, and a leading slash may stand for the root of the data set. A name alone may
         be that of a file up to two folders deep. Accents may be coded in another way than in the name of the file.
@@ -69,7 +70,7 @@ class Locator:
         for folder in self.folders:
             for path in _spellings(written):
                 for candidate in dict.fromkeys((folder / path, folder / path.lstrip("/"))):
-                    if _is_file(candidate):
+                    if _is_file(candidate) or holds_pictures(candidate):
                         return candidate
         if not is_video_name(written):
             return self.find_stem(written, parents)

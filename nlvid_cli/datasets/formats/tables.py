@@ -18,8 +18,10 @@ from nlvid_cli.datasets.formats.stretches import are_cut
 from nlvid_cli.datasets.label_cells import without_point
 from nlvid_cli.datasets.labelled import Kind
 from nlvid_cli.datasets.numbered_labels import decimal_value
-from nlvid_cli.datasets.table_rows import SPLITS, Table, TableRow
+from nlvid_cli.datasets.table_rows import FRAME_COUNT_COLUMNS, SPLITS, Table, TableRow
+from nlvid_cli.errors import DataSetError
 from nlvid_cli.inputs.stretch_columns import seconds_of
+from nlvid_cli.video.segment import Stretch
 
 log = logging.getLogger(__name__)
 
@@ -130,8 +132,19 @@ def _holds_times(table: Table, columns: Columns) -> bool:
 
 def _with_stretch(entry: Entry, table: Table, row: TableRow, columns: Columns) -> Entry:
     if columns.stretch is None:
-        return entry
+        return replace(entry, stretch=_first_frames(entry, table, row))
     return replace(entry, stretch=columns.stretch.stretch(row.cells, table.where(row)))
+
+
+def _first_frames(entry: Entry, table: Table, row: TableRow) -> Stretch | None:
+    """Return the frames of a folder of pictures that its row counts; None for a file, or if nothing counts them."""
+    column = table.column(FRAME_COUNT_COLUMNS)
+    if column is None or not entry.path.is_dir():
+        return None
+    cell = str(row.cells[column])
+    if not cell.isdecimal() or int(cell) == 0:
+        raise DataSetError(f"{table.where(row)}: {cell!r} is not a number of frames")
+    return Stretch(end_frame=int(cell))
 
 
 def _are_whole(entries: Sequence[Entry]) -> bool:
