@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nlvid_cli.datasets.json_table import uploaded_name
 from nlvid_cli.datasets.label_cells import FLAGS, are_lists, is_flag, listed, separated
 from nlvid_cli.datasets.table import name_column
 from nlvid_cli.datasets.table_rows import (
@@ -81,12 +82,12 @@ def find_columns(table: Table) -> Columns:
     return Columns(path, (label,), split, stretch, separators, notes=notes)
 
 
-def labels_of(table: Table, row: TableRow, columns: Columns) -> tuple[str, ...]:
-    """Return the labels of a row, each once; an empty one if a label is missing."""
+def labels_of(table: Table, row: TableRow, columns: Columns, may_have_none: bool) -> tuple[str, ...]:
+    """Return the labels of a row, each once; an empty one if a label is missing, and it must have one."""
     if len(columns.labels) > 1:
         return tuple(table.titles[n] for n in columns.labels if FLAGS[str(row.cells[n]).casefold()])
     labels = _split_cell(row.cells[columns.labels[0]], columns)
-    if not labels and not is_multi(table, columns):
+    if not labels and not may_have_none:
         labels = ("",)  # an empty cell, which is reported later
     return tuple(dict.fromkeys(labels))
 
@@ -125,7 +126,7 @@ def path_of(table: Table, row: TableRow, columns: Columns) -> str:
         raise DataSetError(f"{table.where(row)}: the path is empty, or not a text")
     if "\n" in cell or "\r" in cell:
         raise DataSetError(f"{table.where(row)}: a quote opens here and closes lines later")
-    return cell
+    return uploaded_name(cell)
 
 
 def _separators(table: Table, label: int, cells: list[Cell]) -> tuple[str, tuple[str, ...]]:

@@ -7,6 +7,8 @@
     [{"data": {"video": "a.mp4"}, "annotations": [{"result": [{"value": {"choices": ["run"]}}]}]}]       Label Studio
     {"database": {"ID": {"subset": "training", "annotations": [{"segment": [1, 2], "label": "run"}]}}}    ActivityNet
     {"a.mp4": "run", "b.mp4": {"label": "walk", "split": "val"}}                               an object by path or ID
+    {"run": ["a.mp4", "c.mp4"], "walk": ["b.mp4"]}                                                    videos by label
+    {"train": [{"path": "a.mp4", "label": "run"}], "val": [...]}                                     objects by split
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nlvid_cli.datasets.table_rows import LABEL_COLUMNS, Cell, Table, TableRow, is_known_column
+from nlvid_cli.datasets.table_rows import LABEL_COLUMNS, SPLITS, Cell, Table, TableRow, is_known_column
 from nlvid_cli.errors import DataSetError, Unlabelled, shortened
 from nlvid_cli.inputs.separated import PATH_COLUMNS, column_name
 from nlvid_cli.inputs.text import parse_json
+from nlvid_cli.video.suffixes import is_video_name
 
 Object = Mapping[str, Any]
 
@@ -95,8 +98,13 @@ def _objects_of_dict(document: Object, path: Path) -> Iterator[Object]:
             yield from _activity_net(name, video, path)
         return
     lists = [name for name, value in document.items() if isinstance(value, list) and _are_objects(value)]
-    if len(lists) == 1:
+    if lists and all(name.casefold() in SPLITS for name in lists):
+        for name in lists:
+            yield from ({"split": name} | dict(item) for item in _objects(document[name], path))
+    elif len(lists) == 1:
         yield from _objects(document[lists[0]], path)
+    elif document and all(_are_videos(value) for value in document.values()):
+        yield from ({"path": video, "label": label} for label, videos in document.items() for video in videos)
     elif document and not lists and all(isinstance(value, str) for value in document.values()):
         if all(value.isdecimal() for value in document.values()) or all(map(str.isdecimal, document)):
             raise DataSetError(f"{path}: names classes by number, and no videos; name the table of videos beside it")
@@ -116,6 +124,10 @@ def _are_objects(items: Sequence[Any]) -> bool:
     return bool(items) and all(isinstance(item, dict) for item in items)
 
 
+def _are_videos(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, str) and is_video_name(one) for one in value)
+
+
 def _plain(item: Object) -> Object:
     """Take the template of Something-Something as the label: the label itself describes the one video."""
     if isinstance(item.get("template"), str) and "id" in item:
@@ -123,8 +135,6 @@ def _plain(item: Object) -> Object:
         return {key: value for key, value in item.items() if key not in ("template", "placeholders")} | {"label": label}
     if isinstance(item.get("choice"), dict) and isinstance(item["choice"].get("choices"), list):
         item = dict(item) | {"choice": item["choice"]["choices"]}
-    if isinstance(item.get("video"), str) and _is_upload(item["video"]):
-        item = dict(item) | {"video": _uploaded(item["video"])}
     return item
 
 
@@ -151,24 +161,25 @@ def _label_studio(item: Object, where: str) -> Iterator[Object]:
                 # Frames count from 1 in Label Studio, and the last one belongs to the stretch.
                 start, end = int(part["start"]) - 1, int(part["end"])
                 yield from (
-                    {"video": _uploaded(video), "start_frame": start, "end_frame": end, "label": label}
+                    {"video": video, "start_frame": start, "end_frame": end, "label": label}
                     for label in value["timelinelabels"]
                 )
     if labels:
-        yield {"video": _uploaded(video), "label": labels[0] if len(labels) == 1 else labels}
+        yield {"video": video, "label": labels[0] if len(labels) == 1 else labels}
     elif not results:
         raise DataSetError(f"{where}: {video} has no finished annotation; export only what is labelled")
 
 
-def _is_upload(video: str) -> bool:
-    return _UPLOAD.match(video) is not None or "/local-files/" in video
+def uploaded_name(video: str) -> str:
+    """Return the path of a file of Label Studio: the name of an uploaded one, or the path in its storage.
 
-
-def _uploaded(video: str) -> str:
-    """Path of a file of Label Studio: an uploaded one by its name, a local one below the root of its storage."""
-    address = urllib.parse.urlsplit(video)
-    local = urllib.parse.parse_qs(address.query).get("d")
-    return local[0] if local else _UPLOAD.sub("", urllib.parse.unquote(video))
+    Any other path stays as it is.
+    """
+    if _UPLOAD.match(video):
+        return _UPLOAD.sub("", urllib.parse.unquote(video))
+    if "/local-files/?d=" in video:
+        return urllib.parse.unquote(video.split("/local-files/?d=", 1)[1])
+    return video
 
 
 def _activity_net(name: str, video: Any, path: Path) -> Iterator[Object]:

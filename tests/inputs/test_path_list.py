@@ -36,6 +36,7 @@ def read_paths(file: Path) -> list[str]:
         "v/a.mp4,walk\nv/b.mp4,run\n",
         "walk;v/a.mp4\nrun;v/b.mp4\n",
         "v/a.mp4 0\nv/b.mp4 1\n",
+        "sep=;\r\npath;note\r\nv/a.mp4;x, y\r\nv/b.mp4;y\r\n",
         '"v/a.mp4"\n"v/b.mp4"\n',
     ],
 )

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from nlvid_cli.datasets.labelled import SHOWN
+from nlvid_cli.datasets.table_rows import SPLITS
 from nlvid_cli.errors import DataSetError, shortened
 from nlvid_cli.video.frame_names import holds_pictures
 from nlvid_cli.video.suffixes import is_video_name
@@ -29,11 +30,13 @@ class PathRules:
         root: Folder that paths are relative to; None for the folder of the table, then the working directory.
         skip_missing: Whether to leave out missing videos, with a warning, instead of refusing the table.
         data: Folder that the user named, if the table lies below it: paths may be relative to it, too.
+        split: Split of the table; of several files of a name, one in a folder called like this is preferred.
     """
 
     root: Path | None = None
     skip_missing: bool = False
     data: Path | None = None
+    split: str | None = None
 
 
 class Locator:
@@ -100,9 +103,10 @@ class Locator:
 
     def _one_of(self, found: list[Path], parents: Sequence[str]) -> Path:
         """Choose among files of the same name: one in a preferred folder; else they must be in one folder."""
-        wanted = set(map(_composed, parents))
-        best = max(len(wanted & set(map(_composed, path.parent.parts))) for path in found)
-        found = sorted(path for path in found if len(wanted & set(map(_composed, path.parent.parts))) == best)
+        names = {_composed(name).casefold() for name in (*parents, self.rules.split or "")}
+        wanted = names | {name for name, split in SPLITS.items() if split in names}
+        shared = [len(wanted & {_composed(part).casefold() for part in path.parent.parts}) for path in found]
+        found = sorted(path for path, count in zip(found, shared, strict=True) if count == max(shared))
         other = next((path for path in found if path.parent != found[0].parent), None)
         if other is not None:
             raise DataSetError(

@@ -225,7 +225,7 @@ def _read_files(
     for path, split in files:
         try:
             table = read_table(path)
-            entries = read_any_table(table, rules, by_folder)
+            entries = read_any_table(table, replace(rules, split=split), by_folder)
         except Unlabelled as error:
             if split in (None, "train"):
                 raise

@@ -64,8 +64,9 @@ def read_rows(table: Table, rules: PathRules, by_folder: bool = False) -> Entrie
     entries: list[Entry] = []
     missing: dict[int, str] = {}
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # many rows have the same labels
+    multi = is_multi(table, columns)
     for row in table.rows:
-        written, labels, split = path_of(table, row, columns), labels_of(table, row, columns), None
+        written, labels, split = path_of(table, row, columns), labels_of(table, row, columns, multi), None
         if columns.split is not None:
             split = split_of(table, row, columns)
         elif by_folder:
@@ -84,7 +85,7 @@ def read_rows(table: Table, rules: PathRules, by_folder: bool = False) -> Entrie
     elif _are_whole(entries):
         entries = [replace(entry, stretch=None) for entry in entries]
         notes += (f"{table.path}: all numbers of frames begin at the first one, and the whole files are used",)
-    kind: Kind = "multi" if is_multi(table, columns) else "single"
+    kind: Kind = "multi" if multi else "single"
     return Entries(tuple(entries), _words(table), kind, notes=notes, passed_over=len(missing))
 
 

@@ -452,3 +452,28 @@ def test_the_lists_of_hmdb51(make: Make, write: Make) -> None:
     assert any("split 1 of 1, 2" in note for note in data.notes)
     data = read_data_set(folder / "splits" / "run_test_split2.txt")
     assert [video.split for video in data.videos] == ["test", "train", "train", "test"]
+
+
+def test_a_table_of_training_beside_folders_of_splits(make: Make, write: Make) -> None:
+    folder = make("train/1.mp4", "train/2.mp4", "test/1.mp4", "test/2.mp4")
+    write("train_labels.csv", "id,label\n1,run\n2,walk\n")
+    data = read_data_set(folder)
+    assert [(video.path.parent.name, video.split) for video in data.videos] == [("train", "train")] * 2
+    assert data.passed_over == 2
+
+
+def test_other_json_objects(make: Make, write: Make) -> None:
+    make(*NAMES)
+    data = read_data_set(write("t.json", json.dumps({"run": list(NAMES[:2]), "walk": list(NAMES[2:])})))
+    assert labels(data) == [["run"], ["run"], ["walk"], ["walk"]]
+    rows = [{"path": name, "label": label} for name, label in zip(NAMES, "xyxy", strict=True)]
+    data = read_data_set(write("t.json", json.dumps({"train": rows[:2], "validation": rows[2:]})))
+    assert [video.split for video in data.videos] == ["train", "train", "val", "val"]
+
+
+def test_the_csv_of_label_studio(make: Make, write: Make) -> None:
+    make("1a2b3c4d-a.mp4", "b.mp4")
+    header = "video,id,choice,annotator,annotation_id,created_at,updated_at,lead_time"
+    end = "1,1,2024-01-01T00:00:00Z,2024-01-01T00:00:00Z,1.5"
+    text = f"{header}\n/data/upload/1/1a2b3c4d-a.mp4,1,run,{end}\n/data/local-files/?d=b.mp4,2,walk,{end}\n"
+    assert labels(read_data_set(write("t.csv", text))) == [["run"], ["walk"]]
