@@ -270,9 +270,13 @@ def average_precisions(scores: Array, relevant: metrics.Flags, labels: Sequence[
         relevant: (N, C), whether each video shows each class.
         labels: Names of the classes.
     """
-    charades_rule = sorted(labels) == sorted(charades.class_names())  # its published models, and those trained on it
-    average = metrics.charades_average_precisions if charades_rule else metrics.average_precisions
+    average = metrics.charades_average_precisions if has_charades_rule(labels) else metrics.average_precisions
     return average(scores, relevant)
+
+
+def has_charades_rule(labels: Sequence[str]) -> bool:
+    """Whether these are the labels of Charades: of its published models, or of those trained on it."""
+    return sorted(labels) == sorted(charades.class_names())
 
 
 def _of_several(scores: Array, relevant: metrics.Flags, labels: Sequence[str]) -> _Summary:
@@ -281,4 +285,7 @@ def _of_several(scores: Array, relevant: metrics.Flags, labels: Sequence[str]) -
         ClassRow(labels[index], index, int(relevant[:, index].sum()), float(precisions[index]))
         for index in np.flatnonzero(~np.isnan(precisions)).tolist()
     )
-    return {"mAP": metrics.mean_over_classes(precisions)}, rows, None
+    figures = {"mAP": metrics.mean_over_classes(precisions)}
+    if has_charades_rule(labels):
+        figures["mAP_all_videos"] = metrics.mean_over_classes(metrics.average_precisions(scores, relevant))
+    return figures, rows, None

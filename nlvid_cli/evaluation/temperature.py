@@ -28,8 +28,8 @@ class Calibration:
         likelihood_after: The same with the temperature, which minimises it.
         present: Temperature that the card has now; it is part of the scores as they are.
         temperature: Temperature that the card should have.
-        determined: Whether the videos determine a temperature. They do not if the model is right about all of them, or
-            about hardly any.
+        determined: Whether the videos determine a temperature. They do not if the model is right about all of them or
+            about none, or is no surer of its right answers than of its wrong ones.
     """
 
     error: float
@@ -96,8 +96,8 @@ def write_temperature(path: Path, calibration: Calibration) -> None:
     """
     if not calibration.determined:
         raise NlvidError(
-            f"{path}: not changed, because the model is right about all of these videos, or about hardly any, and so "
-            "they do not determine a temperature; use a set of videos with right and wrong answers"
+            f"{path}: not changed, because these videos do not determine a temperature: the one that fits best is "
+            "more than 20 times as high or low as the card's; use a larger set, with right and wrong answers"
         )
     if not COLDEST <= calibration.temperature <= HOTTEST:
         raise NlvidError(

@@ -14,7 +14,13 @@ from nlvid_cli.recognize.prediction import SCHEMA
 from nlvid_cli.report.console import styled
 from nlvid_cli.report.table import how_it_was_looked_at, plain_table
 
-FIGURE_NAMES = {"top1": "top-1", "top5": "top-5", "mean_class_accuracy": "mean class accuracy", "mAP": "mAP"}
+FIGURE_NAMES = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "mean_class_accuracy": "mean class accuracy",
+    "mAP": "mAP",
+    "mAP_all_videos": "mAP, with videos without a label",
+}
 """Names of the figures for people."""
 
 WORST = 10
@@ -52,10 +58,7 @@ def calibration_sentence(evaluation: Evaluation) -> str:
     """Return the temperature and its effect, in a sentence."""
     calibration = evaluation.calibration
     if not calibration.determined:
-        return (
-            f"the videos do not determine a temperature: the model is right about {_share(evaluation)} them; "
-            "use a set with right and wrong answers"
-        )
+        return f"the videos do not determine a temperature: {_why_undetermined(evaluation)}"
     return (
         f"temperature {calibration.temperature:.3f} calibrates the scores (the card has {calibration.present:.3g}): "
         f"calibration error {percent(calibration.error)} -> {percent(calibration.error_after)}, negative "
@@ -97,8 +100,15 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _share(evaluation: Evaluation) -> str:
-    return "all of" if evaluation.calibration.temperature < evaluation.calibration.present else "hardly any of"
+def _why_undetermined(evaluation: Evaluation) -> str:
+    outside = "the one that fits best is more than 20 times as high or low as the card's; use a larger set"
+    if evaluation.label_kind == "multi":
+        return outside
+    total = len(evaluation.videos)
+    right = sum(video.predicted in video.actual for video in evaluation.videos)
+    if right in (0, total):
+        return f"the model is right about {'all' if right else 'none'} of them; use a set with right and wrong answers"
+    return f"the model is right about {right} of {total}, and {outside}"
 
 
 def _figures(evaluation: Evaluation) -> Table:

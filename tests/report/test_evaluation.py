@@ -2,11 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from nlvid_cli.card.card import Labels
+from nlvid_cli.evaluation.evaluate import ScoredVideo, summarise
+from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.report.console import PlainConsole
 from nlvid_cli.report.evaluation import calibration_sentence, evaluation_json, evaluation_report
+from tests.conftest import make_card
 from tests.report.samples import made_evaluation
 
 
@@ -36,11 +42,34 @@ def test_keys_for_programs() -> None:
     assert evaluation_json(without)["figures"] == {"mAP": None}
 
 
-def test_a_model_that_is_always_right_gets_no_temperature() -> None:
+@pytest.mark.parametrize(
+    ("right", "words"),
+    [
+        ([True], "right about all of them; use a set with right and wrong answers"),
+        ([True] * 3, "right about all of them"),
+        ([False] * 3, "right about none of them"),
+        ([True, True, False, False], "right about 2 of 4, and the one that fits best is"),
+        ([True, False], "right about 1 of 2, and"),
+    ],
+)
+def test_a_model_that_gets_no_temperature(right: list[bool], words: str) -> None:
+    """The scores of the wrong answers are the higher ones, so that no sharpness fits."""
+    labels = Labels("single", 2, names=("run", "sit"))
+    backend = SimpleNamespace(name="torch", device="cpu", precision="fp32")
+    recognizer = Recognizer(make_card(labels=labels), backend)  # type: ignore[arg-type]
+    videos = [
+        ScoredVideo("v.mp4", "t.csv", (0,), np.array([0.6, 0.4] if is_right else [0.05, 0.95], np.float32))
+        for is_right in right
+    ]
+    evaluation = summarise(videos, recognizer, "made")
+    assert not evaluation.calibration.determined
+    assert words in calibration_sentence(evaluation)
+    assert "all of them" in words or "all of" not in calibration_sentence(evaluation)
+
+
+def test_the_answers_of_a_model_for_several_labels_are_not_counted() -> None:
     evaluation = made_evaluation()
-    perfect = replace(evaluation, calibration=replace(evaluation.calibration, determined=False, temperature=0.05))
-    assert calibration_sentence(perfect).endswith(
-        "the model is right about all of them; use a set with right and wrong answers"
+    several = replace(
+        evaluation, label_kind="multi", calibration=replace(evaluation.calibration, determined=False, temperature=20.0)
     )
-    hopeless = replace(evaluation, calibration=replace(evaluation.calibration, determined=False, temperature=20.0))
-    assert "right about hardly any of them" in calibration_sentence(hopeless)
+    assert "right about" not in calibration_sentence(several)
