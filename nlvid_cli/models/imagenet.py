@@ -13,6 +13,7 @@ that the video network sees what the image network saw: the padding of the first
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,7 +31,6 @@ from nlvid_cli.models.formats.opening import open_file
 from nlvid_cli.models.formats.torchvision import matches
 from nlvid_cli.models.inflate import inflate
 from nlvid_cli.models.naming import kind_of
-from nlvid_cli.models.other_files import require_model_file
 from nlvid_cli.models.progress import NoProgress, Progress
 from nlvid_cli.models.store.cache import model_name_of, published_checksums
 from nlvid_cli.models.store.checksums import digests_of
@@ -103,7 +103,7 @@ def _file(name: str, progress: Progress) -> NamedFile:
         raise did_you_mean("ImageNet network", name, FILES, "or give a file with torchvision's tensor names")
     if kind == "hub":
         return fetch_hub_file(name, progress)
-    return fetch_file(UrlSource("url", name), progress) if kind == "url" else local_file(name)
+    return fetch_file(UrlSource("url", name), progress) if kind == "url" else local_file(os.path.expanduser(name))
 
 
 def _published_file(name: str, progress: Progress) -> NamedFile:
@@ -126,7 +126,6 @@ def _published_file(name: str, progress: Progress) -> NamedFile:
 
 def _image_tensors(file: NamedFile) -> dict[str, np.ndarray]:
     """Return the tensors by torchvision's names, without a head that is not one layer."""
-    require_model_file(file.path, file.shown)
     tensors = open_file(file.path, matches)
     if not matches(tensors):
         raise ModelFileError(

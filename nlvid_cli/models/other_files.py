@@ -24,7 +24,10 @@ _SIGNS: tuple[tuple[re.Pattern[bytes], str], ...] = (
         "the address in a browser, and download the file itself",
     ),
     (re.compile(rb"\s*(\{\s*\"|\[\s*[\[{\"\d])(?!.*[^\t\n\r -\xff])", re.DOTALL), "a JSON text, not a model"),
-    (re.compile(rb"\x1f\x8b|BZh|\xfd7zXZ\x00|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!"), f"a compressed archive; {_UNPACK}"),
+    (
+        re.compile(rb"\x1f\x8b\x08|BZh\d1AY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!"),
+        f"a compressed archive; {_UNPACK}",
+    ),
     (re.compile(rb".{257}ustar", re.DOTALL), f"a tar archive; {_UNPACK}"),
     (re.compile(rb"\x89HDF\r\n\x1a\n"), "an HDF5 file, as Keras and MATLAB write them; nlvid reads none of them"),
 )

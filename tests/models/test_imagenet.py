@@ -203,6 +203,19 @@ def test_another_file_than_the_published_one(published: str, server: Any) -> Non
         imagenet_base("imagenet:resnet18")
 
 
+def test_an_address(server: Any, tools: Any, files: dict[int, Path]) -> None:
+    server.pages["/resnet.pth"] = tools.Page(b"<html>try again</html>")
+    with pytest.raises(ModelFileError, match=r"/resnet\.pth: a web page"):
+        imagenet_base(f"imagenet:{server.url}/resnet.pth")
+    server.pages["/resnet.pth"] = tools.Page(files[18].read_bytes())
+    assert imagenet_base(f"imagenet:{server.url}/resnet.pth?token=x")[0].name == "i3d-r18-32x2.resnet"
+
+
+def test_a_file_in_the_home_folder(files: dict[int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(files[18].parent))
+    assert imagenet_base("imagenet:~/resnet18.pth")[0].name == "i3d-r18-32x2.resnet18"
+
+
 def test_the_cache_of_torchs_hub_comes_first(
     published: str, server: Any, no_hub: Path, files: dict[int, Path], notes: list[str]
 ) -> None:

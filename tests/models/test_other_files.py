@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,13 @@ def test_a_file_that_is_no_model(kind: str, name: str, tmp_path: Path) -> None:
         find_model(str(path), "nl-i3d", onnx=True)
     with pytest.raises(ModelFileError, match=rf"x\.\w+: .*{words}"):
         open_file(path)
+
+
+def test_a_page_behind_an_address_is_not_kept(server: Any, tools: Any, cache: Path) -> None:
+    server.pages["/x.pth"] = tools.Page(OTHERS["page"][0])
+    with pytest.raises(ModelFileError, match=r"/x\.pth: a web page"):
+        find_model(f"{server.url}/x.pth", "nl-i3d")
+    assert [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
 
 
 @pytest.mark.parametrize("command", ["convert", "classify", "train"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,18 +21,21 @@ from nlvid_cli.training.plan import find_base
 from nlvid_cli.training.recipe import RECIPES
 from tests.conftest import Run
 from tests.golden.builder import read_table
+from tests.training.made import motions
 
 NAME = "nl-i3d-r50-8x8.pyslowfast-k400"
 
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """PySlowFast's non-local I3D with a head of two classes, in its container; each tensor has a value of its own."""
+    """PySlowFast's non-local I3D with a head of two classes, in its container; signals keep their size."""
     rows = [row for row in read_table("pyslowfast_I3D_NLN_8x8_R50").rows if row[2] != "counter"]
+    torch.manual_seed(0)
     state = {}
-    for number, (name, shape, _) in enumerate(rows, 1):
+    for name, shape, _ in rows:
         size = (2, *shape[1:]) if name.startswith("head.") else shape
-        state[name] = torch.full(size, number / len(rows))
+        fan_in = math.prod(size[1:])
+        state[name] = torch.rand(size) + 0.5 if len(size) == 1 else torch.randn(size) / math.sqrt(fan_in)
     path = tmp_path_factory.mktemp("tuned") / "tuned.pyth"
     torch.save({"epoch": 9, "model_state": state, "optimizer_state": {"state": {}}, "cfg": "TRAIN: {}"}, path)
     return path
@@ -59,6 +63,17 @@ def test_a_fine_tuned_checkpoint_of_two_classes_is_a_base(tuned: Path, caplog: p
     assert torch.equal(state["stem.conv.weight"], given["s1.pathway0_stem.conv.weight"])
     theta = "pathway0_nonlocal1.conv_theta.weight"
     assert torch.equal(state["res3.1.nonlocal_block.theta.weight"], given[f"s3.{theta}"])
+
+
+def test_it_is_trained(tuned: Path, tmp_path: Path, run: Run) -> None:
+    motions(tmp_path / "videos", 2)
+    small = ("--frames", 8, "--step", 1, "--crop", 32, "--epochs", 1, "--recipe", "finetune", "--freeze", "res5")
+    line = ("train", tmp_path / "videos", "--base", tuned, "--as", NAME, *small, "--device", "cpu", "--no-check")
+    outcome = run(*line, "--val-fraction", 0, "--workers", 0, "-o", tmp_path / "run")
+    assert outcome.status == 0, outcome.err
+    assert "its head of 2 classes is left out" in outcome.err
+    card, _ = open_checkpoint(tmp_path / "run" / "model.safetensors")
+    assert card.labels.names == ("to the left", "to the right")
 
 
 def test_the_head_of_the_same_classes_is_kept(tmp_path: Path, tuned: Path) -> None:

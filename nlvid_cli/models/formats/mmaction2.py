@@ -34,6 +34,10 @@ NAMES = Names(
 )
 
 
+AVERAGE = "ema_"
+"""Beginning of the names that mmcv's moving average adds: ``ema_backbone_conv1_conv_weight`` beside each parameter."""
+
+
 def matches(keys: Collection[str]) -> bool:
     """Whether tensors of these names are from this family."""
     return "backbone.conv1.conv.weight" in keys
@@ -41,4 +45,5 @@ def matches(keys: Collection[str]) -> bool:
 
 def read(tensors: Tensors, where: str) -> Tensors:
     """Return the parameters under nlvid's names; errors as for ``common.translate_all``."""
-    return translate_all(tensors, NAMES.translate, where)
+    parameters = {name: tensor for name, tensor in tensors.items() if not name.startswith(AVERAGE)}
+    return translate_all(parameters, NAMES.translate, where)

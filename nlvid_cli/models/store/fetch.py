@@ -108,6 +108,7 @@ def fetch_file(source: UrlSource, progress: Progress) -> NamedFile:
     Raises:
         ModelUnavailable: The file could not be fetched.
         ChecksumMismatch: The server has another file than the published one.
+        ModelFileError: The file is a page, a pointer or an archive.
     """
     name = file_name_of(source.url)
     slot = slot_of_file(name, source.url)
@@ -115,6 +116,11 @@ def fetch_file(source: UrlSource, progress: Progress) -> NamedFile:
     with hold(slot):
         if not path.is_file():
             _download(source, slot, progress)
+        try:
+            require_model_file(path, without_secrets(source.url))
+        except ModelFileError:
+            _delete(path)  # such as a page with an error, which the server may not send again
+            raise
     return NamedFile(without_secrets(source.url), name, path)
 
 

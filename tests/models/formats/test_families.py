@@ -58,6 +58,12 @@ def test_image_kernels_get_a_time_axis(tmp_path: Path) -> None:
     assert tensors["head.classifier.weight"].shape == (4, 1, 1, 1, 1)
 
 
+def test_a_moving_average_of_mmcv_is_passed_over(tmp_path: Path) -> None:
+    content = {"backbone.conv1.conv.weight": torch.ones(1), "ema_backbone_conv1_conv_weight": torch.zeros(1)}
+    _, tensors = read_foreign(save({"state_dict": content}, tmp_path / "x.pth"))
+    assert tensors == {"stem.conv.weight": 1}
+
+
 @pytest.mark.parametrize("prefix", ["", "model.", "module.", "module.model.", "module.module."])
 def test_prefixes_of_wrappers_are_removed(prefix: str, tmp_path: Path) -> None:
     names = ("blocks.0.conv.weight", "blocks.3.res_blocks.1.branch2.norm_b.bias", "blocks.6.proj.bias")

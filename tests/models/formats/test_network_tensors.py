@@ -45,6 +45,7 @@ CHECKPOINTS: dict[str, object] = {
     "compiled inside": {name.replace("s2.", "s2._orig_mod."): tensor for name, tensor in weights().items()},
     "average with a counter": {"n_averaged": torch.tensor(7), **weights("module.")},
     "average with a counter in a dict": {"model_ema": {"n_averaged": torch.tensor(7), **weights("module.")}},
+    "average as a shadow": {"ema": {"decay": 0.99, "num_updates": torch.tensor(7), "shadow": weights()}, "epoch": 1},
     "two networks, the average first": {"model_ema": weights("module.", 2.0), "model": weights()},
     "two networks in one dict": {
         "initted": torch.tensor(True),
