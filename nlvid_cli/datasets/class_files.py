@@ -18,7 +18,7 @@ CLASS_FILES = tuple(
 )
 """Names of class files; of those in a folder the first one counts."""
 
-SUFFIXES = (".json", ".txt", ".csv", ".tsv", ".names")
+SUFFIXES = (".json", ".txt", ".csv", ".tsv")
 
 MAX_BYTES = 1 << 20
 """Far larger than any list of classes."""
@@ -76,8 +76,8 @@ def find_class_names(folders: Iterable[Path], labels: Iterable[str]) -> ClassFil
 
 def is_class_file(name: str) -> bool:
     """Whether a file of this name may hold the names of classes."""
-    stem, dot, suffix = name.rpartition(".")
-    return f"{dot}{suffix}".lower() in SUFFIXES and bool(_WORDS & set(re.split(r"[^a-z0-9]+|\d{2,}", stem.lower())))
+    stem, _, suffix = name.lower().rpartition(".")
+    return suffix == "names" or (f".{suffix}" in SUFFIXES and bool(_WORDS & set(re.split(r"[^a-z0-9]+|\d{2,}", stem))))
 
 
 def _others(folder: Path) -> Iterable[tuple[Path, dict[str, str]]]:

@@ -147,7 +147,10 @@ def _bare_list(path: Path, text: str, notes: tuple[str, ...]) -> Table:
     """Table of a list of paths: the folder of each is its class, as in the test lists of UCF101."""
     lines = [(number, line.strip(" \t\"'")) for number, line in enumerate(split_lines(text), start=1) if line.strip()]
     folders = [PurePath(line.replace("\\", "/")).parent.name for _, line in lines]
-    if not all(folders) or len(set(folders)) < 2 or all(folder.casefold() in SPLITS for folder in folders):
+    are_classes = len(set(folders)) > 1 or all(
+        folder in PurePath(line).name for (_, line), folder in zip(lines, folders, strict=True)
+    )
+    if not all(folders) or not are_classes or all(folder.casefold() in SPLITS for folder in folders):
         raise Unlabelled(f"{path}: holds paths and no labels; write both into each line, such as clips/a.mp4,run")
     rows = tuple(TableRow(number, (line, folder)) for (number, line), folder in zip(lines, folders, strict=True))
     note = f"{path}: holds paths and no labels; the folder of each path is taken as its class"

@@ -7,10 +7,12 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from nlvid_cli.datasets.labelled import DataSet
 from nlvid_cli.datasets.read import read_data_set
-from nlvid_cli.errors import DataSetError, Unlabelled
+from nlvid_cli.errors import DataSetError, Unlabelled, UsageError
 from nlvid_cli.video.segment import Stretch
 from tests.clips import make_clip
 from tests.datasets.conftest import Make
@@ -391,6 +393,7 @@ def test_epic_kitchens(make: Make, write: Make) -> None:
         ("kinetics_400_labels.csv", "id,name\n0,run\n1,walk\n"),
         ("ucf101_classInd.txt", "0 run\n1 walk\n"),
         ("my-categories.txt", "run 0\nwalk 1\n"),
+        ("obj.names", "run\nwalk\n"),
         ("id2label.json", '{"0": "run", "1": "walk"}'),
         ("label2id.json", '{"run": 0, "walk": 1}'),
         ("labels.json", '{"run": "0", "walk": "1"}'),
@@ -438,6 +441,11 @@ def test_the_test_list_of_ucf101(make: Make, write: Make) -> None:
     data = read_data_set(folder / "testlist01.txt")
     assert labels(data) == [["Run"], ["Walk"]]
     assert any("folder of each path is taken as its class" in note for note in data.notes)
+    write("testlist01.txt", "Run/v_Run_g02_c01.avi\n")  # of one class alone
+    assert labels(read_data_set(folder / "testlist01.txt")) == [["Run"]]
+    write("testlist01.txt", "videos/v_Run_g02_c01.avi\n")
+    with pytest.raises(Unlabelled, match="paths and no labels"):
+        read_data_set(folder / "testlist01.txt")
 
 
 def test_the_lists_of_hmdb51(make: Make, write: Make) -> None:
@@ -477,3 +485,64 @@ def test_the_csv_of_label_studio(make: Make, write: Make) -> None:
     end = "1,1,2024-01-01T00:00:00Z,2024-01-01T00:00:00Z,1.5"
     text = f"{header}\n/data/upload/1/1a2b3c4d-a.mp4,1,run,{end}\n/data/local-files/?d=b.mp4,2,walk,{end}\n"
     assert labels(read_data_set(write("t.csv", text))) == [["run"], ["walk"]]
+
+
+CELLS = (
+    "v/a.mp4",
+    "v/b.mp4",
+    "a",
+    "run",
+    "path",
+    "label",
+    "labels",
+    "start",
+    "end",
+    "0",
+    "1",
+    "1.0",
+    "['x']",
+    "train",
+    "#",
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(
+    rows=st.lists(st.lists(st.sampled_from(CELLS), min_size=1, max_size=4), min_size=1, max_size=5),
+    separator=st.sampled_from((",", ";", " ", "\t")),
+)
+def test_any_table_is_read_or_refused(make: Make, write: Make, rows: list[list[str]], separator: str) -> None:
+    make(*NAMES)
+    table = write("t.csv", "\n".join(separator.join(cells) for cells in rows))
+    try:
+        data = read_data_set(table)
+    except UsageError:
+        return
+    assert all(video.path.is_file() for video in data.videos)
+
+
+VALUES = st.recursive(
+    st.sampled_from((None, 0, 1.5, "v/a.mp4", "v/b.mp4", "run", [], {})),
+    lambda inside: (
+        st.lists(inside, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ("path", "label", "data", "annotations", "result", "value", "choices", "database", "segment")
+            ),
+            inside,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(document=VALUES)
+def test_any_json_is_read_or_refused(make: Make, write: Make, document: object) -> None:
+    make(*NAMES)
+    try:
+        data = read_data_set(write("t.json", json.dumps(document)))
+    except UsageError:
+        return
+    assert all(video.path.is_file() for video in data.videos)
