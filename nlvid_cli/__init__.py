@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nlvid_cli.recognize.prediction import Failure, Prediction
     from nlvid_cli.recognize.recognizer import Recognizer, list_models, load
     from nlvid_cli.training.api import train
+    from nlvid_cli.video.segment import Segment, Stretch
 
 _HOMES = {
     "Answer": "nlvid_cli.recognize.answer",
@@ -31,6 +32,8 @@ _HOMES = {
     "NlvidError": "nlvid_cli.errors",
     "Prediction": "nlvid_cli.recognize.prediction",
     "Recognizer": "nlvid_cli.recognize.recognizer",
+    "Segment": "nlvid_cli.video.segment",
+    "Stretch": "nlvid_cli.video.segment",
     "evaluate": "nlvid_cli.evaluation.evaluate",
     "export_onnx": "nlvid_cli.onnx_export",
     "list_models": "nlvid_cli.recognize.recognizer",
@@ -38,8 +41,8 @@ _HOMES = {
     "train": "nlvid_cli.training.api",
 }
 
-__all__ = ["Answer", "Evaluation", "Failure", "NlvidError", "Prediction", "Recognizer", "__version__"]
-__all__ += ["evaluate", "export_onnx", "list_models", "load", "train"]
+__all__ = ["Answer", "Evaluation", "Failure", "NlvidError", "Prediction", "Recognizer", "Segment", "Stretch"]
+__all__ += ["__version__", "evaluate", "export_onnx", "list_models", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

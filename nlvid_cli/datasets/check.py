@@ -22,6 +22,7 @@ from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.datasets.suspicions import ClassCount, suspect_counts, suspect_groups
 from nlvid_cli.errors import VideoError
+from nlvid_cli.video.frame_names import NO_TIMES
 from nlvid_cli.video.reader import ReaderHere, ReaderPool, VideoReader
 from nlvid_cli.video.trim import trim
 
@@ -207,7 +208,11 @@ def _check(entry: tuple[LabelledVideo, bool], reader: VideoReader) -> _Checked:
         read = reader.read(info, numbers, CHECKED_SHORT_SIDE)
     except VideoError as error:
         return _Checked(video, in_val, error=str(error))
-    warnings = (*info.warnings, *read.warnings, *_late_labels(video, part.facts.duration_seconds))
+    warnings = (
+        *(warning for warning in info.warnings if warning != NO_TIMES),
+        *read.warnings,
+        *_late_labels(video, part.facts.duration_seconds),
+    )
     return _Checked(video, in_val, frames, part.facts.duration_seconds, None, warnings)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlvid_cli.inputs.separated import PATH_COLUMNS, find_column
+from nlvid_cli.inputs.separated import FRAME_COUNT_COLUMNS, PATH_COLUMNS, find_column
 from nlvid_cli.inputs.stretch_columns import is_stretch_column
 
 LABELS_COLUMNS = ("labels", "classes", "categories", "actions", "tags", "choices", "class_names", "label_names")
@@ -29,9 +29,6 @@ SPLITS = {
     **dict.fromkeys(("test", "testing"), "test"),
 }
 """Names that people give to the parts of a data set."""
-
-FRAME_COUNT_COLUMNS = ("frames", "num_frames", "n_frames", "nframes", "frame_count", "total_frames", "nb_frames")
-"""Header names of the column that says how many frames a video has."""
 
 OTHER_COLUMNS = frozenset((
     *("", "index", "n", "no", "nr", "row", "duration", "duration_s", "duration_sec", "duration_seconds", "length"),

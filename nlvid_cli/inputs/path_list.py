@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from nlvid_cli.errors import DataSetError, UsageError
 from nlvid_cli.inputs.parquet import import_parquet
 from nlvid_cli.inputs.separated import (
+    FRAME_COUNT_COLUMNS,
     PATH_COLUMNS,
     SEPARATORS,
     column_name,
@@ -28,8 +30,19 @@ from nlvid_cli.video.remote import RemotePath, video_path
 from nlvid_cli.video.segment import Stretch
 from nlvid_cli.video.suffixes import is_video_name
 
-PathRow = tuple[str, Stretch | None]
-"""Path of a video, and the part of it that a row is about; None: all of it."""
+
+class PathRow(NamedTuple):
+    """A row of a table.
+
+    Attributes:
+        path: Path of a video.
+        stretch: Part of it that the row is about; None: all of it.
+        frames: Number of frames that the row states; None if it does not.
+    """
+
+    path: str
+    stretch: Stretch | None = None
+    frames: int | None = None
 
 
 def read_path_rows(file: Path) -> list[PathRow]:
@@ -48,7 +61,7 @@ def read_path_rows(file: Path) -> list[PathRow]:
         DataSetError: A start or an end is not a time; names the line.
     """
     rows = _parquet_rows(file) if file.suffix.lower() == ".parquet" else _text_rows(file)
-    return [row for row in rows if row[0].strip()]
+    return [row for row in rows if row.path.strip()]
 
 
 def _text_rows(file: Path) -> list[PathRow]:
@@ -58,9 +71,14 @@ def _text_rows(file: Path) -> list[PathRow]:
     separator = max(headers, key=lambda separator: (columns[separator] is not None, len(headers[separator])))
     column = columns[separator]
     if column is not None:
-        stretches = find_stretch_columns([*map(column_name, headers[separator])])
+        names = [*map(column_name, headers[separator])]
+        stretches, count = find_stretch_columns(names), find_column(names, FRAME_COUNT_COLUMNS)
         return [
-            (row.cells[column], _stretch(stretches, row.cells, f"{file}, line {row.line}"))
+            PathRow(
+                row.cells[column],
+                _stretch(stretches, row.cells, f"{file}, line {row.line}"),
+                _frame_count(row.cells, count),
+            )
             for row in parse_rows(text, separator, str(file))[1:]
             if len(row.cells) > column
         ]
@@ -68,13 +86,18 @@ def _text_rows(file: Path) -> list[PathRow]:
     if paths is None:
         first = shown_line(text.strip().splitlines()[0])
         raise UsageError(f"{file}: no column of paths; call it path, file or video in the first line, now {first!r}")
-    return [(path, None) for path in paths]
+    return [*map(PathRow, paths)]
 
 
 def _stretch(columns: StretchColumns | None, cells: Sequence[object], where: str) -> Stretch | None:
     if columns is None or max(columns.start, columns.end) >= len(cells):
         return None
     return columns.stretch(cells, where)
+
+
+def _frame_count(cells: Sequence[str], column: int | None) -> int | None:
+    cell = "" if column is None or column >= len(cells) else cells[column]
+    return int(cell) if cell.isdecimal() and len(cell) < 10 and int(cell) else None
 
 
 def _paths_without_header(file: Path, text: str) -> list[str] | None:
@@ -133,7 +156,7 @@ def _parquet_rows(file: Path) -> list[PathRow]:
     other = next((value for value in values if not isinstance(value, str | bytes | None)), None)
     if other is not None:
         raise UsageError(f"{file}: column {names[column]!r} holds {type(other).__name__}s instead of paths")
-    return [(os.fsdecode(value), part) for value, part in zip(values, parts, strict=True) if value is not None]
+    return [PathRow(os.fsdecode(value), part) for value, part in zip(values, parts, strict=True) if value is not None]
 
 
 def _cell(value: object) -> object:

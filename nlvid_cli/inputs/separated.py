@@ -21,6 +21,9 @@ PATH_COLUMNS = (
 )
 """Header names of the column of videos, best first."""
 
+FRAME_COUNT_COLUMNS = ("frames", "num_frames", "n_frames", "nframes", "frame_count", "total_frames", "nb_frames")
+"""Header names of the column that says how many frames a video has."""
+
 SHOWN_LETTERS = 60
 """Letters of a line shown in an error."""
 

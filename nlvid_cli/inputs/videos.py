@@ -140,8 +140,10 @@ def _file(name: str) -> Iterator[Segment]:
         return
     from nlvid_cli.inputs.path_list import read_path_rows
 
-    for path, stretch in read_path_rows(Path(name)):
-        segment = _listed_segment(path, Path(name).parent)
+    for row in read_path_rows(Path(name)):
+        segment, stretch = _listed_segment(row.path, Path(name).parent), row.stretch
+        if stretch is None and row.frames and not isinstance(segment.path, RemotePath) and os.path.isdir(segment.path):
+            stretch = Stretch(end_frame=row.frames)
         yield segment if stretch is None else replace(segment, stretch=stretch)
 
 

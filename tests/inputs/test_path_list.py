@@ -9,14 +9,14 @@ import pytest
 from pyarrow import parquet
 
 from nlvid_cli.errors import DataSetError, UsageError
-from nlvid_cli.inputs.path_list import read_path_rows
+from nlvid_cli.inputs.path_list import PathRow, read_path_rows
 from nlvid_cli.video.segment import Stretch
 
 AB = ["v/a.mp4", "v/b.mp4"]
 
 
 def read_paths(file: Path) -> list[str]:
-    return [path for path, _ in read_path_rows(file)]
+    return [row.path for row in read_path_rows(file)]
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_stretches_of_a_table(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     file.write_text("video,start,end,label\na.mp4,0:02,4.5,x\na.mp4,4.5,,y\nb.mp4,,,x\nshort.mp4\n")
     assert read_path_rows(file) == [
-        ("a.mp4", Stretch(2.0, 4.5)), ("a.mp4", Stretch(4.5)), ("b.mp4", None), ("short.mp4", None),
+        PathRow("a.mp4", Stretch(2.0, 4.5)), PathRow("a.mp4", Stretch(4.5)), PathRow("b.mp4"), PathRow("short.mp4"),
     ]  # fmt: skip
     file.write_text("label;start_frame;stop_frame;video\nx;10;55;a.mp4\n")
-    assert read_path_rows(file) == [("a.mp4", Stretch(start_frame=10, end_frame=55))]
+    assert read_path_rows(file) == [PathRow("a.mp4", Stretch(start_frame=10, end_frame=55))]
     file.write_text("video,start,end\na.mp4,1,2\na.mp4,3,2\n")
     with pytest.raises(DataSetError, match=r"table\.csv, line 3: end"):
         read_path_rows(file)
@@ -145,5 +145,5 @@ def test_stretches_of_a_parquet_file(tmp_path: Path) -> None:
     columns = {"end": [2.0, None, None], "path": ["a.mp4", "a.mp4", "b.mp4"], "start": [0.5, 2.0, None]}
     parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
     assert read_path_rows(tmp_path / "a.parquet") == [
-        ("a.mp4", Stretch(0.5, 2.0)), ("a.mp4", Stretch(2.0)), ("b.mp4", None),
+        PathRow("a.mp4", Stretch(0.5, 2.0)), PathRow("a.mp4", Stretch(2.0)), PathRow("b.mp4"),
     ]  # fmt: skip

@@ -184,3 +184,9 @@ def test_lists_of_folders_of_frames() -> None:
         Segment("l/run 1", Stretch(end_frame=2)), Segment("l/walk", Stretch(end_frame=1)), Segment("l/walk"),
         Segment("l/a.mp4"), Segment("a.mp4 300 0"),
     ]  # fmt: skip
+
+
+def test_tables_that_count_frames() -> None:
+    _touch("l/run/img_1.jpg", "l/run/img_2.jpg", "l/a.mp4")
+    Path("l/t.csv").write_text("path,total_frames,label\nrun,1,x\na.mp4,300,y\n")
+    assert find_segments(["l/t.csv"]) == [Segment("l/run", Stretch(end_frame=1)), Segment("l/a.mp4")]

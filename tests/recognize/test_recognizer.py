@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -24,6 +25,7 @@ from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.video.preprocess import preprocess
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
+from nlvid_cli.video.remote import RemotePath
 from nlvid_cli.video.sample import sample
 from nlvid_cli.video.segment import Segment, Stretch
 from tests.clips import make_clip
@@ -332,3 +334,37 @@ def test_an_interrupt_ends_a_read_from_a_network_that_stalls(model_file: Path) -
             server.server_close()
             thread.join()
     assert err.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_parts_of_videos_are_classified_and_say_so(recognizer: Recognizer, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", codec="ffv1", frames=100, pix_fmt="bgr0")
+    whole, part, beyond = recognizer.classify_many(
+        [clip, Segment(clip, Stretch(2.0, 3.0)), Segment(clip, Stretch(start_frame=500))]
+    )
+    assert "stretch" not in whole.to_dict()
+    assert isinstance(part, Prediction)
+    assert part.to_dict()["stretch"] == {"start_seconds": 2.0, "end_seconds": 3.0}
+    assert part.clips[0].start_seconds >= 2.0  # times are those of the whole file
+    assert part.clips[-1].end_seconds <= 3.0 + 1e-6
+    assert isinstance(beyond, Failure)
+    assert beyond.to_dict()["stretch"] == {"start_frame": 500}
+    assert recognizer.classify(Segment(str(clip), Stretch(2.0, 3.0))) == part
+
+
+@pytest.mark.parametrize("paths", ["a.mp4", Path("a.mp4"), RemotePath("https://host/a.mp4"), Segment("a.mp4")])
+def test_a_single_path_is_not_many(recognizer: Recognizer, paths: Any) -> None:
+    with pytest.raises(UsageError, match="classify_many takes several videos"):
+        recognizer.classify_many(paths)
+
+
+def test_a_folder_of_pictures_scores_like_the_video(recognizer: Recognizer, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", codec="ffv1", frames=40, pix_fmt="bgr0")
+    (tmp_path / "frames").mkdir()
+    with av.open(str(clip)) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            frame.to_image().save(tmp_path / "frames" / f"{number}.png")
+    video, pictures = recognizer.classify_many([clip, tmp_path / "frames"])
+    assert isinstance(video, Prediction)
+    assert isinstance(pictures, Prediction)
+    assert pictures.predictions == video.predictions
+    assert any("frames per second" in warning for warning in pictures.warnings)

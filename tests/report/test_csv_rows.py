@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 from nlvid_cli.report.csv_rows import COLUMNS, CsvRenderer
+from nlvid_cli.video.segment import Stretch
 from tests.report.samples import FAILURE, PREDICTION
 
 
@@ -36,3 +38,16 @@ def test_the_timeline_adds_the_clips() -> None:
         "3671.25",
         "massaging [back]",
     )
+
+
+def test_rows_of_a_stretch_say_where_it_is() -> None:
+    parts = [Stretch(2.0, 4.5), Stretch(start_frame=30), Stretch(9.0, 99.0)]
+    stream = io.StringIO()
+    renderer = CsvRenderer(stream, timeline=False)
+    for part in parts:
+        renderer.add(replace(PREDICTION, stretch=part, predictions=PREDICTION.predictions[:1]), 1.0)
+    renderer.add(replace(FAILURE, stretch=parts[0]), 1.0)
+    rows = csv.DictReader(io.StringIO(stream.getvalue()))
+    assert [(row["start_seconds"], row["end_seconds"]) for row in rows] == [
+        ("2.0", "4.5"), ("1.001001", "10.01"), ("9.0", "10.01"), ("2.0", "4.5"),
+    ]  # fmt: skip
