@@ -149,7 +149,8 @@ def _split_cell(cell: Cell, columns: Columns) -> tuple[str, ...]:
     if not isinstance(cell, str):
         return cell
     if columns.lists:
-        return listed(cell) or ()
+        items = listed(cell)
+        return items if items is not None else (cell,) if cell else ()
     return separated(cell, columns.separators) if columns.separators else (cell,)
 
 

@@ -11,6 +11,9 @@ _LIST = re.compile(r"\[(.*)\]|\((.*)\)|\{(.*)\}", re.DOTALL)
 _ITEM = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^\s'",][^'",]*?))\s*(?:,|(?=\s*['"])|$)""")
 """An item of a list as Python, JSON and NumPy write it: ``'a', "b"``, ``'a' 'b'`` or ``a, b``."""
 
+_CHOICES = re.compile(r'\{"choices":\s*(\[.*\])\}', re.DOTALL)
+"""A cell with several choices in the CSV of Label Studio, beside cells with one."""
+
 FLAGS = {
     **dict.fromkeys(("1", "1.0", "true", "yes"), True),
     **dict.fromkeys(("0", "0.0", "false", "no", ""), False),
@@ -20,7 +23,7 @@ FLAGS = {
 
 def listed(text: str) -> tuple[str, ...] | None:
     """Return the items of a list in a text, such as ``['a', 'b']``; None if the text is not one."""
-    match = _LIST.fullmatch(text.strip())
+    match = _LIST.fullmatch(_CHOICES.sub(r"\1", text.strip()))
     if match is None:
         return None
     inside = next(group for group in match.groups() if group is not None).strip()
@@ -38,6 +41,8 @@ def listed(text: str) -> tuple[str, ...] | None:
 def are_lists(cells: list[Cell]) -> bool:
     """Whether all cells that are texts hold lists of quoted items, as pandas writes them."""
     texts = [cell for cell in cells if isinstance(cell, str) and cell]
+    if any(map(_CHOICES.fullmatch, texts)):
+        return True
     return (
         bool(texts)
         and all(text[0] in "[{(" and ("'" in text or '"' in text or len(text) == 2) for text in texts)

@@ -34,9 +34,11 @@ def read_charades(place: FolderOrTable, rules: PathRules) -> Entries:
     else:
         words = place.path.stem.casefold().replace("-", "_").split("_")
         tables = {next((SPLITS[word] for word in words if word in SPLITS), ""): place}
-    entries = [entry for split, table in tables.items() for entry in _read_table(table, split or None, rules)]
+    parts = [_read_table(table, split or None, rules) for split, table in tables.items()]
+    entries = tuple(entry for found, _ in parts for entry in found)
+    notes = tuple(note for _, about in parts for note in about)
     names = {f"c{number:03d}": name for number, name in enumerate(class_names())}
-    return Entries(tuple(entries), "Charades CSV", "multi", names, fixed_classes=True)
+    return Entries(entries, "Charades CSV", "multi", names, fixed_classes=True, notes=notes)
 
 
 def class_names() -> list[str]:
@@ -44,7 +46,7 @@ def class_names() -> list[str]:
     return read_lines(weights_folder() / "labels" / "charades157.txt")
 
 
-def _read_table(table: Table, split: str | None, rules: PathRules) -> list[Entry]:
+def _read_table(table: Table, split: str | None, rules: PathRules) -> tuple[list[Entry], tuple[str, ...]]:
     column = table.column(("id",))
     if column is None or table.column(("actions",)) is None:
         raise DataSetError(f"{table.path}, line 1: a Charades CSV has the columns id and actions")
@@ -59,8 +61,7 @@ def _read_table(table: Table, split: str | None, rules: PathRules) -> list[Entry
             missing[row.line] = name
         else:
             entries.append(Entry(table.where(row), name, path, labels, split, label_times=times))
-    locator.check_missing(missing, len(table.rows))
-    return entries
+    return entries, locator.check_missing(missing, len(table.rows))
 
 
 def _read_actions(table: Table, row: TableRow) -> tuple[tuple[str, ...], tuple[tuple[float, float], ...]]:

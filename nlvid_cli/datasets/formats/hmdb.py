@@ -42,19 +42,20 @@ def read_hmdb(place: FolderOrTable, rules: PathRules) -> Entries:
         path: label for (label, its_number), path in zip(lists, lists.values(), strict=True) if its_number == number
     }
     entries: list[Entry] = []
+    notes: tuple[str, ...] = ()
     unused = 0
     for path, label in chosen.items():
-        found, left_out = _read_list(path, label, PathRules(rules.root, rules.skip_missing, rules.data or data))
+        found, left_out, about = _read_list(path, label, PathRules(rules.root, rules.skip_missing, rules.data or data))
         entries += found
+        notes += about
         unused += left_out
-    notes: tuple[str, ...] = ()
     if len(numbers) > 1 and named is None:
         other = next(path for (_, its_number), path in lists.items() if its_number != number)
-        notes = (f"split {number} of {', '.join(numbers)} is taken; for another one, name one of its lists: {other}",)
+        notes += (f"split {number} of {', '.join(numbers)} is taken; for another one, name one of its lists: {other}",)
     return Entries(tuple(entries), f"lists of HMDB51, split {number}", notes=notes, passed_over=unused)
 
 
-def _read_list(path: Path, label: str, rules: PathRules) -> tuple[list[Entry], int]:
+def _read_list(path: Path, label: str, rules: PathRules) -> tuple[list[Entry], int, tuple[str, ...]]:
     locator = Locator(path, rules)
     entries: list[Entry] = []
     missing: dict[int, str] = {}
@@ -71,8 +72,7 @@ def _read_list(path: Path, label: str, rules: PathRules) -> tuple[list[Entry], i
             missing[number] = match[1]
         else:
             entries.append(Entry(f"{path}, line {number}", match[1], found, (label,), _SPLITS[match[2]]))
-    locator.check_missing(missing, len(lines))
-    return entries, unused
+    return entries, unused + len(missing), locator.check_missing(missing, len(lines))
 
 
 def _lists(place: Folder) -> dict[tuple[str, str], Path]:

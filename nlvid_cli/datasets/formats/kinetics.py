@@ -38,10 +38,10 @@ def read_kinetics(place: FolderOrTable, rules: PathRules) -> Entries:
             missing[row.line] = _text(place, row, "youtube_id")
         else:
             entries.append(entry)
-    locator.check_missing(missing, len(place.rows))
+    notes = locator.check_missing(missing, len(place.rows))
     if are_cut(entries):
         entries = [replace(entry, stretch=None) for entry in entries]
-    return Entries(tuple(entries), "Kinetics CSV", passed_over=len(missing))
+    return Entries(tuple(entries), "Kinetics CSV", notes=notes, passed_over=len(missing))
 
 
 def _read_row(table: Table, row: TableRow, label: int, locator: Locator) -> Entry | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +14,6 @@ from nlvid_cli.datasets.table_rows import SPLITS
 from nlvid_cli.errors import DataSetError, shortened
 from nlvid_cli.video.frame_names import holds_pictures
 from nlvid_cli.video.suffixes import is_video_name
-
-log = logging.getLogger(__name__)
 
 MAX_FOLDERS = 20_000
 """Number of folders searched for a file by its name alone."""
@@ -120,24 +117,26 @@ class Locator:
         """For each folder, the videos in it and two levels below, by stem."""
         return [_stems_below(folder) for folder in self.folders]
 
-    def check_missing(self, missing: Mapping[int, str], total: int) -> None:
+    def check_missing(self, missing: Mapping[int, str], total: int) -> tuple[str, ...]:
         """Raise an error if videos are missing: which ones, where they were looked for, and what may help.
 
         Args:
             missing: Missing videos as the table names them, by line.
             total: Number of videos in the table.
 
+        Returns:
+            A note, if videos are missing and may be left out.
+
         Raises:
             DataSetError: Videos are missing.
         """
         if not missing:
-            return
+            return ()
         names = shortened([f"line {line}: {written}" for line, written in missing.items()], SHOWN, "; ")
         looked = " and ".join(f"{folder}{os.sep}" for folder in self.folders)
         text = f"{self.table}: {len(missing)} of {total} videos are missing ({names})"
         if self.rules.skip_missing and len(missing) < total:
-            log.warning("%s; skipped", text)
-            return
+            return (f"{text}; skipped",)
         raise DataSetError(f"{text}; searched {looked}{self._advice(list(missing.values()))}")
 
     def _advice(self, missing: Sequence[str]) -> str:

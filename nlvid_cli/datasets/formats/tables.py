@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +22,6 @@ from nlvid_cli.errors import DataSetError
 from nlvid_cli.inputs.separated import FRAME_COUNT_COLUMNS
 from nlvid_cli.inputs.stretch_columns import seconds_of
 from nlvid_cli.video.segment import Stretch
-
-log = logging.getLogger(__name__)
 
 
 def is_table(place: FolderOrTable) -> bool:
@@ -78,8 +75,7 @@ def read_rows(table: Table, rules: PathRules, by_folder: bool = False) -> Entrie
             continue
         entry = Entry(table.where(row), written, path, shared.setdefault(labels, labels), split)
         entries.append(_with_stretch(entry, table, row, columns))
-    locator.check_missing(missing, len(table.rows))
-    notes = (*table.notes, *columns.notes)
+    notes = (*table.notes, *columns.notes, *locator.check_missing(missing, len(table.rows)))
     if are_cut(entries):
         entries = [replace(entry, stretch=None) for entry in entries]
         notes += (f"{table.path}: the videos are no longer than their times, and are taken as already cut",)

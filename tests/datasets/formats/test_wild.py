@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -485,6 +487,8 @@ def test_the_csv_of_label_studio(make: Make, write: Make) -> None:
     end = "1,1,2024-01-01T00:00:00Z,2024-01-01T00:00:00Z,1.5"
     text = f"{header}\n/data/upload/1/1a2b3c4d-a.mp4,1,run,{end}\n/data/local-files/?d=b.mp4,2,walk,{end}\n"
     assert labels(read_data_set(write("t.csv", text))) == [["run"], ["walk"]]
+    several = text.replace("1,run,1", '1,"{""choices"":[""run"",""jump""]}",1')
+    assert labels(read_data_set(write("t.csv", several))) == [["run", "jump"], ["walk"]]
 
 
 CELLS = (
@@ -546,3 +550,42 @@ def test_any_json_is_read_or_refused(make: Make, write: Make, document: object) 
     except UsageError:
         return
     assert all(video.path.is_file() for video in data.videos)
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "multi", "stretches"),
+    [
+        ("csvheader/actionclass.csv", "a b", False, 0),
+        ("csvheader/commalabels.csv", "amphibian bird mammal", True, 0),
+        ("csvheader/pylist.csv", "amphibian bird mammal", True, 0),
+        ("lists/comment.txt", "0 1", False, 0),
+        ("lists/floatlabel.csv", "0 1", False, 0),
+        ("lists/mmmulti.txt", "0 2 3 4", True, 0),
+        ("lists/sep.csv", "Kampf ruhig", False, 0),
+        ("lists/tsn.txt", "0 1", False, 0),
+        ("lists/tsn300.txt", "0 1", False, 0),
+        ("onehot/onehot.csv", "calm fight", False, 0),
+        ("segments/seg.csv", "a b", False, 6),
+        ("segments/clips_same_file.csv", "a b", False, 4),
+        ("kinetics_folder", "run walk", False, 4),
+        ("ssv2", "Holding something,Moving something,Pushing something", False, 0),
+    ],
+)
+def test_tables_that_people_published(
+    shared: Path, data: Path, name: str, classes: str, multi: bool, stretches: int
+) -> None:
+    source = shared / "datasets" / "wild" / name.split("/")[0]
+    if not source.is_dir():
+        pytest.skip(f"no published tables at {source}")
+    clip = data / "clip.mp4"
+    make_clip(clip, frames=200)  # 8 s
+    shutil.copytree(source, data / source.name)
+    for table in (data / source.name).iterdir():
+        text = table.read_text()
+        for video in [*re.findall(r"[\w/]+\.mp4", text), *(f"{one}.mp4" for one in re.findall(r"\w{11,}1(?=,)", text))]:
+            (table.parent / video).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(clip, table.parent / video)
+    found = read_data_set(data / name)
+    assert found.classes == tuple(classes.split("," if "," in classes else None))
+    assert (found.kind == "multi") == multi
+    assert sum(video.stretch is not None for video in found.videos) == stretches
