@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,11 +25,13 @@ from nlvid_cli.inputs.separated import (
     split_after_video,
     stated_separator,
 )
-from nlvid_cli.inputs.stretch_columns import StretchColumns, find_stretch_columns
+from nlvid_cli.inputs.stretch_columns import StretchColumns, find_stretch_columns, seconds_of
 from nlvid_cli.inputs.text import read_text
 from nlvid_cli.video.remote import RemotePath, video_path
 from nlvid_cli.video.segment import Stretch
 from nlvid_cli.video.suffixes import is_video_name
+
+log = logging.getLogger(__name__)
 
 
 class PathRow(NamedTuple):
@@ -72,14 +75,16 @@ def _text_rows(file: Path) -> list[PathRow]:
     column = columns[separator]
     if column is not None:
         names = [*map(column_name, headers[separator])]
-        stretches, count = find_stretch_columns(names), find_column(names, FRAME_COUNT_COLUMNS)
+        rows = parse_rows(text, separator, str(file))[1:]
+        stretches = _stretch_columns(names, [row.cells for row in rows], file)
+        count = find_column(names, FRAME_COUNT_COLUMNS)
         return [
             PathRow(
                 row.cells[column],
                 _stretch(stretches, row.cells, f"{file}, line {row.line}"),
                 _frame_count(row.cells, count),
             )
-            for row in parse_rows(text, separator, str(file))[1:]
+            for row in rows
             if len(row.cells) > column
         ]
     paths = _paths_without_header(file, text) if text.strip() else []
@@ -87,6 +92,19 @@ def _text_rows(file: Path) -> list[PathRow]:
         first = shown_line(text.strip().splitlines()[0])
         raise UsageError(f"{file}: no column of paths; call it path, file or video in the first line, now {first!r}")
     return [*map(PathRow, paths)]
+
+
+def _stretch_columns(names: Sequence[str], rows: Sequence[Sequence[object]], file: Path) -> StretchColumns | None:
+    """Find the columns of starts and ends; None if there are none, or most of their cells hold something else."""
+    columns = find_stretch_columns(names)
+    if columns is None:
+        return None
+    starts = [str(cells[columns.start]) for cells in rows if len(cells) > columns.start]
+    others = sum(bool(text.strip()) and seconds_of(text) is None for text in starts)
+    if others * 2 > len(starts):
+        log.info("%s: the columns %s hold no times, and are not used", file, " and ".join(columns.names))
+        return None
+    return columns
 
 
 def _stretch(columns: StretchColumns | None, cells: Sequence[object], where: str) -> Stretch | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from av.video.frame import VideoFrame
@@ -36,16 +37,26 @@ def first_frame(folder: Path, names: Sequence[str]) -> VideoFrame:
     raise first_error or VideoNotFound("no pictures in this folder")
 
 
-def nearest_frame(folder: Path, names: Sequence[str], number: int) -> VideoFrame:
+def nearest_frame(folder: Path, names: Sequence[str], number: int, broken: set[int]) -> VideoFrame:
     """Decode the nearest earlier picture that can be decoded, or else the nearest later one.
+
+    Args:
+        folder: The folder.
+        names: Names of its pictures, in their order.
+        number: Number of the picture to replace.
+        broken: Numbers of pictures that do not decode; each is tried once, and more are added.
 
     Raises:
         UnreadableVideo: There is none.
     """
-    for other in (*range(number - 1, -1, -1), *range(number + 1, len(names))):
+    broken.add(number)
+    for other in chain(range(number - 1, -1, -1), range(number + 1, len(names))):
+        if other in broken:
+            continue
         frame = decode_picture(folder / names[other])
         if frame is not None:
             return frame
+        broken.add(other)
     raise UnreadableVideo("no picture of this folder can be decoded")
 
 

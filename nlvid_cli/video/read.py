@@ -258,13 +258,14 @@ def _read_from_start(sink: _Sink, threads: int) -> tuple[tuple[str, ...], list[i
 def _read_pictures(sink: _Sink, threads: int) -> tuple[str, ...]:
     """Read the pictures of a folder, side by side; return warnings."""
     folder, names = Path(str(sink.info.path)), sink.info.pictures
+    broken: set[int] = set()
 
     def read(wanted: Sequence[int]) -> int:
         maker, stand_ins = sink.maker(), 0
         for number in wanted:
             frame = decode_picture(folder / names[number])
             if frame is None:
-                frame, stand_ins = nearest_frame(folder, names, number), stand_ins + 1
+                frame, stand_ins = nearest_frame(folder, names, number, broken), stand_ins + 1
             sink.put(maker, number, frame)
         return stand_ins
 

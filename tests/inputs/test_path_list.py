@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,10 @@ def test_stretches_of_a_parquet_file(tmp_path: Path) -> None:
     assert read_path_rows(tmp_path / "a.parquet") == [
         PathRow("a.mp4", Stretch(0.5, 2.0)), PathRow("a.mp4", Stretch(2.0)), PathRow("b.mp4"),
     ]  # fmt: skip
+
+
+def test_columns_of_other_things_are_no_stretches(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "t.csv").write_text("path,from,to\na.mp4,Anna,Ben\nb.mp4,Ben,Cid\n")
+    with caplog.at_level(logging.INFO):
+        assert read_path_rows(tmp_path / "t.csv") == [PathRow("a.mp4"), PathRow("b.mp4")]
+    assert "from and to hold no times" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nlvid_cli.errors import FrameTooLarge, UnreadableVideo, VideoNotFound
+from nlvid_cli.video import picture_folder
 from nlvid_cli.video.clips import decode_clips
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
@@ -153,3 +155,13 @@ def test_limits_are_those_of_videos(folder: Path) -> None:
 def test_a_folder_without_pictures_is_no_video(tmp_path: Path) -> None:
     with pytest.raises(VideoNotFound, match="folder"):
         decode_clips(Segment(tmp_path), SAMPLING, RULES)
+
+
+def test_each_broken_picture_is_tried_once_to_replace_others(folder: Path) -> None:
+    info = probe(folder)
+    for number in range(2, COUNT + 1):
+        (folder / f"{number}.png").write_bytes(b"junk")
+    with patch.object(picture_folder, "_decode", wraps=picture_folder._decode) as decode:
+        read = read_frames(info, np.arange(COUNT)[None], None, threads=1)
+    assert (read.frames[0, :, 0, 0, 0] == 0).all()
+    assert decode.call_count <= 2 * COUNT + COUNT  # not the square of it
