@@ -76,8 +76,9 @@ def _text_rows(file: Path) -> list[PathRow]:
     if column is not None:
         names = [*map(column_name, headers[separator])]
         rows = parse_rows(text, separator, str(file))[1:]
-        stretches = _stretch_columns(names, [row.cells for row in rows], file)
-        count = find_column(names, FRAME_COUNT_COLUMNS)
+        stretches, count = find_stretch_columns(names), find_column(names, FRAME_COUNT_COLUMNS)
+        if stretches is not None and not _hold_times(stretches, [row.cells for row in rows], file):
+            stretches = None
         return [
             PathRow(
                 row.cells[column],
@@ -94,17 +95,14 @@ def _text_rows(file: Path) -> list[PathRow]:
     return [*map(PathRow, paths)]
 
 
-def _stretch_columns(names: Sequence[str], rows: Sequence[Sequence[object]], file: Path) -> StretchColumns | None:
-    """Find the columns of starts and ends; None if there are none, or most of their cells hold something else."""
-    columns = find_stretch_columns(names)
-    if columns is None:
-        return None
+def _hold_times(columns: StretchColumns, rows: Sequence[Sequence[object]], file: Path) -> bool:
+    """Whether columns called like starts and ends hold them, and not mostly something else, such as names."""
     starts = [str(cells[columns.start]) for cells in rows if len(cells) > columns.start]
     others = sum(bool(text.strip()) and seconds_of(text) is None for text in starts)
-    if others * 2 > len(starts):
-        log.info("%s: the columns %s hold no times, and are not used", file, " and ".join(columns.names))
-        return None
-    return columns
+    if others * 2 <= len(starts):
+        return True
+    log.info("%s: the columns %s hold no times, and are not used", file, " and ".join(columns.names))
+    return False
 
 
 def _stretch(columns: StretchColumns | None, cells: Sequence[object], where: str) -> Stretch | None:
@@ -160,15 +158,14 @@ def _parquet_rows(file: Path) -> list[PathRow]:
             if column is None:
                 raise UsageError(f"{file}: no column of paths (call it path, file or video; the columns are {names})")
             values = table.read([names[column]]).column(0).to_pylist()
-            stretches = find_stretch_columns([*map(column_name, names)])
             parts: list[Stretch | None] = [None] * len(values)
-            if stretches is not None:
-                times = table.read([names[stretches.start], names[stretches.end]])
-                cells = ([_cell(value) for value in times.column(side).to_pylist()] for side in (0, 1))
-                columns = replace(stretches, start=0, end=1)
-                parts = [
-                    columns.stretch(pair, f"{file}, row {n}") for n, pair in enumerate(zip(*cells, strict=True), 1)
-                ]
+            if (stretches := find_stretch_columns([*map(column_name, names)])) is not None:
+                wanted = [names[stretches.start], names[stretches.end]]
+                times = table.read(wanted)
+                sides = ([_cell(value) for value in times.column(name).to_pylist()] for name in wanted)
+                rows, columns = [*zip(*sides, strict=True)], replace(stretches, start=0, end=1)
+                if _hold_times(columns, rows, file):
+                    parts = [columns.stretch(row, f"{file}, row {number}") for number, row in enumerate(rows, start=1)]
     except (OSError, ValueError) as error:
         raise UsageError(f"{file}: cannot be read ({error})") from None
     other = next((value for value in values if not isinstance(value, str | bytes | None)), None)

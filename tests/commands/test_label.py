@@ -440,3 +440,42 @@ def _kill_one(name: str) -> bool:
         except OSError:
             continue
     return False
+
+
+def test_stretches_of_a_table_are_entries_that_resume_and_merge(
+    run: Run, model_file: Path, good: list[Path], tmp_path: Path
+) -> None:
+    table, output, options = tmp_path / "t.csv", tmp_path / "labels.jsonl", _options(model_file)
+    shutil.copy(good[8], tmp_path / "a.mp4")  # 1.2 s
+    table.write_text("video,start,end\na.mp4,0,0.4\na.mp4,0.4,0:01\n")
+    assert run("label", table, "-o", output, *options).status == 0
+    before = output.read_text()
+    table.write_text("video,start,end\na.mp4,0,0.4\na.mp4,0.4,0:01\na.mp4,,\na.mp4,7,8\n")
+    assert run("label", table, "-o", output, *options).status == 1
+    assert output.read_text().startswith(before)
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert {json.dumps(row.get("stretch")): row.get("error", {}).get("type") for row in rows} == {
+        '{"start_seconds": 0.0, "end_seconds": 0.4}': None, '{"start_seconds": 0.4, "end_seconds": 1.0}': None,
+        "null": None, '{"start_seconds": 7.0, "end_seconds": 8.0}': "UnreadableVideo",
+    }  # fmt: skip
+    for number in (1, 2):
+        run("label", table, "-o", tmp_path / "parts.jsonl", "--shard", f"{number}/2", *options)
+    run("label", "--merge", "-o", tmp_path / "parts.jsonl")
+    merged = [json.loads(line) for line in (tmp_path / "parts.jsonl").read_text().splitlines()]
+    assert sorted(map(json.dumps, merged)) == sorted(map(json.dumps, rows))
+
+
+def test_folders_of_frames_of_a_list(run: Run, model_file: Path, tmp_path: Path) -> None:
+    for name in ("run", "walk"):
+        (tmp_path / name).mkdir()
+        for number in range(1, 13):
+            (tmp_path / name / f"img_{number:05d}.png").write_bytes(png(64, 48))
+    (tmp_path / "list.txt").write_text("run 10 0\nwalk 300 1\n")
+    command = ["label", f"@{tmp_path / 'list.txt'}", "-o", tmp_path / "labels.jsonl", *_options(model_file)]
+    assert run(*command).status == 0
+    rows = sorted(map(json.loads, (tmp_path / "labels.jsonl").read_text().splitlines()), key=lambda row: row["video"])
+    assert [row["stretch"] for row in rows] == [{"end_frame": 10}, {"end_frame": 300}]
+    assert rows[0]["clips"][-1]["end_seconds"] <= 10 / 25
+    assert "2 of 2 videos are already in it" in run(*command).err
+    (tmp_path / "run" / "img_00013.png").write_bytes(png(64, 48))
+    assert "1 of 2 videos are already in it" in run(*command).err
