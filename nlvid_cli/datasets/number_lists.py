@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nlvid_cli.errors import DataSetError
+from nlvid_cli.errors import DataSetError, Unlabelled
 
-_NUMBERS = re.compile(r"\d{1,9}(?:[\s,]+\d{1,9})*")
+_NUMBERS = re.compile(r"-?\d{1,9}(?:[\s,]+-?\d{1,9})*")
 
 _NAME_THEN_NUMBERS = re.compile(r"(\S.*?)\s+(\d{1,9}(?:\s+\d{1,9})*)")
 
@@ -44,11 +44,14 @@ def read_numbers(cells: Sequence[str], where: str) -> NumberList | None:
         where: Name of the file, for the note and the error.
 
     Raises:
+        Unlabelled: A number is below 0.
         DataSetError: The numbers can be read in two ways.
     """
     if not all(map(_NUMBERS.fullmatch, cells)):
         return None
     numbers = tuple(tuple(re.split(r"[\s,]+", cell)) for cell in cells)
+    if any(number.startswith("-") for line in numbers for number in line):
+        raise Unlabelled(f"{where}: holds labels below 0, which test lists have in place of labels")
     counts = {len(line) for line in numbers}
     if counts == {1}:
         return NumberList("label", numbers)

@@ -16,6 +16,7 @@ from nlvid_cli.datasets.number_lists import read_numbers, split_name
 from nlvid_cli.datasets.table_rows import KNOWN_COLUMNS, SPLITS, Cell, Table, TableRow, is_known_column
 from nlvid_cli.errors import DataSetError, Unlabelled
 from nlvid_cli.inputs.separated import (
+    PATH_COLUMNS,
     SEPARATORS,
     TextRow,
     column_name,
@@ -146,6 +147,8 @@ def _numbered(path: Path, rows: list[TextRow], separator: str, notes: tuple[str,
 def _bare_list(path: Path, text: str, notes: tuple[str, ...]) -> Table:
     """Table of a list of paths: the folder of each is its class, as in the test lists of UCF101."""
     lines = [(number, line.strip(" \t\"'")) for number, line in enumerate(split_lines(text), start=1) if line.strip()]
+    if column_name(lines[0][1]) in PATH_COLUMNS:
+        del lines[0]
     folders = [PurePath(line.replace("\\", "/")).parent.name for _, line in lines]
     are_classes = len(set(folders)) > 1 or all(
         folder in PurePath(line).name for (_, line), folder in zip(lines, folders, strict=True)

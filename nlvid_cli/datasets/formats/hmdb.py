@@ -32,7 +32,7 @@ def is_hmdb(place: FolderOrTable) -> bool:
 def read_hmdb(place: FolderOrTable, rules: PathRules) -> Entries:
     """Read the lists of one split: that of the named list, or else the one with the lowest number."""
     if isinstance(place, Folder):
-        lists, data = _lists(place), place.path
+        lists, data = _lists(place), place.path if place.videos else place.path.parent
     else:
         lists, data = _lists_in(place.path.parent), place.path.parent.parent
     numbers = sorted({number for _, number in lists})

@@ -90,6 +90,13 @@ class Locator:
         """
         return self._find_below(stem, parents, lambda _: True)
 
+    def is_there(self, written: str) -> bool:
+        """Whether there is a file of a path, or several."""
+        try:
+            return self.find(written) is not None
+        except DataSetError:  # files of this name in several folders
+            return True
+
     def _find_below(self, stem: str, parents: Sequence[str], fits: Callable[[Path], bool]) -> Path | None:
         *folders, name = _composed(stem.replace("\\", "/")).split("/")
         for index in self._stems:

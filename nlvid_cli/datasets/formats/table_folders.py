@@ -105,8 +105,12 @@ def read_single_table(place: FolderOrTable, rules: PathRules) -> Entries:
 
 
 def tables_in(place: Folder) -> list[Path]:
-    """Return the files of a folder that may be tables of its videos."""
-    return [place.path / name for name in place.files if name.endswith(TABLE_SUFFIXES) and name not in CLASS_FILES]
+    """Return the files of a folder that may be tables of its videos, or else those of a folder in it without videos."""
+    for files in _lists(place):
+        tables = [path for path in files if path.suffix in TABLE_SUFFIXES and path.name not in CLASS_FILES]
+        if tables:
+            return tables
+    return []
 
 
 def why_unfit(path: Path, place: Folder) -> str | None:
@@ -115,10 +119,7 @@ def why_unfit(path: Path, place: Folder) -> str | None:
         table = read_table(path)
         if is_charades(table) or is_kinetics(table):
             return None
-        columns = find_columns(table)
-        locator = Locator(path, PathRules(data=place.path))
-        rows = table.rows[:TRIED_ROWS]
-        found = any(locator.find(path_of(table, row, columns), [str(row.cells[columns.labels[0]])]) for row in rows)
+        columns, found = find_columns(table), _finds_videos(table, place)
     except DataSetError as error:
         return str(error)
     if not found:
@@ -166,7 +167,7 @@ def _split_tables(place: Folder) -> tuple[dict[str, Path], tuple[str, ...]]:
     if exact:
         return dict(sorted(exact.items(), key=_train_first)), ()
     for files in _lists(place):
-        families = _families(files)
+        families = _families(files, place)
         if families:
             (name, chosen), *others = sorted(families.items())
             also = [tables["train"].name for _, tables in others]
@@ -192,8 +193,8 @@ def _lists(place: Folder) -> Iterator[list[Path]]:
             yield files[:MOST_TABLES]
 
 
-def _families(files: Iterable[Path]) -> dict[str, dict[str, Path]]:
-    """Files by what their names share, and by the split that each is for; only those with one for training."""
+def _families(files: Iterable[Path], place: Folder) -> dict[str, dict[str, Path]]:
+    """Files by what their names share, and by the split that each is for; only those with a list for training."""
     found: dict[str, dict[str, Path]] = {}
     for path in files:
         words = re.split(r"[\W_]+", path.stem.casefold())
@@ -204,15 +205,23 @@ def _families(files: Iterable[Path]) -> dict[str, dict[str, Path]]:
             number, match = matches[0]
             words[number] = f"*{match[2]}"
             found.setdefault(" ".join((*words, path.suffix)), {})[SPLITS[match[1]]] = path
-    return {name: tables for name, tables in found.items() if "train" in tables and _is_list(tables["train"])}
+    return {name: tables for name, tables in found.items() if "train" in tables and _is_list(tables["train"], place)}
 
 
-def _is_list(path: Path) -> bool:
+def _is_list(path: Path, place: Folder) -> bool:
+    """Whether a file lists labelled videos: those of the folder, if it has any."""
     try:
-        find_columns(read_table(path))
+        table = read_table(path)
+        return is_charades(table) or is_kinetics(table) or not place.videos or _finds_videos(table, place)
     except DataSetError:
         return False
-    return True
+
+
+def _finds_videos(table: Table, place: Folder) -> bool:
+    """Whether one of the first videos of a table is in the folder, even if it is in several places there."""
+    columns = find_columns(table)
+    locator = Locator(table.path, PathRules(data=place.path))
+    return any(locator.is_there(path_of(table, row, columns)) for row in table.rows[:TRIED_ROWS])
 
 
 def _read_files(

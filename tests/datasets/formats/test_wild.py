@@ -70,6 +70,12 @@ def test_numbers_that_can_be_read_in_two_ways(make: Make, write: Make, behind: t
         read_data_set(write("list.txt", lines(*behind)))
 
 
+def test_a_list_of_labels_below_zero(make: Make, write: Make) -> None:
+    make(*NAMES)
+    with pytest.raises(Unlabelled, match="labels below 0"):
+        read_data_set(write("list.txt", lines("30 -1", "31 -1")))
+
+
 def test_a_header_says_how_to_read_a_list(make: Make, write: Make) -> None:
     make(*NAMES)
     data = read_data_set(write("list.txt", lines("7 9", "9 7", "8 9", header="path frames label")))
@@ -252,6 +258,25 @@ def test_another_table_beside_folders_of_classes(make: Make, write: Make, text: 
     data = read_data_set(folder)
     assert data.classes == ("run", "walk")
     assert any("extra.csv" in note and reason in note for note in data.notes)
+
+
+def test_a_table_of_names_that_several_folders_have(make: Make, write: Make) -> None:
+    folder = make("cam1/a.mp4", "cam2/a.mp4")
+    write("labels.csv", "path,label\na.mp4,bird\nb.mp4,frog\n")
+    with pytest.raises(DataSetError, match=r"a\.mp4 is .*cam1/a\.mp4 or .*cam2/a\.mp4"):
+        read_data_set(folder)
+
+
+def test_a_log_of_training_is_no_list(make: Make, write: Make) -> None:
+    folder = make("run/a.mp4", "walk/b.mp4")
+    write("train_log.txt", "epoch 1 loss 2\nepoch 2 loss 1\n")
+    assert read_data_set(folder).classes == ("run", "walk")
+
+
+def test_a_table_in_a_folder_of_annotations(make: Make, write: Make) -> None:
+    folder = make("videos/a.mp4", "videos/b.mp4")
+    write("annotations/labels.csv", "path,label\na.mp4,x\nb.mp4,y\n")
+    assert labels(read_data_set(folder)) == [["x"], ["y"]]
 
 
 def test_two_tables_that_both_fit(make: Make, write: Make) -> None:
@@ -445,6 +470,8 @@ def test_the_test_list_of_ucf101(make: Make, write: Make) -> None:
     assert any("folder of each path is taken as its class" in note for note in data.notes)
     write("testlist01.txt", "Run/v_Run_g02_c01.avi\n")  # of one class alone
     assert labels(read_data_set(folder / "testlist01.txt")) == [["Run"]]
+    write("testlist01.txt", "path\nRun/v_Run_g02_c01.avi\nWalk/v_Walk_g02_c01.avi\n")
+    assert labels(read_data_set(folder / "testlist01.txt")) == [["Run"], ["Walk"]]
     write("testlist01.txt", "videos/v_Run_g02_c01.avi\n")
     with pytest.raises(Unlabelled, match="paths and no labels"):
         read_data_set(folder / "testlist01.txt")
@@ -460,6 +487,7 @@ def test_the_lists_of_hmdb51(make: Make, write: Make) -> None:
     assert [video.split for video in data.videos] == ["train", "test", "train", "test"]
     assert data.passed_over == 1
     assert any("split 1 of 1, 2" in note for note in data.notes)
+    assert len(read_data_set(folder / "splits").videos) == 4
     data = read_data_set(folder / "splits" / "run_test_split2.txt")
     assert [video.split for video in data.videos] == ["test", "train", "train", "test"]
 
