@@ -53,6 +53,7 @@ def features_of(
     clips: int,
     accelerator: Accelerator,
     precision: Precision = "auto",
+    limits: Limits | None = None,
     on_video: Callable[[], None] | None = None,
 ) -> list[VideoFeatures | Failure]:
     """Compute the features of all videos, in their order. Every process calls this, and each gets all of them.
@@ -63,23 +64,26 @@ def features_of(
         clips: Number of clips of each video, by the rule of the card.
         accelerator: Its processes share the videos.
         precision: ``auto``, ``fp32`` or ``bf16``.
+        limits: Number of decoding processes, and their limits.
         on_video: Called in the main process after each of its videos.
     """
     rank, ranks = accelerator.process_index, accelerator.num_processes
     card = trainee.card.with_views(clips, None, None)
     backend = TorchBackend(card, tensors_of(trainee.network.state_dict()), str(accelerator.device), precision)
     own = []
-    for number, result in enumerate(_looked_at(card, backend, data.videos[rank::ranks])):
+    for number, result in enumerate(_looked_at(card, backend, data.videos[rank::ranks], limits or Limits())):
         own.append((number * ranks + rank, result))
         if on_video is not None:
             on_video()
     return [result for _, result in sorted(gather_object(own), key=lambda pair: pair[0])]
 
 
-def _looked_at(card: Card, backend: Backend, videos: Sequence[LabelledVideo]) -> Iterator[VideoFeatures | Failure]:
+def _looked_at(
+    card: Card, backend: Backend, videos: Sequence[LabelledVideo], limits: Limits
+) -> Iterator[VideoFeatures | Failure]:
     segments = (Segment(video.path, video.stretch) for video in videos)
     look = partial(pooled_features, pool=card.architecture.head.pool)
-    for outcome in Pipeline([backend], card, Limits(), _features_of_video, look=look).run_in_order(segments):
+    for outcome in Pipeline([backend], card, limits, _features_of_video, look=look).run_in_order(segments):
         yield outcome.result
 
 

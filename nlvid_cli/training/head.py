@@ -17,6 +17,7 @@ from accelerate import Accelerator
 
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.errors import UnreadableVideo
+from nlvid_cli.recognize.pipeline.pipeline import Limits
 from nlvid_cli.recognize.prediction import Failure
 from nlvid_cli.system.atomic import atomic_file
 from nlvid_cli.training.features import Array, VideoFeatures, features_of
@@ -66,7 +67,8 @@ def start_head(
     results = _kept(path, len(videos)) if path and plan.resume else None
     if results is None:
         part = DataSet(videos, data.classes, data.kind, data.source)
-        results = features_of(trainee, part, clips, accelerator, plan.recipe.precision)
+        limits = Limits(plan.machine.limits, plan.machine.workers)
+        results = features_of(trainee, part, clips, accelerator, plan.recipe.precision, limits)
         if path and accelerator.is_main_process:
             _keep(path, results)
     bad = {
@@ -154,9 +156,9 @@ def _keep(path: Path, results: list[VideoFeatures | Failure]) -> None:
 def _kept(path: Path, videos: int) -> list[VideoFeatures | Failure] | None:
     """Return the features that an earlier run kept; None if there are none for so many videos, all of them good."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             parts = zip(kept["features"], kept["starts"], kept["ends"], strict=True)
             found = [VideoFeatures(own, tuple(starts), tuple(ends)) for own, starts, ends in parts]
-    except (OSError, ValueError, KeyError, BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         return None
     return [*found] if len(found) == videos else None

@@ -172,7 +172,7 @@ def choose_recipe(
     if asked_for:
         return RecipeChoice(find_recipe("finetune"), f"{' and '.join(asked_for)} asks for training")
     counts = np.bincount([label for video in data.videos for label in video.labels], minlength=1)
-    fewest = int(counts[counts > 0].min(initial=0))
+    fewest = min((count for count in counts.tolist() if count), default=0)
     if choose_device(device).type == "cpu":
         return RecipeChoice(find_recipe("probe"), "there is no GPU; --recipe finetune trains all layers, for hours")
     if fewest < FEW_VIDEOS:
