@@ -25,6 +25,10 @@ _SIGNS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     ),
     (re.compile(rb"\s*(\{\s*\"|\[\s*[\[{\"\d])(?!.*[^\t\n\r -\xff])", re.DOTALL), "a JSON text, not a model"),
     (
+        re.compile(rb"(?i)(\d{3}:? )?(not found|access denied|forbidden|unauthorized|too many requests)\b"),
+        "the message of a server, not a model; look at its address in a browser, and download the file itself",
+    ),
+    (
         re.compile(rb"\x1f\x8b\x08|BZh\d1AY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd|7z\xbc\xaf|Rar!"),
         f"a compressed archive; {_UNPACK}",
     ),

@@ -32,6 +32,7 @@ OTHERS = {
     "page with blanks and a comment": (b"\xef\xbb\xbf\n<!-- x -->\n<HTML>", "web page"),
     "error of a store": (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "web page"),
     "error of an API": (b'{"error": "Invalid username or password."}', "JSON"),
+    "error in a line": (b"404: Not Found", "message of a server"),
     "gzip": (gzip.compress(b"x" * 99), "compressed archive; unpack"),
     "tar": (_tar(), "tar archive; unpack"),
     "Keras": (b"\x89HDF\r\n\x1a\n" + bytes(50), "HDF5"),

@@ -167,6 +167,17 @@ class _Encode(_StandIn):
         return text.encode("latin1")
 
 
+class _OrderedDict(_StandIn):
+    """``collections.OrderedDict()``: a dict that SETITEMS fills."""
+
+    __slots__ = ()
+
+    def __call__(self, *arguments: Any) -> dict[Any, Any]:
+        if arguments:
+            raise UnsafeFile("the pickle calls collections.OrderedDict with arguments, which nlvid does not execute")
+        return {}
+
+
 class _Dtype:
     __slots__ = ("_code", "_order")
 
@@ -217,6 +228,7 @@ _GLOBALS: dict[tuple[str, str], _StandIn] = {
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): _DtypeMaker(),
     ("_codecs", "encode"): _Encode(),
+    ("collections", "OrderedDict"): _OrderedDict(),
 }
 
 

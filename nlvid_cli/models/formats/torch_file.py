@@ -233,6 +233,10 @@ def _leaves(tree: object, keys: tuple[str, ...], where: str) -> Iterator[tuple[t
             raise ModelFileError(f"{where}: dicts nested more than {MAX_DEPTH} deep; not a checkpoint")
         for key, value in tree.items():
             yield from _leaves(value, (*keys, str(key)), where)
+    elif isinstance(tree, list | tuple) and len(keys) < MAX_DEPTH:
+        for place, value in enumerate(tree):  # such as (epoch, state_dict)
+            if isinstance(value, dict):
+                yield from _leaves(value, (*keys, str(place)), where)
 
 
 def _to_arrays(leaves: Iterable[tuple[tuple[str, ...], Tensor]], path: Path) -> dict[tuple[str, ...], np.ndarray]:

@@ -55,6 +55,7 @@ CHECKPOINTS: dict[str, object] = {
     },
     "momentum contrast": {"state_dict": weights("module.encoder_k.", 2.0) | weights("module.encoder_q.")},
     "a dict within a dict": {"checkpoint": {"net": weights(), "epoch": 3}},
+    "a tuple": (3, weights(), optimiser()),
     "some other name": {"my_weights": weights("my.own.wrapper.")},
 }
 

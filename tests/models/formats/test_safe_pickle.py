@@ -7,6 +7,7 @@ import pickle
 import pickletools
 import resource
 import struct
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -119,6 +120,14 @@ def test_arrays_come_out_as_they_went_in(read, dtype, protocol, order):
     assert out["a", "b"].dtype == array.dtype
     assert out["empty",].shape == (0, 3)
     assert set(out) == {("a", "b"), ("empty",)}
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_ordered_dicts_are_read(read, protocol):
+    arrays = read(pickle.dumps(OrderedDict(a=OrderedDict(b=np.ones(2)), c=np.zeros(3)), protocol))
+    assert {keys: array.sum() for keys, array in arrays.items()} == {("a", "b"): 2, ("c",): 0}
+    with pytest.raises(UnsafeFile, match="OrderedDict with arguments"):
+        read(pickle.dumps(Runs(OrderedDict, [("a", 1)]), protocol))
 
 
 def test_both_spellings_of_numpy_are_read(read):
