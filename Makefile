@@ -67,6 +67,7 @@ bench: $(VENV)/installed-bench $(DEMO_CLIP)
 	$(BIN)/python benchmarks/nonlocal_block.py
 	$(BIN)/python benchmarks/decoding.py --cache $(CACHE)
 	$(BIN)/python benchmarks/threads.py --cache $(CACHE)
+	$(BIN)/python benchmarks/finetune.py
 	$(BIN)/python benchmarks/convert.py
 	$(BIN)/python benchmarks/label.py $(DEMO_CLIP) --transformers
 	$(BIN)/python benchmarks/backends.py --video $(DEMO_CLIP)

@@ -10,12 +10,13 @@ import pytest
 from tests.conftest import REPOSITORY
 
 BENCHMARKS = REPOSITORY / "benchmarks"
-SLOW = {"backends", "label"}
+SLOW = {"backends", "finetune", "label"}
 SCRIPTS = {
     "backends": "onnx int8",
     "bundled": "of 2 right",
     "convert": "a Caffe2 file of",
     "decoding": "peak memory:",
+    "finetune": "nlvid, frozen",
     "label": "shell loop of classify",
     "network": "inference form, fp32",
     "nonlocal_block": "concatenation",
