@@ -100,7 +100,7 @@ $(VENV)/installed-dev: pyproject.toml | $(VENV)/created
 	touch $@ $(VENV)/installed
 
 $(VENV)/installed-bench: pyproject.toml | $(VENV)/created
-	$(BIN)/python -m pip install --quiet -e ".[bench,export]"
+	$(BIN)/python -m pip install --quiet -e ".[bench,export,train]"
 	touch $@ $(VENV)/installed
 
 $(VENV)/installed-docs: pyproject.toml | $(VENV)/created
