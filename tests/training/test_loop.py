@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -273,6 +274,24 @@ def test_an_interrupt_that_kills_the_workers_still_saves(
     watcher.steps, watcher.at_step = [], 0
     with pytest.raises(WorkerError):  # an error if nobody has interrupted the run
         train(alone(two_motions), tmp_path / "other", TINY, QUICK, observer=watcher)
+
+
+def test_sigterm_ends_a_run_whose_decoder_hangs(
+    two_motions: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlvid_cli.recognize.pipeline.worker.MODULE", "tests.recognize.pipeline.odd_decoder")
+    monkeypatch.setattr("nlvid_cli.training.loader.PATIENCE_SECONDS", 0.1)
+    first = two_motions.videos[0]
+    hanging = replace(first, path=Path(shutil.copy(first.path, tmp_path / "hang.mp4")))
+    data = replace(two_motions, videos=(hanging,))
+    alarm = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGTERM))
+    alarm.start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        train(alone(data), tmp_path / "run", TINY, replace(FEW, batch=2), machine=Machine("cpu", 1, memory_mib=0))
+    alarm.join()
+    assert time.monotonic() - began < 60  # the decoder may take 300 s
+    assert load_state(tmp_path / "run").step == 0
 
 
 def _script_validations(monkeypatch: pytest.MonkeyPatch, *figures: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -130,6 +131,20 @@ def test_sigterm_to_all_processes_of_a_run_saves_it(motions_folder: Path, tmp_pa
     assert process.wait(60) == 130
     assert 2 <= load_state(output).step < 2000
     assert _is_gone(process.pid)
+
+
+@pytest.mark.slow
+def test_shared_memory_may_be_small(motions_folder: Path, tmp_path: Path, two_motions: DataSet) -> None:
+    """A container has 64 MB of it by default. Here it is smaller than one batch of these tiny clips."""
+    inside = 'mount -t tmpfs -o size=64k tmpfs /dev/shm && exec "$@"'
+    container = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside, "sh"]
+    if shutil.which("unshare") is None or subprocess.run([*container, "true"], check=False).returncode:
+        pytest.skip("this machine lets nobody mount")
+    code = "import sys; from pathlib import Path; from tests.training.child import main; "
+    code += "main(Path(sys.argv[1]), Path(sys.argv[2]), 'workers', epochs=2)"
+    arguments = [*container, sys.executable, "-c", code, motions_folder, tmp_path / "run"]
+    assert subprocess.run(arguments, cwd=REPOSITORY, check=False, timeout=120).returncode == 0
+    assert len(steps(tmp_path / "run")) == 4
 
 
 def _is_gone(group: int) -> bool:

@@ -5,7 +5,8 @@ from outside is not trusted with more::
 
     it reads                                    it writes
     {"sampling", "rules", "memory_bytes",
-     "timeout_seconds", "caller": process id}   {"ready": true}
+     "timeout_seconds", "niceness",
+     "caller": process id}                      {"ready": true}
     {"path", "stretch"}                         {"shape", "dtype", "seconds", "clips"}
     {"path", "numbers", "short_side"}           {"shape", "dtype", "seconds", "warnings"}
     {"into": path of shared memory, or null}    {"written": true}
@@ -47,8 +48,6 @@ from nlvid_cli.video.segment import Segment, Stretch
 ALARM_GRACE_SECONDS = 30
 """Time beyond the limit after which the process ends itself: whoever should have killed it is gone."""
 
-NICENESS = 10
-
 PR_SET_PDEATHSIG = 1
 """From ``linux/prctl.h``."""
 
@@ -69,7 +68,7 @@ def main() -> None:
     sampling, rules = (_rules(start[name]) for name in ("sampling", "rules"))
     _end_with_the_caller(start["caller"])
     _limit_memory(start["memory_bytes"])
-    _let_the_network_go_first()
+    _lower_priority(start["niceness"])
     _reply(replies, {"ready": True})
     for line in sys.stdin:
         _set_alarm(start["timeout_seconds"] + ALARM_GRACE_SECONDS)
@@ -163,10 +162,10 @@ def _limit_memory(limit_bytes: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (most if hard < 0 else min(most, hard), hard))
 
 
-def _let_the_network_go_first() -> None:
-    """Lower the priority: threads of a network wait for each other, and one that a decoder delays delays them all."""
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
+def _lower_priority(niceness: int) -> None:
+    """Threads of a network wait for each other, and one that a decoder delays delays them all."""
+    if niceness and hasattr(os, "nice"):
+        os.nice(niceness)
 
 
 def _set_alarm(seconds: float) -> None:

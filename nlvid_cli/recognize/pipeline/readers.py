@@ -26,6 +26,9 @@ from nlvid_cli.video.reader import ReaderHere, VideoReader
 
 T = TypeVar("T")
 
+NORMAL = 0
+"""Priority of the processes: other programs of the machine must not starve them, because training waits for them."""
+
 ENFORCE_SECONDS = 0.1
 """Time between two checks of the limits."""
 
@@ -65,7 +68,7 @@ class Readers:
 
     def __init__(self, card: Card, count: int, limits: WorkerLimits) -> None:
         self._here = ReaderHere(card.preprocess.size)
-        self._workers = [DecodeWorker(card.sampling, card.preprocess, limits) for _ in range(count)]
+        self._workers = [DecodeWorker(card.sampling, card.preprocess, limits, NORMAL) for _ in range(count)]
         self._free: SimpleQueue[VideoReader] = SimpleQueue()
         for worker in self._workers:
             self._free.put(ReaderProcess(worker))

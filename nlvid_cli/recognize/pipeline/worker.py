@@ -34,6 +34,9 @@ from nlvid_cli.video.segment import Segment
 MODULE = "nlvid_cli.recognize.pipeline.decode_process"
 """Module that a worker process runs."""
 
+NICENESS = 10
+"""Priority of a process beside a network; the network goes first."""
+
 START_SECONDS = 120.0
 """Time for a process to start. It takes less than a second, unless the disk is slow or far away."""
 
@@ -88,9 +91,10 @@ class DecodeWorker:
     One thread calls :meth:`decode`; another one calls :meth:`enforce` several times a second.
     """
 
-    def __init__(self, sampling: Sampling, rules: Preprocess, limits: WorkerLimits) -> None:
+    def __init__(self, sampling: Sampling, rules: Preprocess, limits: WorkerLimits, niceness: int = NICENESS) -> None:
         self.limits = limits
-        self._start = {"sampling": asdict(sampling), "rules": asdict(rules), **asdict(limits)}
+        rules_of_start = {"sampling": asdict(sampling), "rules": asdict(rules), "niceness": niceness}
+        self._start = rules_of_start | asdict(limits)
         self._process: subprocess.Popen[str] | None = None
         self._videos = 0
         self._deadline: float | None = None
