@@ -26,7 +26,21 @@ def image_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-SMALL = ("--device", "cpu", "--no-check", "--workers", 0, "--epochs", 1, "--crop", 32, "--val-fraction", 0)
+SMALL = (
+    "--device",
+    "cpu",
+    "--no-check",
+    "--workers",
+    0,
+    "--epochs",
+    1,
+    "--crop",
+    32,
+    "--val-fraction",
+    0,
+    "--lr",
+    0.0001,
+)
 
 
 def test_the_first_epoch_from_an_imagenet_network(run: Run, image_file: Path, tmp_path: Path) -> None:
