@@ -130,7 +130,7 @@ def _numbered(path: Path, rows: list[TextRow], separator: str, notes: tuple[str,
         return None
     if separator != "space" and max(len(row.cells) for row in rows) == 2:
         return None
-    found = read_numbers([" ".join(row.cells[1:]).strip() for row in rows], str(path))
+    found = read_numbers([" ".join(row.cells[1:]).strip() for row in rows], str(path), SEPARATORS.get(separator, " "))
     if found is None or found.form == "label":
         return None
     pairs = zip(rows, found.numbers, strict=True)

@@ -38,7 +38,7 @@ def test_a_list_of_paths_frames_and_labels(make: Make, write: Make, frames: tupl
     text = lines(*(f"{n}{separator}{label}" for n, label in zip(frames, "010", strict=True)), separator=separator)
     data = read_data_set(write("list.txt", text))
     assert (data.kind, data.classes, labels(data)) == ("single", ("0", "1"), [["0"], ["1"], ["0"]])
-    assert any("frames" in note and "path labels" in note for note in data.notes)
+    assert any("frames" in note and f"path{separator}labels" in note for note in data.notes)
 
 
 def test_a_list_of_names_without_suffix(make: Make, write: Make) -> None:
@@ -61,6 +61,11 @@ def test_a_list_of_paths_and_several_numbers(make: Make, write: Make) -> None:
     ("behind", "readings"),
     [
         (("7 9", "9 7", "8 5"), r"frames 7, label 9; or the labels 7 and 9; write \"path frames label\" or"),
+        (
+            ("120 run", "131 walk", "99 run"),
+            r"120 and the label 'run'; or the label '120 run'; write \"path frames label",
+        ),
+        (("1.5 3 0", "2 4.5 1", "0 2.5 0"), r"1\.5 3 and the label '0'; or .*; write \"path start end label"),
         (("1 20 3", "2 30 4", "5 9 3"), r"start frame 1, end frame 20, label 3; or the labels 1 and 20 and 3"),
     ],
 )
@@ -68,6 +73,14 @@ def test_numbers_that_can_be_read_in_two_ways(make: Make, write: Make, behind: t
     make(*NAMES)
     with pytest.raises(DataSetError, match=readings):
         read_data_set(write("list.txt", lines(*behind)))
+
+
+def test_labels_that_begin_with_numbers(make: Make, write: Make) -> None:
+    make(*NAMES)
+    data = read_data_set(write("list.txt", lines("100 m run", "200 m run", "100 m run", "200 m run")))
+    assert data.classes == ("100 m run", "200 m run")
+    data = read_data_set(write("list.txt", lines("120 run", "131 run", header="path label")))
+    assert data.classes == ("120 run", "131 run")
 
 
 def test_a_list_of_labels_below_zero(make: Make, write: Make) -> None:
