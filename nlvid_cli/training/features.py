@@ -32,7 +32,7 @@ class VideoFeatures:
 
     Attributes:
         features: (views, channels), the mean of what the head classifies over the positions of each view.
-        start_seconds: (views,) start of each view, from the first frame of the labelled stretch.
+        start_seconds: (views,) start of each view, from the first frame of the file.
         end_seconds: (views,) end of each view.
     """
 
