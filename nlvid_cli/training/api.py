@@ -38,8 +38,7 @@ def train(
 ) -> TrainingResult:
     """Train a model on labelled videos.
 
-    Worker processes make the clips, so a script that calls this needs ``if __name__ == "__main__":``.
-    ``Machine(workers=0)`` works without worker processes.
+    Processes with limits read the videos; with ``Machine(workers=0)``, this process does.
 
     Args:
         data: Labelled videos, or the path to their folder or table.
