@@ -215,6 +215,7 @@ def train(
     from nlvid_cli.recognize.pipeline.worker import WorkerLimits
     from nlvid_cli.training.launch import is_launched, launch
     from nlvid_cli.training.plan import (
+        AUTO,
         Machine,
         SplitChoice,
         TrainingPlan,
@@ -223,7 +224,7 @@ def train(
         find_base,
         require_one_start,
     )
-    from nlvid_cli.training.recipe import with_settings
+    from nlvid_cli.training.recipe import Recipe, find_recipe, with_settings
 
     require_one_start(scratch, base, as_name)
     changes = {
@@ -239,6 +240,8 @@ def train(
         "precision": precision,
     }
     machine = Machine(device, workers, save_minutes, limits=WorkerLimits(timeout, int(worker_memory * 2**30)))
+    named = Recipe(AUTO) if recipe in (None, AUTO) else find_recipe(str(recipe))
+    with_settings(named.with_changes(changes), settings or [])  # a fault in an option need not wait for the data
     split = SplitChoice(val_fraction, group_by, folds, leave_one_out, seed)
     if as_json and not check:
         raise UsageError("--json prints the result of --check; add --check")

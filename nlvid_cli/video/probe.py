@@ -12,6 +12,7 @@ does it on the way.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def probe(path: Path | RemotePath, promised: bool = False) -> VideoInfo:
     Raises:
         VideoError: One of the kinds that :func:`nlvid_cli.video.container.open_video` lists, or no picture decodes.
     """
-    if isinstance(path, Path) and path.is_dir():
+    if isinstance(path, Path) and os.path.isdir(path):  # False for names that no file can have, too
         return probe_pictures(path)
     with open_with_bytes(path) as (container, stream, file):
         header = header_of(stream)  # some of it changes while packets are read
