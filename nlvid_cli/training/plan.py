@@ -28,7 +28,7 @@ from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.models.progress import Progress
 from nlvid_cli.recognize.pipeline.worker import WorkerLimits
 from nlvid_cli.system.processors import usable_processors
-from nlvid_cli.training.model import SCRATCH, Base
+from nlvid_cli.training.model import SCRATCH, Base, Trainee
 from nlvid_cli.training.recipe import Recipe, find_recipe
 
 log = logging.getLogger(__name__)
@@ -89,10 +89,13 @@ class TrainingPlan:
     resume: bool = False
     machine: Machine = field(default_factory=Machine)
 
-    @property
-    def starts_linear(self) -> bool:
-        """Whether a head is to be fitted on the features of the base."""
-        return self.recipe.head_start == "linear" and self.base.tensors is not None
+    def fits_head(self, trainee: Trainee) -> bool:
+        """Whether the head is to be fitted on the features of the base."""
+        wanted = "linear" if trainee.trains_only_head else "random"
+        if self.recipe.head_start != "auto":
+            wanted = self.recipe.head_start
+        has_to = trainee.has_new_head or trainee.trains_only_head
+        return wanted == "linear" and has_to and self.base.tensors is not None
 
 
 def require_one_start(scratch: bool, base: object, as_name: str | None) -> None:

@@ -33,7 +33,8 @@ class Recipe:
         learning_rate: Learning rate for ``learning_rate_batch`` clips, scaled in proportion to ``batch``.
         learning_rate_batch: Batch that ``learning_rate`` is for.
         head_start: How a new head starts beside trained layers: ``linear``, fitted on the features of the base, or
-            ``random``. If the head is all that is trained, a linear one is not trained any further.
+            ``random``. If the head is all that is trained, a linear one is not trained any further; ``auto`` is
+            ``linear`` then, and ``random`` otherwise.
         fresh_factor: Factor on the learning rate of layers that start from random weights beside trained ones.
         schedule: ``step`` divides the learning rate by 10 at each of ``drops``; ``cosine`` lowers it to 0.
         drops: Shares of the run, in [0, 1].
@@ -67,7 +68,7 @@ class Recipe:
     accumulation: int = 1
     learning_rate: float = 0.01
     learning_rate_batch: int = 64
-    head_start: Literal["linear", "random"] = "linear"
+    head_start: Literal["auto", "linear", "random"] = "auto"
     fresh_factor: float = 1.0
     schedule: Schedule = "step"
     drops: tuple[float, ...] = (0.375, 0.75)
@@ -160,7 +161,6 @@ RECIPES: dict[str, Recipe] = {
     ),
     "small": Recipe(
         "small",
-        head_start="random",
         epochs=20,
         learning_rate=0.06,
         fresh_factor=10.0,
@@ -177,13 +177,9 @@ RECIPES: dict[str, Recipe] = {
         store="fp16",
         validate_every=20,
     ),
-    "paper-32": Recipe("paper-32", head_start="random", epochs=107, batch=64, frames=32, step=2, crop=224),
-    "paper-128": Recipe(
-        "paper-128", head_start="random", epochs=27, batch=16, frames=128, step=1, crop=224, freeze_norm=True
-    ),
-    "charades": Recipe(
-        "charades", head_start="random", epochs=200, loss="sigmoid", frames=128, step=1, crop=288, freeze_norm=True
-    ),
+    "paper-32": Recipe("paper-32", epochs=107, batch=64, frames=32, step=2, crop=224),
+    "paper-128": Recipe("paper-128", epochs=27, batch=16, frames=128, step=1, crop=224, freeze_norm=True),
+    "charades": Recipe("charades", epochs=200, loss="sigmoid", frames=128, step=1, crop=288, freeze_norm=True),
     "scratch": Recipe(
         "scratch",
         epochs=110,

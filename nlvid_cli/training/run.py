@@ -106,7 +106,7 @@ def train_split(split: Split, folder: Path, plan: TrainingPlan, observer: Observ
             earlier = prepare_folder(folder, run_identity(plan, split, label_kind), plan.resume)
         accelerator.wait_for_everyone()
         saved = load_state(folder) if plan.resume and (folder / STATE_FILE).is_file() else None
-        if saved is None and plan.starts_linear and (trainee.has_new_head or trainee.trains_only_head):
+        if saved is None and plan.fits_head(trainee):
             fitted = start_head(trainee, split.train, plan, accelerator, folder, observer)
             if trainee.trains_only_head:
                 return _fitted(folder, validation, split.train, trainee, fitted, plan, accelerator, observer)
