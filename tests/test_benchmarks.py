@@ -10,7 +10,8 @@ import pytest
 from tests.conftest import REPOSITORY
 
 BENCHMARKS = REPOSITORY / "benchmarks"
-SLOW = {"backends", "finetune", "label"}
+SLOW = {"backends", "label"}
+LONG = {"finetune"}
 SCRIPTS = {
     "backends": "onnx int8",
     "bundled": "of 2 right",
@@ -26,7 +27,11 @@ SCRIPTS = {
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SCRIPTS]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW else pytest.mark.long if name in LONG else ())
+        for name in SCRIPTS
+    ],
 )
 def test_a_benchmark_runs(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     script = str(BENCHMARKS / f"{name}.py")

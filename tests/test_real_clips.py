@@ -39,9 +39,10 @@ def wanted_labels(folder: Path) -> dict[str, str]:
     [
         ("tiny", FEW),
         pytest.param("tiny", ["."], marks=pytest.mark.slow),
-        pytest.param("i3d", ["."], marks=[pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]),
+        pytest.param("i3d", FEW, marks=[pytest.mark.slow, pytest.mark.network]),
+        pytest.param("i3d", ["."], marks=[pytest.mark.long, pytest.mark.network, pytest.mark.timeout(900)]),
     ],
-    ids=["tiny-2 clips", "tiny", "i3d"],
+    ids=["tiny-2 clips", "tiny", "i3d-2 clips", "i3d"],
 )
 def test_documents_are_those_of_before(shared: Path, model: str, names: list[str]) -> None:
     lines = (DATA / f"action_clips.{model}.jsonl").read_text(encoding="utf-8").splitlines()
