@@ -294,7 +294,7 @@ def _expect_small(value: Any) -> None:
 
 
 def _expect(value: Any, *kinds: type | None) -> Any:
-    """Return a value that is of one of these types; None stands for itself, and a truth is no number."""
+    """Return a value that is of one of these types; None stands for itself, and a bool is not a number."""
     kind = None if value is None else type(value)
     if kind not in kinds:
         names = " or ".join("null" if kind is None else kind.__name__ for kind in kinds)

@@ -28,10 +28,11 @@ from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
 from nlvid_cli.errors import NoVideoStream, UnreadableVideo, VideoNotFound
-from nlvid_cli.video.boxes import is_mp4
+from nlvid_cli.video.boxes import is_mp4, size_of
 from nlvid_cli.video.encryption import is_encrypted
 from nlvid_cli.video.packets import reason_of
 from nlvid_cli.video.payload import WithoutPayload
+from nlvid_cli.video.positioned import PositionedFile
 from nlvid_cli.video.refusals import MAX_FRAME_PIXELS, check_frame_size, encrypted, mp4_refusal, refusal
 from nlvid_cli.video.remote import RemotePath, open_remote
 
@@ -150,32 +151,17 @@ def _open_local(path: Path) -> io.RawIOBase:
         raise UnreadableVideo(f"cannot be opened ({reason_of(error)})") from None
 
 
-class _View(io.RawIOBase):
+class _View(PositionedFile):
     """A file with a position of its own, and without a name, or with a suffix only.
 
     By the name of a picture FFmpeg would choose the reader of numbered files, which is refused.
     """
 
     def __init__(self, file: io.RawIOBase, path: RemotePath | None = None) -> None:
+        super().__init__(size_of(file))
         self._file = file
-        self._position = 0
         if path is not None:  # some formats are recognised with the help of the suffix
             self.name = "video" + PurePosixPath(urlsplit(path.address).path).suffix
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence == io.SEEK_CUR:
-            offset, whence = offset + self._position, io.SEEK_SET
-        self._position = self._file.seek(offset, whence)
-        return self._position
 
     def read(self, size: int = -1) -> bytes:
         self._file.seek(self._position)

@@ -6,11 +6,11 @@ found first, and FFmpeg is shown zeros there. What it reports is the same: times
 
 from __future__ import annotations
 
-import io
 from bisect import bisect_right
 from collections.abc import Iterator
 
 from nlvid_cli.video.boxes import Seekable, boxes, is_mp4, size_of
+from nlvid_cli.video.positioned import PositionedFile
 
 MIN_FILE_BYTES = 1 << 22
 """Size from which a file's index is read on its own. A smaller file is read faster than it is opened twice."""
@@ -56,39 +56,20 @@ def payload_of(file: Seekable, is_remote: bool = False) -> Ranges | None:
         return None
 
 
-class WithoutPayload(io.RawIOBase):
+class WithoutPayload(PositionedFile):
     """A file whose content reads as zeros; only the rest of it is ever read."""
 
     def __init__(self, file: Seekable, payload: Ranges) -> None:
         """Wrap a file; it stays open when this is closed."""
+        super().__init__(size_of(file))
         self._file = file
-        self._size_bytes = size_of(file)
-        self._position = 0
         self._starts = [start for start, _ in payload]
         self._ends = [end for _, end in payload]
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the offset from the start."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to an offset from the start, from here, or from the end."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
-        self._position = max(0, start + offset)
-        return self._position
 
     def read(self, size: int = -1) -> bytes:
         """Read up to ``size`` bytes; fewer only at the end."""
         begin = self._position
-        end = self._size_bytes if size < 0 else min(begin + size, self._size_bytes)
+        end = self.size_bytes if size < 0 else min(begin + size, self.size_bytes)
         read = bytearray(max(0, end - begin))
         for start, stop in self._kept(begin, end):
             self._file.seek(start)

@@ -8,7 +8,6 @@ the frame times of an MP4 file its index is enough, and the media data is not fe
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 from nlvid_cli.errors import RemoteFailure, UnreadableVideo, UsageError, VideoNotFound
 from nlvid_cli.system.addresses import RefusedRedirect, first_kind
+from nlvid_cli.video.positioned import PositionedFile
 from nlvid_cli.video.suffixes import is_video_name
 
 PROTOCOLS = ("s3", "gs", "gcs", "hf", "http", "https")
@@ -136,7 +136,7 @@ def open_remote(path: RemotePath) -> Iterator[RemoteFile]:
         yield file
 
 
-class RemoteFile(io.RawIOBase):
+class RemoteFile(PositionedFile):
     """A remote file; only the blocks that are needed are fetched.
 
     Attributes:
@@ -145,30 +145,11 @@ class RemoteFile(io.RawIOBase):
     """
 
     def __init__(self, system: Any, path: str, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
+        super().__init__(size_bytes)
         self.fetched_bytes = 0
         self._system = system
         self._path = path
-        self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the offset from the start."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to an offset from the start, from here, or from the end."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size_bytes}[whence]
-        self._position = max(0, start + offset)
-        return self._position
 
     def read(self, size: int = -1) -> bytes:
         """Read up to ``size`` bytes; fewer only at the end.
