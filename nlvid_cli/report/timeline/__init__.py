@@ -1,0 +1,1 @@
+"""Timelines for people and for programs, a file per form."""
