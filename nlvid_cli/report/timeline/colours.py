@@ -10,7 +10,7 @@ Colour = tuple[int, int, int]
 GOLDEN = 0.6180339887498949
 """Turn of the hue from one label to the next. No other fraction keeps any number of hues so far apart."""
 
-LIGHTNESS = (0.56, 0.44, 0.66)
+LIGHTNESS = (0.54, 0.42, 0.62)
 """Lightness of three labels in turn, since hues of labels far from each other in the list come close."""
 
 SATURATION = 0.65
