@@ -25,8 +25,9 @@ from nlvid_cli.inputs.separated import (
     split_after_video,
     stated_separator,
 )
-from nlvid_cli.inputs.stretch_columns import StretchColumns, find_stretch_columns, seconds_of
+from nlvid_cli.inputs.stretch_columns import StretchColumns, find_stretch_columns
 from nlvid_cli.inputs.text import read_text
+from nlvid_cli.inputs.times import seconds_of
 from nlvid_cli.video.remote import RemotePath, video_path
 from nlvid_cli.video.segment import Stretch
 from nlvid_cli.video.suffixes import is_video_name

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from nlvid_cli.errors import DataSetError
+from nlvid_cli.inputs.times import TIME_FORMS, seconds_of
 from nlvid_cli.video.segment import Stretch
 
 Unit = Literal["seconds", "milliseconds", "frames"]
@@ -27,8 +27,6 @@ _STARTS = frozenset(("start", "starts", "begin", "begins", "beginning", "from", 
 _MILLISECONDS = frozenset(("ms", "msec", "milliseconds", "time_ms"))
 
 _FRAMES = frozenset(("frames", "frame", "frame_number", "frame_index", "frame_idx", "frame_id", "index", "idx"))
-
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d*)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +85,9 @@ class StretchColumns:
             return None
         seconds = seconds_of(text)
         if seconds is None:
-            what = "the number of a frame" if self.unit == "frames" else "a number of seconds, or a time such as 0:12.5"
+            what = "the number of a frame" if self.unit == "frames" else f"a time such as {TIME_FORMS}"
             raise DataSetError(f"{where}: {name} must be {what}, not {text!r}")
         return seconds / 1000 if self.unit == "milliseconds" else seconds
-
-
-def seconds_of(text: str) -> float | None:
-    """Return a time such as ``12.5``, ``0:12.5`` or ``1:02:03`` in seconds; None if the text is not one."""
-    text = text.strip().removesuffix("s").strip()
-    clock = _CLOCK.fullmatch(text)
-    if clock:
-        return int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3])
-    try:
-        seconds = float(text)
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) else None
 
 
 def find_stretch_columns(header: Sequence[str]) -> StretchColumns | None:

@@ -20,7 +20,7 @@ from nlvid_cli.datasets.numbered_labels import decimal_value
 from nlvid_cli.datasets.table_rows import SPLITS, Table, TableRow
 from nlvid_cli.errors import DataSetError
 from nlvid_cli.inputs.separated import FRAME_COUNT_COLUMNS
-from nlvid_cli.inputs.stretch_columns import seconds_of
+from nlvid_cli.inputs.times import seconds_of
 from nlvid_cli.video.segment import Stretch
 
 
