@@ -56,7 +56,13 @@ FORBIDDEN_FORMATS = frozenset({
 """Demuxers to refuse: those that read more than the named file, and those that accept any bytes as video."""
 
 
-STILL_FORMATS = tuple(f"{name}_pipe" for name in ("bmp", "jpeg", "pgm", "png", "ppm", "tiff", "webp"))
+STILL_FORMATS = tuple(
+    f"{name}_pipe"
+    for name in (
+        *("bmp", "dpx", "j2k", "jpeg", "jpegls", "pam", "pbm", "pcx", "pgm", "png", "ppm", "qoi", "sgi", "tiff"),
+        "webp",
+    )
+)
 """Demuxers of still pictures that folders of frames may hold."""
 
 
@@ -109,7 +115,8 @@ def open_picture(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     options = {"protocol_whitelist": "none"}
     with _open_local(path) as local, _open(_View(local), options, local, ",".join(STILL_FORMATS)) as container:
         stream = _choose_stream(container, local)
-        stream.codec_context.options = stream.codec_context.options | {"err_detect": "explode"}
+        if "tiff" not in container.format.name:  # which refuses damage anyway, and takes an unusual tag for it
+            stream.codec_context.options = stream.codec_context.options | {"err_detect": "explode"}
         yield container, stream
 
 

@@ -15,8 +15,14 @@ VIDEO_SUFFIXES = tuple(
 )
 """Suffixes of videos. A file that the user names may have any name."""
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-"""Suffixes of the pictures that folders of frames hold."""
+PICTURE_SUFFIXES = tuple(
+    f".{name}"
+    for name in (
+        *("bmp", "dpx", "j2c", "j2k", "jfif", "jls", "jp2", "jpe", "jpeg", "jpg", "pam", "pbm", "pcx", "pgm", "png"),
+        *("pnm", "ppm", "qoi", "sgi", "tif", "tiff", "webp"),
+    )
+)
+"""Suffixes of the pictures that folders of frames hold; :data:`nlvid_cli.video.container.STILL_FORMATS` reads them."""
 
 SHARED_SUFFIXES = frozenset({
     ".ts", ".mts",  # TypeScript
@@ -28,6 +34,11 @@ SHARED_SUFFIXES = frozenset({
     ".drc", ".rec", ".tp", ".vdr",
 })  # fmt: skip
 """Suffixes that videos share with other files: in a folder, the content decides."""
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file of this name counts as a picture, which may be a frame of a video."""
+    return name.lower().endswith(PICTURE_SUFFIXES)
 
 
 def is_video_name(name: str) -> bool:
