@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from nlvid_cli.errors import did_you_mean
-from nlvid_cli.video.segment import Stretch
+from nlvid_cli.video.frame_names import FRAME_RATE
+from nlvid_cli.video.segment import Segment, Stretch
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,11 @@ class LabelledVideo:
     split: str | None = None
     stretch: Stretch | None = None
     label_times: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def segment(self) -> Segment:
+        """The video, or the part of it, for what decodes it; a folder that a table names is one of frames."""
+        return Segment(self.path, self.stretch, FRAME_RATE if self.path.is_dir() else None)
 
 
 @dataclass(frozen=True)

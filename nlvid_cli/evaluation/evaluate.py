@@ -28,7 +28,7 @@ from nlvid_cli.evaluation import metrics
 from nlvid_cli.evaluation.temperature import Calibration, calibrate
 from nlvid_cli.recognize.prediction import Failure, Views
 from nlvid_cli.recognize.recognizer import Recognizer
-from nlvid_cli.video.segment import Segment, Stretch
+from nlvid_cli.video.segment import Stretch
 
 Array = NDArray[np.float32]
 
@@ -187,7 +187,7 @@ def score_videos(data: DataSet, recognizer: Recognizer) -> Iterator[ScoredVideo 
                     f"{video.where}: the video has {len(video.labels)} labels, and {recognizer.card.name} is for "
                     "exactly one per video; choose a multi-label model, such as nl-i3d-charades"
                 )
-    segments = (Segment(video.path, video.stretch) for video in data.videos)
+    segments = (video.segment for video in data.videos)
     for video, scores in zip(data.videos, recognizer.score_many(segments), strict=True):
         if isinstance(scores, Failure):
             yield scores

@@ -33,8 +33,7 @@ from nlvid_cli.recognize.pipeline.worker import Decoded, DecodeWorker, WorkerLim
 from nlvid_cli.recognize.prediction import Failure, FailureReason
 from nlvid_cli.recognize.recognizer import Recognizer
 from nlvid_cli.video.clips import ClipTable
-from nlvid_cli.video.remote import video_path
-from nlvid_cli.video.segment import Segment, Stretch
+from nlvid_cli.video.segment import Segment
 
 log = logging.getLogger(__name__)
 
@@ -211,12 +210,11 @@ def _connect(ray: Any, address: str | None, limits: Limits) -> None:
 
 
 def _segment_json(segment: Segment) -> str:
-    return json.dumps([str(segment.path), segment.stretch and segment.stretch.to_dict()])
+    return json.dumps(segment.to_dict())
 
 
 def _segment_of(text: str) -> Segment:
-    path, stretch = json.loads(text)
-    return Segment(video_path(path), Stretch.from_dict(stretch))
+    return Segment.from_dict(json.loads(text))
 
 
 _workers: dict[str, DecodeWorker] = {}
@@ -280,7 +278,7 @@ class NetworkActor:
             return ""
         segment, found = _segment_of(video), json.loads(decoded)
         if "error" in found:
-            result: Any = Failure(str(segment.path), FailureReason(**found["error"]), segment.stretch)
+            result: Any = Failure(str(segment.path), FailureReason(**found["error"]), segment.stretch, segment.fps)
         else:
             pixels = np.frombuffer(frames, found["dtype"]).reshape(found["shape"])
             clips = ClipTable.from_json(found["clips"])

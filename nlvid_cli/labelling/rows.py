@@ -2,10 +2,10 @@
 
 A row is the line that ``nlvid classify --format jsonl`` writes, with more keys at its start::
 
-    {"schema": 1, "video": ..., "stretch": {...}, "file": {...}, "model": ..., "model_sha256": ...,
+    {"schema": 1, "video": ..., "stretch": {...}, "fps": ..., "file": {...}, "model": ..., "model_sha256": ...,
      "asked": {...}, "answer": {...}, ...the result}
 
-Rows of whole videos have no ``stretch``.
+Rows of whole videos have no ``stretch``, and only those of folders of frames have ``fps``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from nlvid_cli.video.remote import RemotePath, remote_state
 from nlvid_cli.video.segment import Segment, Stretch
 
 RowKey = tuple[str, Stretch | None, str, str]
-"""Video, stretch of it, model and views. Of several rows with one key, only one counts."""
+"""Video, stretch of it, model and views. Of several rows with one key, only one counts: a folder of frames that gets
+another rate is labelled again, and its old row goes."""
 
 ROW_KEYS = frozenset(("schema", "video", "file", "model", "asked", "answer"))
 """Keys of every row."""
@@ -156,6 +157,7 @@ class RowSummary:
         answer: Labels to report, as JSON.
         error: Type of the error; None if there is a prediction.
         stretch: Part of the video; None: all of it.
+        fps: Frames per second that a folder of frames was given; None: a file.
     """
 
     video: str
@@ -166,6 +168,7 @@ class RowSummary:
     answer: dict[str, Any]
     error: str | None
     stretch: Stretch | None = None
+    fps: float | None = None
 
     @property
     def key(self) -> RowKey:
@@ -175,7 +178,7 @@ class RowSummary:
     @property
     def segment(self) -> Segment:
         """The video, or the part of it."""
-        return Segment(self.video, self.stretch)
+        return Segment(self.video, self.stretch, self.fps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +207,13 @@ class Row:
         error = result.error.type if isinstance(result, Failure) else None
         asked, answer = request.views_record, request.answer_record
         summary = RowSummary(
-            result.video, file, request.model, request.model_sha256, asked, answer, error, result.stretch
+            result.video, file, request.model, request.model_sha256, asked, answer, error, result.stretch, result.fps
         )
         record = {
             "schema": result.schema,
             "video": result.video,
             **({} if result.stretch is None else {"stretch": result.stretch.to_dict()}),
+            **({} if result.fps is None else {"fps": result.fps}),
             "file": None if file is None else file.record,
             "model": request.model,
             "model_sha256": request.model_sha256,
@@ -256,6 +260,7 @@ def _summary_of(record: Any) -> RowSummary:
         _expect(record["answer"], dict),
         _expect(record["error"]["type"], str) if "error" in record else None,
         _stretch_of(record),
+        _fps_of(record),
     )
 
 
@@ -269,6 +274,15 @@ def _stretch_of(record: dict[str, Any]) -> Stretch | None:
         return Stretch.from_dict(values)
     except UsageError as error:
         raise ValueError(str(error)) from None
+
+
+def _fps_of(record: dict[str, Any]) -> float | None:
+    if "fps" not in record:
+        return None
+    fps = float(_expect(record["fps"], *_NUMBER))
+    if fps <= 0:
+        raise ValueError(f"{fps:g} where a rate should be")
+    return fps
 
 
 def _check_prediction(record: dict[str, Any]) -> None:

@@ -70,6 +70,7 @@ class Prediction:
         clips: Best labels of each clip, in order of time.
         warnings: Oddities of the file, in sentences.
         stretch: Part of the video that was asked for; None: all of it.
+        fps: Frames per second that a folder of frames was given; None: a file.
         schema: Version of this structure.
     """
 
@@ -86,13 +87,14 @@ class Prediction:
     clips: tuple[ClipPrediction, ...]
     warnings: tuple[str, ...] = ()
     stretch: Stretch | None = None
+    fps: float | None = None
     schema: int = field(default=SCHEMA, kw_only=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON of the answer as plain values, key for key as ``docs/json.md`` describes it."""
-        record: dict[str, Any] = {"schema": self.schema, "video": self.video} | _stretch_record(self.stretch)
+        record: dict[str, Any] = {"schema": self.schema, "video": self.video} | _part_record(self)
         for name, value in asdict(self).items():
-            if name != "stretch":
+            if name not in ("stretch", "fps"):
                 record.update(value if name == "facts" else {name: value})
         return record
 
@@ -113,6 +115,7 @@ class Failure:
         video: Path as the user gave it.
         error: Kind of the error, and its message.
         stretch: Part of the video that was asked for; None: all of it.
+        fps: Frames per second that a folder of frames was given; None: a file.
         schema: Version of this structure.
         cause: The error itself if it was raised in this process; neither compared nor pickled.
     """
@@ -120,18 +123,19 @@ class Failure:
     video: str
     error: FailureReason
     stretch: Stretch | None = None
+    fps: float | None = None
     schema: int = field(default=SCHEMA, kw_only=True)
     cause: Exception | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     @classmethod
-    def of(cls, video: str, error: Exception, stretch: Stretch | None = None) -> Failure:
+    def of(cls, video: str, error: Exception, stretch: Stretch | None = None, fps: float | None = None) -> Failure:
         """Build the failure of ``video`` from the error that was raised for it."""
         if (lack := shortage(error)) is not None:
             error = MemoryExceeded(lack) if isinstance(error, MemoryError) else ResourceShortage(lack)
         if isinstance(error, NlvidError):
-            return cls(video, FailureReason(type(error).__name__, str(error)), stretch, cause=error)
+            return cls(video, FailureReason(type(error).__name__, str(error)), stretch, fps, cause=error)
         text = f"{type(error).__name__}: {error} (a bug in nlvid, please report it; NLVID_DEBUG=1 shows the traceback)"
-        return cls(video, FailureReason("InternalError", text), stretch, cause=error)
+        return cls(video, FailureReason("InternalError", text), stretch, fps, cause=error)
 
     @property
     def exception(self) -> Exception:
@@ -146,15 +150,16 @@ class Failure:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON of the failure as plain values, key for key as ``docs/json.md`` describes it."""
         record: dict[str, Any] = {"schema": self.schema, "video": self.video}
-        return record | _stretch_record(self.stretch) | {"error": asdict(self.error)}
+        return record | _part_record(self) | {"error": asdict(self.error)}
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"cause": None}  # an error of another library may not survive pickling
 
 
-def _stretch_record(stretch: Stretch | None) -> dict[str, Any]:
-    """Return the key of a stretch; results of whole videos have none."""
-    return {} if stretch is None else {"stretch": stretch.to_dict()}
+def _part_record(result: Prediction | Failure) -> dict[str, Any]:
+    """Return the keys of a stretch and of a folder of frames; results of whole files have neither."""
+    stretch = {} if result.stretch is None else {"stretch": result.stretch.to_dict()}
+    return stretch if result.fps is None else stretch | {"fps": result.fps}
 
 
 Result = Prediction | Failure

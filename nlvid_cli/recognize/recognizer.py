@@ -214,6 +214,7 @@ class Recognizer:
             ),
             warnings=video.warnings,
             stretch=video.segment.stretch,
+            fps=video.segment.fps,
         )
 
     def _scores_of(self, video: VideoOutputs) -> Array:

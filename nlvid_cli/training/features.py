@@ -21,7 +21,6 @@ from nlvid_cli.recognize.pipeline.batches import VideoOutputs
 from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline
 from nlvid_cli.recognize.prediction import Failure
 from nlvid_cli.training.model import Trainee, tensors_of
-from nlvid_cli.video.segment import Segment
 
 Array = NDArray[np.float32]
 
@@ -81,7 +80,7 @@ def features_of(
 def _looked_at(
     card: Card, backend: Backend, videos: Sequence[LabelledVideo], limits: Limits
 ) -> Iterator[VideoFeatures | Failure]:
-    segments = (Segment(video.path, video.stretch) for video in videos)
+    segments = (video.segment for video in videos)
     look = partial(pooled_features, pool=card.architecture.head.pool)
     for outcome in Pipeline([backend], card, limits, _features_of_video, look=look).run_in_order(segments):
         yield outcome.result

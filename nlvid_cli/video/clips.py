@@ -10,7 +10,7 @@ import numpy as np
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.video.info import Pixels, VideoFacts
 from nlvid_cli.video.preprocess import crop_corners
-from nlvid_cli.video.probe import probe
+from nlvid_cli.video.probe import probe_segment
 from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.sample import sample
 from nlvid_cli.video.segment import Segment
@@ -64,14 +64,14 @@ def decode_clips(
         VideoError: The video cannot be used.
         InputShapeError: Its frames are smaller than the crop.
     """
-    info = probe(segment.file, promised=True)
+    info = probe_segment(segment, promised=True)
     while True:
         try:
             part, first = trim(info, segment.stretch)
         except UnreadableVideo:
             if info.recount is None:
                 raise
-            info = probe(segment.file)  # perhaps the video is longer than its packets promise
+            info = probe_segment(segment)  # perhaps the video is longer than its packets promise
             continue
         plan = sample(part, sampling)
         different, places = np.unique(plan.frame_numbers + first, axis=0, return_inverse=True)

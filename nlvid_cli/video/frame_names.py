@@ -1,4 +1,4 @@
-"""Folders of numbered pictures, one per frame, as ``ffmpeg -i video.mp4 frames/%05d.jpg`` and TSN's tools make them.
+"""Folders of pictures, one per frame, as ``ffmpeg -i video.mp4 frames/%05d.jpg`` and TSN's tools make them.
 
 ::
 
@@ -6,7 +6,7 @@
     flow_x_00001.jpg  flow_y_00001.jpg              optical flow: left out
     notes.txt                                       passed over
 
-Such a folder has no times: :data:`FRAME_RATE` is assumed, as FFmpeg does. Gaps in the numbers are closed.
+Such a folder has no times. Gaps in the numbers are closed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from pathlib import Path
 from statistics import median
 
 from nlvid_cli.errors import VideoNotFound
-from nlvid_cli.video.suffixes import PICTURE_SUFFIXES, is_video_name
+from nlvid_cli.video.suffixes import PICTURE_SUFFIXES, is_picture_name, is_video_name
 
 FRAME_RATE = 25.0
-"""Frames per second of a folder of pictures: what FFmpeg assumes for them."""
+"""Frames per second of a folder of pictures where nobody says: what FFmpeg assumes for them."""
 
 NO_TIMES = f"a folder of pictures has no times: {FRAME_RATE:g} frames per second are assumed"
 
-_NUMBERED = re.compile(r"(.*?)([0-9]+)([^0-9]*)", re.DOTALL)
-"""What comes before the last number of a name, the number, and the rest."""
+_DIGITS = re.compile(r"([0-9]+)")
 
 _FLOW = re.compile(r"(?:.*[_-])?flow[_-]?[xyuv]?[_-]?", re.IGNORECASE | re.DOTALL)
 """Beginning of the names of optical flow: ``flow_x_``, ``flow-y-``."""
@@ -38,6 +37,8 @@ _AXIS = re.compile(r"((?:.*[_-])?)([xyuv])([_-]?)", re.IGNORECASE | re.DOTALL)
 """The same without the word, such as ``x_``. It takes two of these to be optical flow."""
 
 _OTHER_AXIS = dict(zip("xyuvXYUV", "yxvuYXVU", strict=True))
+
+_Numbers = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class FoundFrames:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a user should know about them, in sentences."""
-        warnings = [NO_TIMES]
+        warnings = []
         if self.flow:
             warnings.append(f"{_pictures(self.flow)} optical flow, and left out")
         if self.others:
@@ -76,46 +77,69 @@ def _pictures(count: int) -> str:
 def frames_among(names: Iterable[str]) -> FoundFrames:
     """Choose the frames among the names of the files in one folder.
 
-    Frames are called alike, except for their last number and their suffix. Of several such series the longest counts,
-    but for optical flow. Hidden files count as nothing.
+    Frames are called alike except for their numbers and their suffix, and stand in the order of the numbers, the first
+    one before the next. Of several such series the longest counts, but for optical flow. Where names have no more in
+    common, all pictures are frames. Hidden files count as nothing.
 
     Args:
         names: Names of files, in any order.
     """
     visible = [name for name in sorted(names) if not name.startswith(".")]
-    series: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
-    for name in visible:
-        stem, suffix = os.path.splitext(name)
-        match = _NUMBERED.fullmatch(stem)
-        if suffix.lower() in PICTURE_SUFFIXES and match is not None:
-            series[match[1], match[3]].setdefault(int(match[2]), name)
-    starts = {start for start, _ in series}
-    flow = sum(len(frames) for (start, _), frames in series.items() if _is_flow(start, starts))
-    pictures = [frames for (start, _), frames in series.items() if not _is_flow(start, starts)]
-    longest = max(pictures, key=len, default={})
-    numbers = sorted(longest)
-    chosen = tuple(longest[number] for number in numbers)
-    return FoundFrames(chosen, flow, len(visible) - flow - len(chosen), _missing(numbers))
+    starts = {name: _start(name) for name in visible if is_picture_name(name)}
+    known = {*starts.values()}
+    pictures = [name for name, start in starts.items() if not _is_flow(start, known)]
+    series: dict[str, dict[_Numbers, str]] = defaultdict(dict)
+    for name in pictures:
+        words, numbers = _words_and_numbers(name)
+        series[words].setdefault(numbers, name)
+    longest = max(series.values(), key=len, default={})
+    ordered = sorted(longest)
+    chosen = [longest[numbers] for numbers in ordered]
+    missing = _missing(ordered)
+    if len(chosen) < 2 or (2 * len(chosen) < len(pictures) < 2 * len(series)):
+        chosen, missing = sorted(pictures, key=natural_order), 0
+    flow = len(starts) - len(pictures)
+    return FoundFrames(tuple(chosen), flow, len(visible) - flow - len(chosen), missing)
 
 
 def find_frames(folder: Path) -> FoundFrames:
     """Find the frames in a folder.
 
     Raises:
-        VideoNotFound: The folder cannot be read, holds videos, or no numbered pictures.
+        VideoNotFound: The folder cannot be read, or holds no pictures.
     """
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
-    except OSError as error:
-        raise VideoNotFound(f"a folder that cannot be opened ({error.strerror})") from None
-    if any(map(is_video_name, names)):
-        raise VideoNotFound("a folder of videos, not a file")
+    names = _file_names(folder)
     found = frames_among(names)
     if not found.names:
-        what = " (only optical flow, which nlvid does not read)" if found.flow else ""
-        raise VideoNotFound(f"a folder, not a file, and without numbered pictures such as 00001.jpg{what}")
+        what = ", but videos" if any(map(is_video_name, names)) else ""
+        what = ", only optical flow, which nlvid does not read" if found.flow else what
+        raise VideoNotFound(f"a folder without pictures such as 00001.jpg{what}")
     return found
+
+
+def unnamed_folder(folder: Path) -> VideoNotFound:
+    """Return the error of a folder where a file is wanted: it says what the folder seems to be."""
+    try:
+        names = _file_names(folder)
+    except VideoNotFound as error:
+        return error
+    if any(map(is_video_name, names)):
+        return VideoNotFound("a folder of videos, not a file")
+    count = sum(map(is_picture_name, names))
+    if not count:
+        return VideoNotFound("a folder, not a file")
+    return VideoNotFound(
+        f"a folder of {count} picture{'s' * (count > 1)}, not a file; if they are the frames of a video, say so: "
+        "--frames --fps 25 (in Python: fps=25 of a Segment)"
+    )
+
+
+def _file_names(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if not entry.is_dir(follow_symlinks=False)]
+    except OSError as error:
+        raise VideoNotFound(f"a folder that cannot be opened ({error.strerror})") from None
 
 
 def holds_pictures(folder: Path) -> bool:
@@ -127,6 +151,24 @@ def holds_pictures(folder: Path) -> bool:
         return False
 
 
+def natural_order(name: str) -> tuple[list[str | int], str]:
+    """Sort key of names: numbers by their value, so that ``a9`` comes before ``a10``."""
+    parts = _DIGITS.split(name)  # text and digits in turns, text first: values at one place are of one type
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+
+
+def _words_and_numbers(name: str) -> tuple[str, _Numbers]:
+    """Split ``img_002_a.jpg`` into ``img_`` NUL ``_a``, and (2,)."""
+    stem = os.path.splitext(name)[0]
+    return _DIGITS.sub("\0", stem), tuple(map(int, _DIGITS.findall(stem)))
+
+
+def _start(name: str) -> str:
+    """Return what comes before the last number of a name; all of it if there is no number."""
+    parts = _DIGITS.split(os.path.splitext(name)[0])
+    return "".join(parts[:-2]) if len(parts) > 1 else parts[0]
+
+
 def _is_flow(start: str, starts: Collection[str]) -> bool:
     """Whether pictures whose names begin so are optical flow, among all these beginnings of a folder."""
     if _FLOW.fullmatch(start):
@@ -135,10 +177,11 @@ def _is_flow(start: str, starts: Collection[str]) -> bool:
     return axis is not None and f"{axis[1]}{_OTHER_AXIS[axis[2]]}{axis[3]}" in starts
 
 
-def _missing(numbers: Sequence[int]) -> int:
-    """Count the numbers that are missing, given the usual distance of two."""
-    if len(numbers) < 3:
+def _missing(series: Sequence[_Numbers]) -> int:
+    """Count the numbers that are missing, given the usual distance of two, where only one number of a name changes."""
+    changing: list[_Numbers] = [place for place in zip(*series, strict=True) if len({*place}) > 1]
+    if len(series) < 3 or len(changing) != 1:
         return 0
-    steps = [later - earlier for earlier, later in pairwise(numbers)]
+    steps = [later - earlier for earlier, later in pairwise(changing[0])]
     usual = int(median(steps))
     return max(0, sum(steps) // usual - len(steps))

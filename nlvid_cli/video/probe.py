@@ -29,7 +29,7 @@ from av.video.stream import VideoStream
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.video.container import open_index, open_video, open_with_bytes
 from nlvid_cli.video.encryption import has_key, is_encrypted
-from nlvid_cli.video.frame_names import FRAME_RATE, find_frames
+from nlvid_cli.video.frame_names import FRAME_RATE, NO_TIMES, find_frames, unnamed_folder
 from nlvid_cli.video.frame_table import FrameTable, PacketColumns, counted_table, promised_stamps, trusted_table
 from nlvid_cli.video.info import Header, Orientation, Times, VideoFacts, VideoInfo
 from nlvid_cli.video.packets import PacketReader, decode, is_last
@@ -37,6 +37,7 @@ from nlvid_cli.video.payload import WithoutPayload, payload_of
 from nlvid_cli.video.picture_folder import first_frame
 from nlvid_cli.video.refusals import check_frame_size, check_still_picture, encrypted
 from nlvid_cli.video.remote import RemotePath
+from nlvid_cli.video.segment import Segment
 
 FIRST_PICTURES = 2
 
@@ -67,12 +68,27 @@ class _Facts:
     warnings: tuple[str, ...]
 
 
+def probe_segment(segment: Segment, promised: bool = False) -> VideoInfo:
+    """Find the times of the whole video that a segment is of, see :func:`probe`.
+
+    Raises:
+        VideoNotFound: The path is a folder, and the segment does not say that it is one of frames.
+        VideoError: The video cannot be used.
+    """
+    path = segment.file
+    if segment.fps is not None and isinstance(path, Path):
+        return probe_pictures(path, segment.fps)
+    if isinstance(path, Path) and os.path.isdir(path):
+        raise unnamed_folder(path)
+    return probe(path, promised)
+
+
 def probe(path: Path | RemotePath, promised: bool = False) -> VideoInfo:
     """Find the times of a video's frames, and its facts.
 
     Args:
-        path: Path of a local, regular file, or a remote path; or a folder of pictures, see
-            :mod:`nlvid_cli.video.frame_names`.
+        path: Path of a local, regular file, or a remote path; or a folder of pictures that a data set names, see
+            :mod:`nlvid_cli.video.frame_names`, whose rate is assumed.
         promised: Whether the frames that the packets promise are enough where only decoding everything could count
             them. The info then has a ``recount``.
 
@@ -240,20 +256,26 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     return Orientation.from_display_matrix(np.frombuffer(bytes(data), np.int32, count=9).reshape(3, 3))
 
 
-def probe_pictures(folder: Path) -> VideoInfo:
-    """Describe the numbered pictures of a folder as the frames of a video.
+def probe_pictures(folder: Path, fps: float | None = None) -> VideoInfo:
+    """Describe the pictures of a folder as the frames of a video.
+
+    Args:
+        folder: The folder.
+        fps: Frames per second; None: :data:`nlvid_cli.video.frame_names.FRAME_RATE` is assumed, with a warning.
 
     Raises:
-        VideoNotFound: The folder cannot be read, or holds no numbered pictures.
+        VideoNotFound: The folder cannot be read, or holds no pictures.
         VideoError: None of its pictures decodes; the error is that of the first one.
     """
     found = find_frames(folder)
     frame = first_frame(folder, found.names)
     orientation = orientation_of(frame)
     width, height = orientation.displayed(frame.width, frame.height)
-    times = np.arange(len(found.names)) / FRAME_RATE
-    facts = VideoFacts(len(times) / FRAME_RATE, FRAME_RATE, False, width, height, orientation.rotation_degrees)
-    return VideoInfo(folder, times, facts, found.warnings, orientation=orientation, pictures=found.names)
+    rate = fps or FRAME_RATE
+    times = np.arange(len(found.names)) / rate
+    facts = VideoFacts(len(times) / rate, rate, False, width, height, orientation.rotation_degrees)
+    warnings = found.warnings if fps else (NO_TIMES, *found.warnings)
+    return VideoInfo(folder, times, facts, warnings, orientation=orientation, pictures=found.names)
 
 
 def _unknown_side_data(kind: type[SideDataType], value: Any) -> SideDataType:

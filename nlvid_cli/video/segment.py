@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from nlvid_cli.errors import UsageError
-from nlvid_cli.video.remote import RemotePath, VideoPath
+from nlvid_cli.video.remote import RemotePath, VideoPath, video_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +68,35 @@ class Segment:
     """A video, or a part of it.
 
     Attributes:
-        path: Path of the file, local or remote.
+        path: Path of the file, local or remote; or of a folder of frames.
         stretch: Part of it; None: all of it.
+        fps: Frames per second of a folder of frames, which says that the path is one; None: a file.
+
+    Raises:
+        UsageError: The rate is not a positive number.
     """
 
     path: VideoPath | Path
     stretch: Stretch | None = None
+    fps: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not (isfinite(self.fps) and self.fps > 0):
+            raise UsageError(f"a rate of frames is a positive number, not {self.fps:g} frames per second")
 
     def __str__(self) -> str:
         """Return the path, and the part if there is one."""
         return f"{self.path}" if self.stretch is None else f"{self.path} ({self.stretch})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values for JSON."""
+        stretch = None if self.stretch is None else self.stretch.to_dict()
+        return {"path": str(self.path), "stretch": stretch, "fps": self.fps}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Segment:
+        """Rebuild it from :meth:`to_dict`, with the path as text or as an address."""
+        return cls(video_path(values["path"]), Stretch.from_dict(values["stretch"]), values["fps"])
 
     @property
     def file(self) -> Path | RemotePath:

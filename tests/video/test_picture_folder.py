@@ -14,7 +14,7 @@ from PIL import Image
 from nlvid_cli.errors import FrameTooLarge, UnreadableVideo, VideoNotFound
 from nlvid_cli.video import picture_folder
 from nlvid_cli.video.clips import decode_clips
-from nlvid_cli.video.probe import probe
+from nlvid_cli.video.probe import probe, probe_segment
 from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.refusals import MAX_FRAME_PIXELS
 from nlvid_cli.video.segment import Segment, Stretch
@@ -70,15 +70,37 @@ def test_clips_are_those_of_a_video_of_the_same_pictures(tmp_path: Path) -> None
     for number, pixel in enumerate(pixels):
         Image.fromarray(pixel.astype(np.uint8)).save(tmp_path / "frames" / f"img_{number:05d}.png")
     for stretch in (None, Stretch(start_frame=4, end_frame=20), Stretch(0.2, 0.9)):
-        frames, table = decode_clips(Segment(tmp_path / "frames", stretch), SAMPLING, RULES)
+        frames, table = decode_clips(Segment(tmp_path / "frames", stretch, 25.0), SAMPLING, RULES)
         expected, expected_table = decode_clips(Segment(clip, stretch), SAMPLING, RULES)
         np.testing.assert_array_equal(frames, expected)
         assert table.start_seconds == pytest.approx(expected_table.start_seconds)
 
 
 def test_the_first_frames_of_a_list_are_a_stretch(folder: Path) -> None:
-    _, table = decode_clips(Segment(folder, Stretch(end_frame=5)), SAMPLING, RULES)
-    assert max(table.end_seconds) == pytest.approx(5 / 25)
+    _, table = decode_clips(Segment(folder, Stretch(end_frame=5), 10.0), SAMPLING, RULES)
+    assert max(table.end_seconds) == pytest.approx(5 / 10)
+
+
+@pytest.mark.parametrize("fps", [0.5, 12.5, 30000 / 1001, 240.0])
+def test_the_rate_is_that_of_the_segment(folder: Path, fps: float) -> None:
+    info = probe_segment(Segment(folder, fps=fps))
+    assert info.times_seconds.tolist() == pytest.approx([number / fps for number in range(COUNT)])
+    assert info.facts.frame_rate == fps
+    assert info.facts.duration_seconds == pytest.approx(COUNT / fps)
+    assert info.warnings == ()
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "ppm", "jp2", "qoi", "sgi", "pcx"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_formats_of_pictures_that_lose_nothing(tmp_path: Path, suffix: str, mode: str) -> None:
+    for number in range(3):
+        try:
+            picture(number).convert(mode).save(tmp_path / f"{number}.{suffix}")
+        except (OSError, ValueError):
+            pytest.skip(f"Pillow does not write {mode} as {suffix}")
+    expected = [np.asarray(picture(number).convert(mode).convert("RGB")) for number in range(3)]
+    frames = read_frames(probe(tmp_path), np.array([[0, 1, 2]]), None).frames[0]
+    np.testing.assert_array_equal(frames, expected)
 
 
 @pytest.mark.parametrize("damage", ["cut", "junk", "empty", "gone", "video", "folder", "fifo"])
@@ -153,8 +175,14 @@ def test_limits_are_those_of_videos(folder: Path) -> None:
 
 
 def test_a_folder_without_pictures_is_no_video(tmp_path: Path) -> None:
-    with pytest.raises(VideoNotFound, match="folder"):
-        decode_clips(Segment(tmp_path), SAMPLING, RULES)
+    for fps in (None, 25.0):
+        with pytest.raises(VideoNotFound, match="folder"):
+            decode_clips(Segment(tmp_path, fps=fps), SAMPLING, RULES)
+
+
+def test_a_folder_of_frames_is_not_guessed(folder: Path) -> None:
+    with pytest.raises(VideoNotFound, match=r"a folder of 12 pictures.*--frames --fps 25"):
+        decode_clips(Segment(folder), SAMPLING, RULES)
 
 
 def test_each_broken_picture_is_tried_once_to_replace_others(folder: Path) -> None:

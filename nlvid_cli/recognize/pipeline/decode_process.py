@@ -7,7 +7,7 @@ from outside is not trusted with more::
     {"sampling", "rules", "memory_bytes",
      "timeout_seconds", "niceness",
      "caller": process id}                      {"ready": true}
-    {"path", "stretch"}                         {"shape", "dtype", "seconds", "clips"}
+    {"path", "stretch", "fps"}                  {"shape", "dtype", "seconds", "clips"}
     {"path", "numbers", "short_side"}           {"shape", "dtype", "seconds", "warnings"}
     {"into": path of shared memory, or null}    {"written": true}
     {"path"}                                    {"times_seconds", "facts", "warnings"}
@@ -43,7 +43,7 @@ from nlvid_cli.video.info import Pixels, VideoInfo
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.remote import RemotePath, video_path
-from nlvid_cli.video.segment import Segment, Stretch
+from nlvid_cli.video.segment import Segment
 
 ALARM_GRACE_SECONDS = 30
 """Time beyond the limit after which the process ends itself: whoever should have killed it is gone."""
@@ -90,11 +90,10 @@ def main() -> None:
 
 
 def _answer(asked: dict[str, Any], sampling: Any, rules: Any) -> tuple[Pixels | None, dict[str, Any]]:
-    path = video_path(asked["path"])
     if "stretch" in asked:
-        segment = Segment(path, Stretch.from_dict(asked["stretch"]))
-        frames, clips = decode_clips(segment, sampling, rules, threads=1)
+        frames, clips = decode_clips(Segment.from_dict(asked), sampling, rules, threads=1)
         return frames, {"clips": asdict(clips)}
+    path = video_path(asked["path"])
     info = _probed(path if isinstance(path, RemotePath) else Path(path))
     if "numbers" in asked:
         numbers = np.array([asked["numbers"]], np.int64)

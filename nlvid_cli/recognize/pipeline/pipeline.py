@@ -274,7 +274,7 @@ class Pipeline(Generic[T]):
                 return
             if isinstance(decoded, FailureReason):
                 self._stages.add("decode", time.perf_counter() - began)
-                self._tracker.admit(number, segment, Failure(str(segment.path), decoded, segment.stretch))
+                self._tracker.admit(number, segment, Failure(str(segment.path), decoded, segment.stretch, segment.fps))
             else:
                 self._tracker.admit(number, segment, decoded)
 

@@ -114,7 +114,7 @@ class Tracker(Generic[T]):
         """Return the failure of a video; with NLVID_DEBUG=1, raise the error instead."""
         if os.environ.get("NLVID_DEBUG") == "1":
             raise error
-        return Failure.of(str(segment.path), error, segment.stretch)
+        return Failure.of(str(segment.path), error, segment.stretch, segment.fps)
 
     def _note(self, video: PendingVideo, clip: int, output: Array | Exception) -> None:
         """Keep the outputs of a clip. After the last one that is awaited, the video is done or gets another clip."""

@@ -113,8 +113,7 @@ class DecodeWorker:
         Raises:
             WorkerError: No process can be started.
         """
-        request = {"path": str(segment.path), "stretch": segment.stretch and segment.stretch.to_dict()}
-        got = self.frames(request, budget)
+        got = self.frames(segment.to_dict(), budget)
         if isinstance(got, FailureReason):
             return got
         frames, said = got
