@@ -16,14 +16,20 @@ from nlvid_cli.commands.options import (
     Clips,
     Crops,
     Device,
+    End,
+    Fps,
+    Frames,
     FrameStep,
     LabelPatterns,
     MinScore,
     Model,
     Output,
     PrecisionName,
+    Start,
     Threshold,
     TopK,
+    frames_of_options,
+    part_of_options,
 )
 from nlvid_cli.system.terminal import tell
 
@@ -47,6 +53,10 @@ Format = Annotated[
 
 def classify(
     videos: Videos,
+    start: Start = None,
+    end: End = None,
+    frames: Frames = False,
+    fps: Fps = None,
     model: Model = None,
     as_name: As = None,
     top_k: TopK = None,
@@ -70,6 +80,8 @@ def classify(
       nlvid classify video.mp4
 
       nlvid classify clips/ --model i3d --top-k 3 --format jsonl -o labels.jsonl
+
+      nlvid classify match.mp4 --start 1:02:03 --end 1:02:13
     """
     from nlvid_cli.commands.loading import Loading
     from nlvid_cli.inputs.videos import find_segments, is_one_video
@@ -77,11 +89,11 @@ def classify(
     from nlvid_cli.report import ReportOptions
     from nlvid_cli.system.overwrite import refuse_inputs
 
-    segments = find_segments(videos)
+    segments = find_segments(videos, part_of_options(start, end), frames_of_options(frames, fps))
     refuse_inputs([output], [*videos, *(str(segment.path) for segment in segments), model or ""])
     recognizer = Loading(model, as_name, backend, device, precision, clips, CROPS[crops], step).load()
     answer = Answer.of_options(top_k, threshold, labels, min_score)
-    options = ReportOptions(timeline, is_one_video(videos))
+    options = ReportOptions(timeline, is_one_video(videos, segments))
     failures = _report_all(recognizer.classify_many(segments, answer), len(segments), format_, output, options)
     if failures:
         if len(segments) > 1:

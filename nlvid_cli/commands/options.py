@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from nlvid_cli.inputs.times import parse_rate, parse_time
+
+if TYPE_CHECKING:
+    from nlvid_cli.inputs.videos import FrameFolders
+    from nlvid_cli.video.segment import Stretch
 
 ModelName = Annotated[
     str, typer.Argument(metavar="MODEL", help="Model name, alias, file, hf:// or https address.", show_default=False)
@@ -26,6 +32,39 @@ As = Annotated[
         "--as",
         metavar="NAME",
         help="Model whose network, labels and protocol apply, for a file without a model card.",
+        show_default=False,
+    ),
+]
+Start = Annotated[
+    float | None,
+    typer.Option(
+        "--start",
+        metavar="TIME",
+        parser=lambda text: parse_time(text, "--start"),
+        help="Begin at this time of each video: 12.5, 0:12.5 or 1:02:03.",
+        show_default=False,
+    ),
+]
+End = Annotated[
+    float | None,
+    typer.Option(
+        "--end",
+        metavar="TIME",
+        parser=lambda text: parse_time(text, "--end"),
+        help="End before this time.",
+        show_default=False,
+    ),
+]
+Frames = Annotated[
+    bool, typer.Option("--frames", help="Take folders of pictures as videos: the pictures are their frames.")
+]
+Fps = Annotated[
+    float | None,
+    typer.Option(
+        "--fps",
+        metavar="RATE",
+        parser=parse_rate,
+        help="Frames per second of folders of frames, such as 25 or 30000/1001. Default: 25, with a warning.",
         show_default=False,
     ),
 ]
@@ -87,3 +126,21 @@ WorkerMemory = Annotated[
     float,
     typer.Option("--worker-memory", metavar="GIB", min=0.1, max=1e5, help="Memory limit of each decoding process."),
 ]
+
+
+def part_of_options(start: float | None, end: float | None) -> Stretch | None:
+    """Return the part of a video that ``--start`` and ``--end`` name, in seconds; None if neither is given.
+
+    Raises:
+        UsageError: The end is not after the start.
+    """
+    from nlvid_cli.video.segment import Stretch
+
+    return None if start is end is None else Stretch(start, end)
+
+
+def frames_of_options(frames: bool, fps: float | None) -> FrameFolders:
+    """Return which folders are videos, as ``--frames`` and ``--fps`` say."""
+    from nlvid_cli.inputs.videos import FrameFolders
+
+    return FrameFolders(frames, fps)

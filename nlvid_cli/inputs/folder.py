@@ -6,14 +6,14 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from nlvid_cli.video.frame_names import frames_among
+from nlvid_cli.video.frame_names import frames_among, natural_order
 from nlvid_cli.video.signatures import HEAD_BYTES, begins_like_video
 from nlvid_cli.video.suffixes import SHARED_SUFFIXES, is_video_name
 
 log = logging.getLogger(__name__)
 
 FEWEST_FRAMES = 2
-"""Numbered pictures that make a video, where the user named a folder above them."""
+"""Pictures that make a video."""
 
 
 def videos_below(folder: str, pass_over: Callable[[str], None]) -> Iterator[str]:
@@ -46,23 +46,27 @@ def videos_below(folder: str, pass_over: Callable[[str], None]) -> Iterator[str]
         waiting += reversed(folders)
 
 
-def frame_folders_of(files: Iterable[str], pass_over: Callable[[str], None]) -> Iterator[str]:
-    """Yield the folders of numbered pictures that are videos, among files none of which is one, in order of name.
+def frame_folders_of(files: Iterable[str], named: str, pass_over: Callable[[str], None]) -> Iterator[str]:
+    """Yield the folders that hold the frames of a video, in order of name.
 
     Args:
-        files: Paths of files.
-        pass_over: Called with each file that is no picture.
+        files: Paths of files, without those of videos.
+        named: Folder that the user named. If no folder has pictures with numbers, it may have others: below it, two
+            covers of albums are no video.
+        pass_over: Called with each file that is no frame.
     """
     folders: dict[str, list[str]] = {}
     for file in files:
         folder, name = os.path.split(file)
         folders.setdefault(folder, []).append(name)
-    for folder, names in sorted(folders.items()):
-        found = frames_among(names)
-        if len(found.names) >= FEWEST_FRAMES:
+    found = {folder: frames_among(names) for folder, names in folders.items()}
+    videos = {folder for folder, frames in found.items() if len(frames.names) >= FEWEST_FRAMES}
+    numbered = {folder for folder in videos if any(map(str.isdecimal, "".join(found[folder].names)))}
+    videos = numbered or {folder for folder in videos if os.path.normpath(folder) == os.path.normpath(named)}
+    for folder in sorted(folders, key=natural_order):
+        if folder in videos:
             yield folder
-            names = sorted({*names} - {*found.names})
-        for name in names:
+        for name in sorted({*folders[folder]} - {*(found[folder].names if folder in videos else ())}):
             pass_over(os.path.join(folder, name))
 
 

@@ -14,10 +14,7 @@ MOST_KINDS = 5
 
 NO_SUFFIX = "without a suffix"
 
-FRAMES_ADVICE = (
-    "folders of frames are videos where a list names each of them (path frames label); their pictures need numbers, "
-    "such as 00001.jpg"
-)
+FRAMES_ADVICE = "folders of frames are videos where a list names each of them (path frames label)"
 
 _HOUSEKEEPING = re.compile(r"\.|(thumbs\.db|ehthumbs\.db|desktop\.ini)$", re.IGNORECASE)
 """Beginning of the names of hidden files, and the names of what file managers keep in a folder."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nlvid_cli.errors import UsageError
-from nlvid_cli.inputs.videos import find_segments, find_videos, is_one_video
+from nlvid_cli.inputs.videos import FrameFolders, find_segments, find_videos, is_one_video
 from nlvid_cli.video.remote import RemotePath
 from nlvid_cli.video.segment import Segment, Stretch
 
@@ -39,18 +39,66 @@ def test_a_folder_without_videos_is_told() -> None:
     _touch("v/notes.txt", "w/1.txt", "w/2.txt")
     with pytest.raises(UsageError, match=r"no video in v, w: 3 files passed over: 3 \.txt$"):
         find_videos(["v", "w"])
-    _touch("v/frames/one.JPG", "v/frames/two.JPG")
-    with pytest.raises(UsageError, match=r"2 \.jpg, 1 \.txt; .* need numbers"):
-        find_videos(["v"])
 
 
-def test_folders_of_numbered_pictures_are_videos(caplog: pytest.LogCaptureFixture) -> None:
-    _touch("v/run/img_1.jpg", "v/run/img_2.jpg", "v/run/flow_x_1.jpg", "v/walk/0001.png", "v/walk/0002.png", "v/a.txt")
-    _touch("v/one/0001.jpg")  # a single picture
-    with caplog.at_level(logging.INFO):
-        assert find_videos(["v"]) == ["v/run", "v/walk"]
-    assert "3 files passed over: 2 .jpg, 1 .txt" in caplog.text
-    assert find_videos(["v/run", "v/run/"]) == ["v/run"]
+def test_a_folder_that_looks_like_frames_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    _touch("v/run/img_1.jpg", "v/run/img_2.jpg", "v/walk/0001.png", "v/walk/0002.png", "a.mp4")
+    with pytest.raises(UsageError, match=r"^v: no video, but 2 folders of pictures.*--frames --fps 25"):
+        find_segments(["a.mp4", "v"])
+    with pytest.raises(UsageError, match=r"^v/run: no video, but a folder of pictures.*--frames --fps 25"):
+        find_segments(["v/run"])
+    _touch("v/b.mp4")
+    with caplog.at_level(logging.INFO, "nlvid_cli"):
+        assert find_videos(["v"]) == ["v/b.mp4"]
+    assert "v: it also holds 2 folders of pictures" in caplog.text
+    assert "4 files passed over: 2 .jpg, 2 .png" in caplog.text
+
+
+def test_folders_of_frames_are_videos_if_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    _touch("v/run10/img_1.jpg", "v/run10/img_2.jpg", "v/run10/flow_x_1.jpg", "v/run9/1.png", "v/run9/2.png", "v/a.txt")
+    _touch("v/one/0001.jpg", "v/front.jpg", "v/back.jpg")  # a single picture, and some that are not numbered
+    expected = [Segment("v/run9", fps=12.5), Segment("v/run10", fps=12.5)]
+    for names in (["v"], ["v/run9", "v/run10/"], ["v/run*"]):
+        assert find_segments(names, frames=FrameFolders(True, 12.5)) == expected
+    assert "frames per second" not in caplog.text
+    with caplog.at_level(logging.INFO, "nlvid_cli"):
+        assert find_segments(["v"], frames=FrameFolders(True)) == [
+            Segment("v/run9", fps=25.0), Segment("v/run10", fps=25.0),
+        ]  # fmt: skip
+    assert "25 frames per second are assumed (--fps)" in caplog.text
+    assert "5 files passed over: 4 .jpg, 1 .txt" in caplog.text
+
+
+def test_pictures_without_numbers_are_frames_of_the_folder_that_is_named() -> None:
+    _touch("v/a.jpg", "v/b.jpg")
+    assert find_segments(["v"], frames=FrameFolders(True, 10)) == [Segment("v", fps=10)]
+
+
+def test_videos_and_folders_of_frames_side_by_side() -> None:
+    _touch("v/run/1.jpg", "v/run/2.jpg", "v/run/run.mp4", "v/z.mkv")
+    assert find_segments(["v", "b.mp4"], frames=FrameFolders(True, 10)) == [
+        Segment("v/z.mkv"), Segment("v/run/run.mp4"), Segment("v/run", fps=10), Segment("b.mp4"),
+    ]  # fmt: skip
+
+
+def test_frames_that_are_not_there() -> None:
+    _touch("v/a.mp4", "f/1.jpg", "f/2.jpg")
+    with pytest.raises(UsageError, match="--frames: there is no folder of frames"):
+        find_segments(["v"], frames=FrameFolders(True, 25))
+    with pytest.raises(UsageError, match=r"--fps .*--frames"):
+        find_segments(["v"], frames=FrameFolders(fps=25))
+    with pytest.raises(UsageError, match=r"f/1\.jpg: a picture; name the folder"):
+        find_segments(["f/1.jpg", "f/2.jpg"], frames=FrameFolders(True, 25))
+
+
+def test_one_part_of_each_video() -> None:
+    part = Stretch(1.0, 2.0)
+    _touch("v/a.mp4", "v/b.mp4", "f/1.jpg", "f/2.jpg")
+    assert find_segments(["v"], part) == [Segment("v/a.mp4", part), Segment("v/b.mp4", part)]
+    assert find_segments(["f"], part, FrameFolders(True, 10)) == [Segment("f", part, 10)]
+    Path("t.csv").write_text("video,start,end\nv/a.mp4,0,1\n")
+    with pytest.raises(UsageError, match=r"v/a\.mp4 .*--start and --end"):
+        find_segments(["t.csv"], part)
 
 
 def test_pictures_beside_videos_are_none() -> None:
@@ -105,8 +153,11 @@ def test_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_is_one_video() -> None:
     _touch("v/a.mp4", "[a].mp4", "t.csv")
-    assert all(map(is_one_video, (["v/a.mp4"], ["[a].mp4"], ["nowhere.mp4"])))
-    assert not any(map(is_one_video, (["v"], ["-"], ["@a"], ["a.mp4", "b.mp4"], ["*.mp4"], ["t.csv"])))
+    for names in (["v/a.mp4"], ["[a].mp4"], ["nowhere.mp4"]):
+        assert is_one_video(names, [Segment(names[0])])
+    for names in (["v"], ["-"], ["@a"], ["a.mp4", "b.mp4"], ["*.mp4"], ["t.csv"]):
+        assert not is_one_video(names, [Segment("v/a.mp4")])
+    assert is_one_video(["./v/"], [Segment("v", fps=25)])
 
 
 def test_patterns() -> None:
@@ -180,13 +231,17 @@ def test_stretches_of_a_table_are_entries() -> None:
 def test_lists_of_folders_of_frames() -> None:
     _touch("l/run 1/img_1.jpg", "l/run 1/img_2.jpg", "l/walk/img_1.jpg", "l/walk/img_2.jpg", "l/a.mp4")
     Path("l/list.txt").write_text("run 1 2 0\nwalk 1 1\nwalk\na.mp4\na.mp4 300 0\n")
-    assert find_segments(["@l/list.txt"]) == [
-        Segment("l/run 1", Stretch(end_frame=2)), Segment("l/walk", Stretch(end_frame=1)), Segment("l/walk"),
-        Segment("l/a.mp4"), Segment("a.mp4 300 0"),
-    ]  # fmt: skip
+    for wanted in (False, True):  # a line that counts frames names a folder of them; one that does not needs --frames
+        fps = 30.0 if wanted else 25.0
+        assert find_segments(["@l/list.txt"], frames=FrameFolders(wanted, 30.0 if wanted else None)) == [
+            Segment("l/run 1", Stretch(end_frame=2), fps), Segment("l/walk", Stretch(end_frame=1), fps),
+            Segment("l/walk", fps=30.0 if wanted else None), Segment("l/a.mp4"), Segment("a.mp4 300 0"),
+        ]  # fmt: skip
 
 
 def test_tables_that_count_frames() -> None:
     _touch("l/run/img_1.jpg", "l/run/img_2.jpg", "l/a.mp4")
     Path("l/t.csv").write_text("path,total_frames,label\nrun,1,x\na.mp4,300,y\n")
-    assert find_segments(["l/t.csv"]) == [Segment("l/run", Stretch(end_frame=1)), Segment("l/a.mp4")]
+    assert find_segments(["l/t.csv"], frames=FrameFolders(fps=10)) == [
+        Segment("l/run", Stretch(end_frame=1), 10), Segment("l/a.mp4"),
+    ]  # fmt: skip
