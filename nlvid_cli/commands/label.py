@@ -14,6 +14,8 @@ from nlvid_cli.commands.options import (
     Clips,
     Crops,
     Device,
+    Fps,
+    Frames,
     FrameStep,
     LabelPatterns,
     MinScore,
@@ -23,6 +25,7 @@ from nlvid_cli.commands.options import (
     Timeout,
     TopK,
     WorkerMemory,
+    frames_of_options,
 )
 from nlvid_cli.errors import UsageError
 from nlvid_cli.system.terminal import print_lines
@@ -87,6 +90,8 @@ RayAddress = Annotated[
 def label(
     videos: Videos = None,
     output: Rows = None,
+    frames: Frames = False,
+    fps: Fps = None,
     format_: TableFormat = None,
     model: Model = None,
     as_name: As = None,
@@ -150,7 +155,8 @@ def label(
     answer = Answer.of_options(top_k, threshold, labels, min_score)
     limits = Limits(WorkerLimits(timeout, int(worker_memory * GIB)), workers, int(memory * GIB))
     todo = job.LabelJob(loading, gpus, answer, views == "auto", limits, engine, ray_address, retry_failed, overwrite)
-    segments = [segment for segment in find_segments(videos) if part is None or part.holds(segment)]
+    named = find_segments(videos, frames=frames_of_options(frames, fps))
+    segments = [segment for segment in named if part is None or part.holds(segment)]
     files.refuse_inputs([*videos, *(str(segment.path) for segment in segments)])
     if dry_run:
         print_lines(estimate_lines(job.estimate(todo, segments, files)))

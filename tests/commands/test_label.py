@@ -479,3 +479,19 @@ def test_folders_of_frames_of_a_list(run: Run, model_file: Path, tmp_path: Path)
     assert "2 of 2 videos are already in it" in run(*command).err
     (tmp_path / "run" / "img_00013.png").write_bytes(png(64, 48))
     assert "1 of 2 videos are already in it" in run(*command).err
+
+
+def test_folders_of_frames_at_another_rate_are_labelled_again(run: Run, model_file: Path, tmp_path: Path) -> None:
+    for name in ("run", "walk"):
+        (tmp_path / "v" / name).mkdir(parents=True)
+        for number in range(1, 13):
+            (tmp_path / "v" / name / f"{number}.png").write_bytes(png(64, 48))
+    command = ["label", tmp_path / "v", "-o", tmp_path / "labels.jsonl", *_options(model_file)]
+    assert run(*command).status == 2
+    for fps in (25, 12.5):
+        for labelled in (0, 2):
+            outcome = run(*command, "--frames", "--fps", fps)
+            assert outcome.status == 0
+            assert ("2 of 2 videos are already in it" in outcome.err) == bool(labelled)
+        rows = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
+        assert [(row["fps"], row["frame_rate"], row["duration_seconds"]) for row in rows] == [(fps, fps, 12 / fps)] * 2

@@ -305,3 +305,29 @@ def test_stretches_of_one_video_are_different_entries(tmp_path: Path) -> None:
     assert [line.get("stretch") for line in lines] == [{"start_seconds": 1.0, "end_seconds": 2.0}, None]
     Path(video).write_bytes(b"xyz")
     assert [part for part, _ in ledger.to_do(parts, REQUEST)] == parts
+
+
+def test_a_folder_of_frames_at_another_rate_is_done_again_and_its_old_row_goes(tmp_path: Path) -> None:
+    output = tmp_path / "labels.jsonl"
+    folder = str(tmp_path / "frames")
+    Path(folder).mkdir()
+    before = replace(_prediction(folder), fps=25.0)
+    failed = replace(Failure(folder + "2", FailureReason("VideoNotFound", "no")), fps=25.0)
+    _write(output, [Row.of(before, file_state(folder), REQUEST), Row.of(failed, None, REQUEST)])
+    ledger = Ledger(output)
+    ledger.read()
+    same = [Segment(folder, fps=25.0), Segment(folder + "2", fps=25.0)]
+    assert not list(ledger.to_do(same, REQUEST))
+    for fps in (30.0, None):
+        other = [replace(segment, fps=fps) for segment in same]
+        assert [segment for segment, _ in ledger.to_do(other, REQUEST)] == other
+    _write(output, [Row.of(replace(before, fps=30.0), file_state(folder), REQUEST)])
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert {row["video"]: row["fps"] for row in rows} == {folder: 30.0, folder + "2": 25.0}
+
+
+@pytest.mark.parametrize("fps", ["25", 0, -1, True, None])
+def test_a_rate_that_is_none_is_no_row(tmp_path: Path, fps: object) -> None:
+    record = Row.of(replace(_prediction("a"), fps=25.0), None, REQUEST).record | {"fps": fps}
+    with pytest.raises(ValueError, match="not a row"):
+        Row.parse(json.dumps(record).encode() + b"\n")

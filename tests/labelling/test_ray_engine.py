@@ -17,8 +17,9 @@ from nlvid_cli.labelling.ray_engine import Gate, NetworkActor, _column_as_done, 
 from nlvid_cli.labelling.rows import FileState, Request, Row
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.pipeline.worker import WorkerLimits
-from nlvid_cli.recognize.recognizer import Recognizer
-from tests.clips import make_clip
+from nlvid_cli.recognize.recognizer import Recognizer, as_segment
+from nlvid_cli.video.segment import Segment, Stretch
+from tests.clips import make_clip, png
 
 STATE = FileState(1, 2.5)
 
@@ -39,11 +40,11 @@ def recognizer(model_file: Path) -> Recognizer:
     return nlvid_cli.load(model_file, device="cpu", precision="fp32", clips=2)
 
 
-def look(recognizer: Recognizer, video: Path, may_begin: bool = True) -> tuple[str, Request]:
+def look(recognizer: Recognizer, video: Path | Segment, may_begin: bool = True) -> tuple[str, Request]:
     """The row of a video, through a task and an actor."""
     request = Request(recognizer.card.name, recognizer.model_sha256, recognizer.views, False, Answer())
     rules = (recognizer.card.sampling, recognizer.card.preprocess)
-    row: dict[str, Any] = {"video": json.dumps([str(video), None]), "file": json.dumps(STATE.record)}
+    row: dict[str, Any] = {"video": json.dumps(as_segment(video).to_dict()), "file": json.dumps(STATE.record)}
     decoded = decode_row(row, rules, WorkerLimits(), lambda: may_begin)
     batch = {name: [value] for name, value in decoded.items()}
     (made,) = NetworkActor(Loaded(recognizer), request, "cpu")(batch)["line"]
@@ -54,6 +55,17 @@ def test_the_row_is_that_of_one_machine(recognizer: Recognizer, tmp_path: Path) 
     video = make_clip(tmp_path / "clip.mp4", frames=20)
     line, request = look(recognizer, video)
     assert line.encode() == Row.of(recognizer.classify(video, Answer()), STATE, request).line
+
+
+def test_a_part_of_a_folder_of_frames_has_its_rate(recognizer: Recognizer, tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / f"{number}.png").write_bytes(png(64, 48))
+    segment = Segment(tmp_path, Stretch(0.0, 2.0), 12.5)
+    line, request = look(recognizer, segment)
+    assert line.encode() == Row.of(recognizer.classify(segment, Answer()), STATE, request).line
+    assert json.loads(line)["fps"] == 12.5
+    failed = json.loads(look(recognizer, Segment(tmp_path / "gone", fps=12.5))[0])
+    assert (failed["fps"], failed["error"]["type"]) == (12.5, "VideoNotFound")
 
 
 def test_a_broken_video_has_a_row_that_says_why(recognizer: Recognizer, tmp_path: Path) -> None:

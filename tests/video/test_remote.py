@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -20,59 +17,10 @@ from nlvid_cli.video.probe import probe
 from nlvid_cli.video.remote import BLOCK_BYTES, RemotePath, expand_remote, remote_state, video_path
 from nlvid_cli.video.segment import Segment
 from tests.clips import copy_packets, make_clip
+from tests.server import FileHandler, serving
 
 SAMPLING = Sampling(frames=8, step=2, clips=10, clip_starts="ends", short_video="loop")
 RULES = Preprocess(72, 64, 1, "swscale_bilinear", (127.5,) * 3, (127.5,) * 3)
-
-
-class _Handler(SimpleHTTPRequestHandler):
-    """Files with ranges of bytes; those called ``whole`` without, and ``shaky`` ones fail now and then."""
-
-    sent: dict[str, int]
-    asked: dict[str, int]
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        if self.path.startswith("/to/"):
-            self.send_response(302)
-            self.send_header("Location", unquote(self.path.removeprefix("/to/")) or self.path)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        path = Path(self.translate_path(self.path))
-        if self.command == "GET":
-            self.asked[path.name] = self.asked.get(path.name, 0) + 1
-        if not path.is_file():
-            self.send_error(404)
-            return
-        if path.name.startswith("closed"):
-            self.send_error(403)
-            return
-        if path.name.startswith("shaky") and self.command == "GET" and self.asked[path.name] % 2:
-            self.send_error(503)
-            return
-        data = path.read_bytes()
-        wanted = self.headers.get("Range")
-        start, end = 0, len(data)
-        if wanted and not path.name.startswith("whole"):
-            first, last = wanted.removeprefix("bytes=").split("-")
-            start, end = int(first), min(int(last) + 1, len(data))
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(end - start))
-        self.send_header("ETag", f'"{len(data)}"')
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        self.sent[path.name] = self.sent.get(path.name, 0) + end - start
-        self.wfile.write(data[start:end])
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -81,19 +29,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def handler() -> type[_Handler]:
-    return type("Handler", (_Handler,), {"sent": {}, "asked": {}})
+def handler() -> type[FileHandler]:
+    return type("Handler", (FileHandler,), {"sent": {}, "asked": {}})
 
 
 @pytest.fixture(scope="module")
-def address(folder: Path, handler: type[_Handler]) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def address(folder: Path, handler: type[FileHandler]) -> Iterator[str]:
+    with serving(folder, handler) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +51,9 @@ def _same(one: tuple[Any, Any], other: tuple[Any, Any]) -> None:
     assert one[1] == other[1]
 
 
-def test_under_thirty_per_cent_of_ten_minutes_is_read(long_video: Path, address: str, handler: type[_Handler]) -> None:
+def test_under_thirty_per_cent_of_ten_minutes_is_read(
+    long_video: Path, address: str, handler: type[FileHandler]
+) -> None:
     expected = decode_clips(Segment(long_video), SAMPLING, RULES)
     assert expected[1].facts.duration_seconds == pytest.approx(600)
     handler.sent.clear()
@@ -193,7 +138,7 @@ def test_a_circle_of_redirects_ends(address: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_public_server_does_not_lead_inside(
-    folder: Path, address: str, handler: type[_Handler], monkeypatch: pytest.MonkeyPatch, host: str
+    folder: Path, address: str, handler: type[FileHandler], monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     make_clip(folder / "canary.mp4")
     monkeypatch.setattr("nlvid_cli.video.remote.first_kind", lambda url: "public")
@@ -204,7 +149,7 @@ def test_a_public_server_does_not_lead_inside(
 
 
 def test_a_name_that_changes_its_address_gains_nothing(
-    folder: Path, address: str, handler: type[_Handler], monkeypatch: pytest.MonkeyPatch
+    folder: Path, address: str, handler: type[FileHandler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_clip(folder / "canary.mp4")
     monkeypatch.setattr("nlvid_cli.video.remote.first_kind", lambda url: "public")  # as it was when it was asked first
@@ -213,7 +158,7 @@ def test_a_name_that_changes_its_address_gains_nothing(
     assert "canary.mp4" not in handler.asked
 
 
-def test_a_play_list_is_not_followed_whatever_its_name(folder: Path, address: str, handler: type[_Handler]) -> None:
+def test_a_play_list_is_not_followed_whatever_its_name(folder: Path, address: str, handler: type[FileHandler]) -> None:
     (folder / "trap.mp4").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}/bait.ts\n")
     with pytest.raises(ForbiddenFormat):
         probe(RemotePath(f"{address}/trap.mp4"))
