@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TextIO
+from typing import Protocol, TextIO, TypeVar
 
 from nlvid_cli.recognize.prediction import Result
 from nlvid_cli.report.csv_rows import CsvRenderer
@@ -28,17 +28,20 @@ class ReportOptions:
     single: bool = False
 
 
-class Renderer(Protocol):
-    """Writes results to a stream, one by one."""
+ResultT = TypeVar("ResultT", contravariant=True)
 
-    def add(self, result: Result, elapsed_seconds: float) -> None:
+
+class Renderer(Protocol[ResultT]):
+    """Writes results of one type to a stream, one by one."""
+
+    def add(self, result: ResultT, elapsed_seconds: float) -> None:
         """Write one result, which took ``elapsed_seconds``."""
 
     def close(self) -> None:
         """Write the end of the report; the stream stays open."""
 
 
-RENDERERS: dict[str, Callable[[TextIO, ReportOptions], Renderer]] = {
+RENDERERS: dict[str, Callable[[TextIO, ReportOptions], Renderer[Result]]] = {
     "table": lambda stream, options: TableRenderer(stream, options.timeline),
     "json": lambda stream, options: JsonRenderer(stream, options.single),
     "jsonl": lambda stream, options: JsonLinesRenderer(stream),

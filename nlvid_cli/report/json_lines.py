@@ -1,11 +1,16 @@
-"""JSON and JSON Lines: the values of ``nlvid_cli.recognize.prediction``, key for key; see ``docs/json.md``."""
+"""JSON and JSON Lines: the values of ``nlvid_cli.recognize``, key for key; see ``docs/json.md``."""
 
 from __future__ import annotations
 
 import json
-from typing import TextIO
+from typing import Any, Protocol, TextIO
 
-from nlvid_cli.recognize.prediction import Result
+
+class Record(Protocol):
+    """A result that can be written as JSON."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON as plain values."""
 
 
 class JsonLinesRenderer:
@@ -14,7 +19,7 @@ class JsonLinesRenderer:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def add(self, result: Result, elapsed_seconds: float) -> None:
+    def add(self, result: Record, elapsed_seconds: float) -> None:
         """Write one line."""
         self._stream.write(json.dumps(result.to_dict()) + "\n")
         self._stream.flush()
@@ -31,7 +36,7 @@ class JsonRenderer:
         self._single = single
         self._count = 0
 
-    def add(self, result: Result, elapsed_seconds: float) -> None:
+    def add(self, result: Record, elapsed_seconds: float) -> None:
         """Write one object."""
         if not self._single:
             self._stream.write(",\n" if self._count else "[\n")

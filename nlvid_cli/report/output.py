@@ -8,23 +8,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Generic, Self, TextIO
 
 from nlvid_cli.errors import OutputError
 from nlvid_cli.recognize.prediction import Result
-from nlvid_cli.report import RENDERERS, Renderer, ReportOptions
+from nlvid_cli.report import RENDERERS, Renderer, ReportOptions, ResultT
 from nlvid_cli.system.atomic import atomic_file, behind_links
 from nlvid_cli.system.terminal import for_people
 
 
-class Report:
+class Report(Generic[ResultT]):
     """A renderer that counts its results."""
 
-    def __init__(self, renderer: Renderer) -> None:
+    def __init__(self, renderer: Renderer[ResultT]) -> None:
         self._renderer = renderer
         self.count = 0
 
-    def add(self, result: Result, elapsed_seconds: float) -> None:
+    def add(self, result: ResultT, elapsed_seconds: float) -> None:
         """Write one result, which took ``elapsed_seconds``."""
         self._renderer.add(result, elapsed_seconds)
         self.count += 1
@@ -39,10 +39,8 @@ class Report:
 
 
 @contextmanager
-def open_report(format_name: str, output: Path | None, options: ReportOptions) -> Iterator[Report]:
-    """Open a report on stdout, or in a file that is written whole or not at all.
-
-    If the work ends early, by an interruption or an error, the file keeps the results so far, if there are any.
+def open_report(format_name: str, output: Path | None, options: ReportOptions) -> Iterator[Report[Result]]:
+    """Open the report of a format, as :func:`open_renderer` does.
 
     Args:
         format_name: A key of :data:`nlvid_cli.report.RENDERERS`.
@@ -52,13 +50,30 @@ def open_report(format_name: str, output: Path | None, options: ReportOptions) -
     Raises:
         OutputError: The file cannot be written.
     """
+    with open_renderer(lambda stream: RENDERERS[format_name](stream, options), output) as report:
+        yield report
+
+
+@contextmanager
+def open_renderer(make: Callable[[TextIO], Renderer[ResultT]], output: Path | None) -> Iterator[Report[ResultT]]:
+    """Open a report on stdout, or in a file that is written whole or not at all.
+
+    If the work ends early, by an interruption or an error, the file keeps the results so far, if there are any.
+
+    Args:
+        make: Makes the renderer for a stream.
+        output: Path of the file; None for stdout.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
     if output is None:
-        with Report(RENDERERS[format_name](sys.stdout, options)) as report:
+        with Report(make(sys.stdout)) as report:
             yield report
         return
-    reports: list[Report] = []
+    reports: list[Report[ResultT]] = []
     with open_whole(output, lambda: bool(reports and reports[0].count)) as stream:  # noqa: SIM117
-        with Report(RENDERERS[format_name](stream, options)) as report:
+        with Report(make(stream)) as report:
             reports.append(report)
             yield report
 

@@ -84,7 +84,7 @@ def _timeline(result: Prediction) -> Table:
     table.add_column("score", justify="right")
     for clip in result.clips:
         best = [(best.label, f"{best.score:.3f}") for best in clip.predictions[:1]]
-        table.add_row(_time(clip.start_seconds), _time(clip.end_seconds), *(best[0] if best else ("", "")))
+        table.add_row(clock_time(clip.start_seconds), clock_time(clip.end_seconds), *(best[0] if best else ("", "")))
     return table
 
 
@@ -106,7 +106,9 @@ def _spacing(views: Views) -> str:
     return f"step {views.step}{at}"
 
 
-def _time(seconds: float) -> str:
+def clock_time(seconds: float) -> str:
+    """Return a time for people: ``0:07.50``, ``1:01:11.25``."""
+    seconds = round(seconds, 2)
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02d}:{rest:05.2f}" if hours else f"{minutes}:{rest:05.2f}"

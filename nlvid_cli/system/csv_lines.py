@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from nlvid_cli.system.terminal import visible
+
+if TYPE_CHECKING:
+    from _csv import Writer
 
 
 class _LineFeeds:
@@ -25,6 +28,11 @@ class _LineFeeds:
     def write(self, line: str) -> int:
         line = line.removesuffix("\r\n")
         return self._stream.write((visible(line) if self._stream.isatty() else line) + "\n")
+
+
+def csv_cells(stream: TextIO) -> Writer:
+    """Return a ``csv.writer`` for rows whose columns may have any names, also the same name twice."""
+    return csv.writer(_LineFeeds(stream))
 
 
 def csv_writer(stream: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
