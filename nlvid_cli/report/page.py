@@ -1,6 +1,7 @@
 """HTML pages from the templates in ``templates/``.
 
-A page is one file: it brings its styles and pictures, runs no script, and follows the reader's light or dark mode.
+A page is one file: it brings its styles and pictures, fetches nothing, and follows the reader's light or dark mode.
+Only the page of a timeline runs a script.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+JOINERS = "\u200c\u200d"
+"""Within words of some scripts, such as Persian, and within emoji."""
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
@@ -55,9 +59,9 @@ def environment() -> Environment:
 
 
 def _printable(text: str) -> str:
-    """Replace what a browser cannot show: bytes that are not UTF-8, and control characters."""
+    """Replace what a browser cannot show: bytes that are not UTF-8, and control characters other than joiners."""
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return "".join(character if character.isprintable() or character in JOINERS else "\ufffd" for character in text)
 
 
 def _width(share: float) -> str:
