@@ -14,6 +14,9 @@ from nlvid_cli.report.output import open_whole
 from nlvid_cli.video.remote import RemotePath
 from nlvid_cli.video.segment import Segment
 
+FILE_SUFFIXES = (".srt", ".vtt", ".html", ".npz", ".csv", ".mp4", ".webm", ".gif", ".webp")
+"""Names with these mean a file, never a folder to make."""
+
 Files = Mapping[str, Path]
 """From the video of a result to its file."""
 
@@ -41,8 +44,8 @@ def file_per_video(
         return {str(video.path): output for video in videos}
     if output is None:
         return _distinct([(video, _beside(video, suffix, option)) for video in videos], option)
-    if output.exists() and not output.is_dir():
-        raise UsageError(f"{output}: is a file; several videos need a folder for their {suffix} files")
+    if not output.is_dir() and (output.exists() or output.suffix.lower() in FILE_SUFFIXES):
+        raise UsageError(f"{output}: is a file; several videos need a folder for {option}")
     chosen = _distinct([(video, output / (_stem(video) + suffix)) for video in videos], option)
     try:
         output.mkdir(parents=True, exist_ok=True)

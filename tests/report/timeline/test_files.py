@@ -70,6 +70,8 @@ def test_where_no_file_can_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="folder"):
         file_per_video(_segments(tmp_path, "a.mp4"), tmp_path / "file", ".srt", single=False)
+    with pytest.raises(UsageError, match="folder"):
+        file_per_video(_segments(tmp_path, "a.mp4"), tmp_path / "all.SRT", ".srt", single=False)
     with pytest.raises(UsageError, match="address"):
         file_per_video([Segment(RemotePath("s3://bucket/a.mp4"))], None, ".srt", single=False)
     with pytest.raises(OutputError, match="folder"):

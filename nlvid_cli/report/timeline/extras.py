@@ -1,0 +1,67 @@
+"""What ``nlvid timeline`` writes beside its report, for each video: scores and pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nlvid_cli.recognize.timeline import Timeline
+from nlvid_cli.report.timeline.files import Files, file_per_video
+from nlvid_cli.report.timeline.page import write_timeline_page
+from nlvid_cli.report.timeline.scores import require_score_suffix, write_scores
+from nlvid_cli.video.segment import Segment
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A kind of file, with the place of each video's own.
+
+    Attributes:
+        files: From the video of a result to its file.
+        write: Writes the file of a timeline.
+    """
+
+    files: Files
+    write: Callable[[Timeline, Path], None]
+
+    def add(self, timeline: Timeline) -> None:
+        """Write the file of one video.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        self.write(timeline, self.files[timeline.video])
+
+
+def scores_extra(videos: Sequence[Segment], output: Path, single: bool) -> Extra:
+    """Choose where the scores go: the file of the one video, or ``video.npz`` in a folder.
+
+    Raises:
+        UsageError: The name does not say which form they get, or two videos would get the same file.
+        OutputError: The folder cannot be made.
+    """
+    if single and not output.is_dir():
+        require_score_suffix(output)
+    return Extra(file_per_video(videos, output, ".npz", single, "--scores"), write_scores)
+
+
+def page_extra(videos: Sequence[Segment], output: Path, single: bool) -> Extra:
+    """Choose where the pages go: the file of the one video, or ``video.html`` in a folder.
+
+    Raises:
+        UsageError: Two videos would get the same file.
+        OutputError: The folder cannot be made.
+    """
+    players = {str(video.path): video.file for video in videos}
+
+    def write(timeline: Timeline, path: Path) -> None:
+        file = players[timeline.video]
+        write_timeline_page(timeline, path, file if isinstance(file, Path) and file.is_file() else None)
+
+    return Extra(file_per_video(videos, output, ".html", single, "--html"), write)
+
+
+def paths_of(extras: Iterable[Extra]) -> list[Path]:
+    """Return all files that will be written."""
+    return [path for extra in extras for path in extra.files.values()]
