@@ -93,6 +93,7 @@ function showWhilePlaying() {
 }
 
 function problem() {
+  video.hidden = !playable();
   byId("problem").hidden = false;
 }
 

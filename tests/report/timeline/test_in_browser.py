@@ -130,6 +130,7 @@ def test_a_video_that_no_browser_plays(browser: Any, tmp_path: Path) -> None:
         page.locator("#file").set_input_files(playable)
         _wait(page, "video.readyState >= 2")
         assert page.locator("#problem").is_hidden()
+        assert page.locator("#video").is_visible()
         assert _played(page) == pytest.approx(3.5, abs=1e-3)
 
 
