@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TextIO
@@ -94,12 +95,13 @@ def _stem(video: Segment) -> str:
 
 
 def _distinct(chosen: Sequence[tuple[Segment, Path]], option: str) -> dict[str, Path]:
-    taken: dict[Path, Segment] = {}
+    taken: dict[str, Segment] = {}
     for video, path in chosen:
-        if path in taken:
+        place = os.path.realpath(path)
+        if place in taken:
             raise UsageError(
-                f"{taken[path]} and {video} would both be written to {path}; give them in two commands, each with "
+                f"{taken[place]} and {video} would both be written to {path}; give them in two commands, each with "
                 f"another folder for {option}"
             )
-        taken[path] = video
+        taken[place] = video
     return {str(video.path): path for video, path in chosen}

@@ -23,7 +23,7 @@ from nlvid_cli.report.timeline.curves import HEIGHT, WIDTH, curve, lanes
 from nlvid_cli.report.timeline.summary import covered, how_many, rule_sentence, why_empty
 
 MOST_CURVES = 40
-"""Labels with a score curve; a curve is at most 10 kB. So a page is at most 400 kB, and per segment 400 bytes and its name thrice."""
+"""Labels with a score curve, which has at most 10 kB: a page has at most 400 kB, and 600 bytes per segment."""
 
 FEWEST_LABELS = 6
 """Labels to choose from, if there are so many: those with segments, and then those that come next."""

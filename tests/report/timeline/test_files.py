@@ -51,6 +51,7 @@ def test_one_video_goes_to_stdout_a_file_or_a_folder(tmp_path: Path, capsys: pyt
 def test_two_videos_never_share_a_file(tmp_path: Path) -> None:
     for videos, output in [
         (_segments(tmp_path, "a.mp4", "a.mkv"), None),
+        (_segments(tmp_path, "a.mp4", "b/../a.mkv"), None),
         (_segments(tmp_path, "x/1.mp4", "y/1.mp4"), tmp_path / "out"),
     ]:
         with pytest.raises(UsageError, match="both"):
