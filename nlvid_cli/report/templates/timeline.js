@@ -11,7 +11,10 @@ const segments = all("#segments button").map((row, number) => ({
 }));
 const chips = all("#labels button[data-label]"), curves = all(".curves polyline");
 const chosen = new Set(); // labels; none: all
-let clock = first; // where there is no player
+let clock = first; // seconds from the first frame; where there is no player, too
+let origin = 0; // where the first frame is on the player's own clock
+let moved = false; // whether the player may show another frame
+let wanted = null; // where to go once the player is ready
 let stretch = null; // the segment after which to pause
 let current = null; // names that are on now
 
@@ -48,7 +51,10 @@ function drawAxis() {
 
 function seek(seconds) {
   clock = Math.min(Math.max(seconds, first), last);
-  if (playable()) video.currentTime = clock;
+  if (playable() && video.readyState) {
+    moved = true;
+    video.currentTime = clock + origin;
+  } else wanted = clock;
   show();
 }
 
@@ -59,7 +65,7 @@ function playSegment(segment) {
 }
 
 function show() {
-  const seconds = playable() ? video.currentTime : clock;
+  const seconds = playable() && wanted === null ? Math.max(video.currentTime - origin, 0) : clock;
   clock = seconds;
   if (stretch && !video.paused && seconds >= stretch.end) {
     video.pause();
@@ -97,24 +103,36 @@ function problem() {
   byId("problem").hidden = false;
 }
 
-video.addEventListener("play", showWhilePlaying);
+video.addEventListener("play", () => {
+  moved = true;
+  showWhilePlaying();
+});
 video.addEventListener("timeupdate", show); // also where no frames are drawn, such as in a tab behind another
 video.addEventListener("seeked", show);
 video.addEventListener("seeking", () => {
-  const at = video.currentTime;
+  const at = video.currentTime - origin;
   if (stretch && (at < stretch.start - 0.05 || at >= stretch.end)) stretch = null; // the reader went elsewhere
 });
 video.addEventListener("error", problem);
 video.addEventListener("loadedmetadata", () => {
   if (!video.videoWidth) problem(); // it plays the sound only
-  show();
+  origin = video.currentTime; // not 0 in a part that was cut out of a longer file, for example
+  moved = false;
+  video.requestVideoFrameCallback?.((now, frame) => {
+    if (!moved) origin = frame.mediaTime; // nor where the sound begins before the picture
+    show();
+  });
+  const place = wanted;
+  wanted = null;
+  if (place === null) show();
+  else seek(place);
 });
 byId("file").addEventListener("change", (event) => {
   if (!event.target.files.length) return;
   byId("problem").hidden = true;
   video.hidden = false;
+  wanted = clock;
   video.src = URL.createObjectURL(event.target.files[0]);
-  video.currentTime = clock;
 });
 
 // Track
@@ -196,4 +214,5 @@ byId("find")?.addEventListener("input", (event) => {
 new ResizeObserver(drawAxis).observe(time);
 filter();
 show();
-if (video.error) problem(); // before this script ran
+if (video.readyState) video.dispatchEvent(new Event("loadedmetadata")); // before this script ran
+if (video.error) problem();

@@ -17,7 +17,7 @@ from nlvid_cli.report.timeline import open_timeline_report
 from nlvid_cli.report.timeline.page import write_timeline_page
 from nlvid_cli.video.segment import Segment
 from tests.browser import open_browser
-from tests.clips import make_clip
+from tests.clips import even_times, make_clip
 from tests.report.timeline.samples import made_timeline, overlapping
 
 pytestmark = pytest.mark.slow
@@ -81,6 +81,22 @@ def test_a_click_on_a_segment_plays_it_and_stops_at_its_end(
         box = page.locator("#time").bounding_box()
         left = page.evaluate("marker.getBoundingClientRect().left + 1")
         assert (left - box["x"]) / box["width"] == pytest.approx(_played(page) / 10.01, abs=0.02)
+
+
+@pytest.mark.parametrize(("suffix", "sound"), [("mp4", False), ("mp4", True), ("mkv", False)])
+def test_times_count_from_the_first_frame(suffix: str, sound: bool, browser: Any, tmp_path: Path) -> None:
+    times = even_times(250, start=3.0)
+    video = make_clip(tmp_path / f"a.{suffix}", frames=250, times=times, b_frames=0, audio=sound)
+    write_timeline_page(made_timeline(), tmp_path / "page.html", video)
+    with _opened(browser, tmp_path / "page.html") as page:
+        _wait(page, "video.readyState >= 2 && origin > 0")
+        assert page.evaluate("origin") == pytest.approx(3.0, abs=1e-3)
+        assert page.locator("#time").get_attribute("aria-valuenow") == "0.00"
+        page.locator("#time").focus()
+        page.keyboard.press("PageDown")
+        _wait(page, "!video.seeking")
+        assert _played(page) == pytest.approx(4.0, abs=1e-3)
+        assert page.locator("#time").get_attribute("aria-valuenow") == "1.00"
 
 
 def test_labels_choose_segments_and_curves(browser: Any, tmp_path: Path) -> None:
