@@ -9,7 +9,7 @@ import numpy as np
 
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.video.info import Pixels, VideoFacts
-from nlvid_cli.video.preprocess import crop_corners
+from nlvid_cli.video.preprocess import crop_to_view
 from nlvid_cli.video.probe import probe_segment
 from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.sample import sample
@@ -30,6 +30,9 @@ class ClipTable:
         end_seconds: (clips,) end of each clip.
         places: (clips,) index of each clip among the different ones: the clips of a short video are all the same.
         warnings: Oddities of the file, in sentences.
+        frame_places: (different clips, T) index of each clip's frames among all frames, (frames, H, W, 3), where clips
+            share them; empty: the frames are those of one clip after another, (different clips, T, H, W, 3).
+        last: Whether these are all clips of the video, or the last ones. Windows come in parts.
     """
 
     facts: VideoFacts
@@ -37,12 +40,15 @@ class ClipTable:
     end_seconds: tuple[float, ...]
     places: tuple[int, ...]
     warnings: tuple[str, ...]
+    frame_places: tuple[tuple[int, ...], ...] = ()
+    last: bool = True
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ClipTable:
         """Rebuild the table from the JSON of its ``asdict``."""
-        lists = {name: tuple(value) for name, value in values.items() if name != "facts"}
-        return cls(VideoFacts(**values["facts"]), **lists)
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list | tuple)}
+        lists["frame_places"] = tuple(map(tuple, lists["frame_places"]))
+        return cls(VideoFacts(**values["facts"]), **lists, last=values["last"])
 
 
 def decode_clips(
@@ -81,12 +87,7 @@ def decode_clips(
         promised, info = info, info.recount(read.stamps)
         if np.array_equal(promised.times_seconds, info.times_seconds):
             break
-    frames = read.frames
-    height, width = frames.shape[2:4]
-    corners = crop_corners(height, width, rules)
-    if rules.crops == 1:
-        ((top, left),) = corners
-        frames = frames[:, :, top : top + rules.crop, left : left + rules.crop]
+    frames = crop_to_view(read.frames, rules)
     warnings = info.warnings + plan.warnings + read.warnings
     offset = float(info.times_seconds[first])
     starts, ends = (tuple(offset + time for time in times) for times in (plan.start_seconds, plan.end_seconds))

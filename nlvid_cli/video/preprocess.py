@@ -75,6 +75,20 @@ def preprocess(frames: Pixels, rules: Preprocess) -> Array:
     return views
 
 
+def crop_to_view(frames: Pixels, rules: Preprocess) -> Pixels:
+    """Return a view of frames, (..., height, width, 3), without the pixels that no crop has; three crops have all.
+
+    Raises:
+        InputShapeError: The frames are smaller than the crop.
+    """
+    height, width = frames.shape[-3:-1]
+    corners = crop_corners(height, width, rules)
+    if rules.crops != 1:
+        return frames
+    ((top, left),) = corners
+    return frames[..., top : top + rules.crop, left : left + rules.crop, :]
+
+
 def crop_corners(height: int, width: int, rules: Preprocess) -> list[tuple[int, int]]:
     """Return (top, left) of each crop, in order: by the card's rule along the longer side, in the centre across it."""
     free_y, free_x = height - rules.crop, width - rules.crop

@@ -25,26 +25,18 @@ from pathlib import Path
 import numpy as np
 from av.video.frame import VideoFrame
 
-from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.system.processors import usable_processors
 from nlvid_cli.video.container import open_video
-from nlvid_cli.video.decode import (
-    Seek,
-    SeekingFailedError,
-    decode_after,
-    decode_everything,
-    use_threads,
-)
+from nlvid_cli.video.decode import Seek, SeekingFailedError, decode_after, use_threads
+from nlvid_cli.video.from_start import FromStart
 from nlvid_cli.video.info import Numbers, Pixels, VideoInfo
-from nlvid_cli.video.picture import CONVERTED_MATRICES, SIZES, PictureMaker, pixel_type
+from nlvid_cli.video.oddities import Oddities, damage_warnings
+from nlvid_cli.video.picture import SIZES, PictureMaker, pixel_type
 from nlvid_cli.video.picture_folder import decode_picture, nearest_frame
 from nlvid_cli.video.refusals import check_frame_shape
 
 MIN_SEEK_FRAMES = 16
 """Frames that a seek must save; for fewer, decoding on is as fast."""
-
-SAME_SHAPE = 0.02
-"""Difference of aspect ratios that comes of rounding sizes to whole pixels, or to whole blocks."""
 
 PIXELS_PER_THREAD = 1 << 24
 """Pixels to decode that make another thread worth its start, about 0.1 s of decoding and resizing."""
@@ -100,15 +92,25 @@ def read_frames(
     """
     if frame_numbers.size == 0 or frame_numbers.min() < 0 or frame_numbers.max() >= len(info.times_seconds):
         raise IndexError(f"there must be frame numbers, in [0, {len(info.times_seconds)})")
-    width, height = info.facts.width, info.facts.height
-    if short_side is not None:
-        check_frame_shape(width, height)
-        width, height = SIZES[size](width, height, short_side)
+    width, height = new_size(info, short_side, size)
     pictures = np.empty((frame_numbers.size, height, width, 3), pixel_type(resize))
     sink = _Sink(info, frame_numbers, pictures, resize)
     warnings, stamps = _read(sink, threads or usable_processors())
     frames = sink.pictures.reshape(*frame_numbers.shape, *sink.pictures.shape[1:])
-    return FramesRead(frames, warnings + sink.warnings(), stamps)
+    return FramesRead(frames, warnings + sink.oddities.warnings(), stamps)
+
+
+def new_size(info: VideoInfo, short_side: int | None, size: str) -> tuple[int, int]:
+    """Return the width and height to which the frames of a video are resized; see :func:`read_frames`.
+
+    Raises:
+        FrameTooLarge: The frames are too narrow to resize.
+    """
+    width, height = info.facts.width, info.facts.height
+    if short_side is None:
+        return width, height
+    check_frame_shape(width, height)
+    return SIZES[size](width, height, short_side)
 
 
 def _read(sink: _Sink, threads: int) -> tuple[tuple[str, ...], list[int | None] | None]:
@@ -121,7 +123,7 @@ def _read(sink: _Sink, threads: int) -> tuple[tuple[str, ...], list[int | None] 
             return (), None
     except SeekingFailedError as error:
         threads = 1 if error.damaged else threads
-    threads = _useful_threads(sink.info, len(sink.info.times_seconds), threads)
+    threads = useful_threads(sink.info, len(sink.info.times_seconds), threads)
     if threads > 1:
         with suppress(SeekingFailedError):
             return _read_from_start(sink, threads)
@@ -138,29 +140,8 @@ class _Sink:
         self._places: dict[int, list[int]] = {}
         for place, number in enumerate(frame_numbers.ravel().tolist()):
             self._places.setdefault(number, []).append(place)
-        self._shapes: set[tuple[int, int]] = set()
-        self._matrices: set[int] = set()
+        self.oddities = Oddities(info)
         self.wanted = sorted(self._places)
-
-    def warnings(self) -> tuple[str, ...]:
-        """Return warnings about what cannot be shown as it is meant: other shapes, unknown colours."""
-        return self._shape_warning() + self._colour_warning()
-
-    def _shape_warning(self) -> tuple[str, ...]:
-        """Warn of several shapes, since all frames are scaled to the first one's."""
-        width, height = self.info.facts.width, self.info.facts.height
-        shapes = {self.info.orientation.displayed(*shape) for shape in self._shapes}
-        others = sorted(shape for shape in shapes if abs(shape[0] * height / (shape[1] * width) - 1) > SAME_SHAPE)
-        if not others:
-            return ()
-        sizes = ", ".join(f"{wide} x {high}" for wide, high in others)
-        return (f"the shape of its frames changes ({sizes}): all are stretched to {width} x {height}, the first one's",)
-
-    def _colour_warning(self) -> tuple[str, ...]:
-        unknown = sorted(self._matrices - CONVERTED_MATRICES)
-        if not unknown:
-            return ()
-        return (f"its colours are approximate: FFmpeg does not convert colour matrix {unknown[0]} of ITU-T H.273",)
 
     def maker(self) -> PictureMaker:
         """Return a converter for one thread."""
@@ -169,15 +150,14 @@ class _Sink:
     def put(self, maker: PictureMaker, number: int, frame: VideoFrame) -> None:
         """Convert a decoded frame and store it as frame ``number``."""
         first, *others = self._places[number]
-        self._shapes.add((frame.width, frame.height))
-        self._matrices.add(int(frame.colorspace))
+        self.oddities.note(frame)
         maker.make(frame, self.pictures[first])
         self.pictures[others] = self.pictures[first]
 
 
 def _read_seeks(sink: _Sink, threads: int) -> None:
     seeks = deque(sorted(plan_seeks(sink.wanted, sink.info.key_frames.tolist()), key=_by_length))
-    threads = _useful_threads(sink.info, sum(seek.wanted[-1] - (seek.start or 0) + 1 for seek in seeks), threads)
+    threads = useful_threads(sink.info, sum(seek.wanted[-1] - (seek.start or 0) + 1 for seek in seeks), threads)
     decoders = max(1, min(threads, len(seeks), MAX_DECODERS))
     with ThreadPoolExecutor(decoders) as pool:
         jobs = [pool.submit(_read_some, sink, seeks, threads // decoders) for _ in range(decoders)]
@@ -188,7 +168,7 @@ def _read_seeks(sink: _Sink, threads: int) -> None:
             seeks.clear()  # after Ctrl-C, begin no more
 
 
-def _useful_threads(info: VideoInfo, frames: int, threads: int) -> int:
+def useful_threads(info: VideoInfo, frames: int, threads: int) -> int:
     """Return the number of threads, at most ``threads``, that so many frames keep busy."""
     return max(1, min(threads, frames * info.facts.width * info.facts.height // PIXELS_PER_THREAD))
 
@@ -232,27 +212,12 @@ def _read_some(sink: _Sink, seeks: deque[Seek], threads: int) -> None:
 def _read_from_start(sink: _Sink, threads: int) -> tuple[tuple[str, ...], list[int | None] | None]:
     """Decode everything up to the last wanted frame, or all that is to be counted; return warnings and stamps."""
     maker = sink.maker()
-    missing = deque(sink.wanted)
-    previous: VideoFrame | None = None
-    stand_ins = damaged = 0
-    stamps: list[int | None] = []
-    for shown in decode_everything(sink.info, threads):
-        damaged += shown.damaged
-        while missing and missing[0] < shown.number:
-            sink.put(maker, missing.popleft(), previous or shown.frame)
-            stand_ins += 1
-        if missing and missing[0] == shown.number:
-            sink.put(maker, missing.popleft(), shown.frame)
-        previous = shown.frame
-        stamps.append(shown.frame.pts)
-        if not missing and sink.info.recount is None:
-            break
-    if previous is None:
-        raise UnreadableVideo("no frame can be decoded (the file is damaged, or only its header arrived)")
-    stand_ins += len(missing)
-    for number in missing:
-        sink.put(maker, number, previous)
-    return _warnings(stand_ins, len(sink.wanted), damaged), stamps if sink.info.recount else None
+    source = FromStart(sink.info, sink.wanted, threads)
+    for number, frame in source:
+        if frame is not None:
+            sink.put(maker, number, frame)
+    warnings = damage_warnings(source.damaged, source.stand_ins, len(sink.wanted))
+    return warnings, source.stamps if sink.info.recount else None
 
 
 def _read_pictures(sink: _Sink, threads: int) -> tuple[str, ...]:
@@ -269,18 +234,7 @@ def _read_pictures(sink: _Sink, threads: int) -> tuple[str, ...]:
             sink.put(maker, number, frame)
         return stand_ins
 
-    threads = _useful_threads(sink.info, len(sink.wanted), min(threads, MAX_DECODERS))
+    threads = useful_threads(sink.info, len(sink.wanted), min(threads, MAX_DECODERS))
     with ThreadPoolExecutor(threads) as pool:
         stand_ins = sum(pool.map(read, (sink.wanted[start::threads] for start in range(threads))))
-    return _warnings(stand_ins, len(sink.wanted), damaged=0)
-
-
-def _warnings(stand_ins: int, wanted: int, damaged: int) -> tuple[str, ...]:
-    warnings = []
-    if damaged:
-        warnings.append("the video is damaged: some frames do not decode, or only with errors")
-    if stand_ins:
-        warnings.append(
-            f"{stand_ins} of the {wanted} wanted frames cannot be decoded; the nearest that can replaces each"
-        )
-    return tuple(warnings)
+    return damage_warnings(0, stand_ins, len(sink.wanted))

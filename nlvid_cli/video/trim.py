@@ -20,7 +20,8 @@ def trim(info: VideoInfo, stretch: Stretch | None) -> tuple[VideoInfo, int]:
         stretch: Part to use; an end beyond the end of the video is that end. None: all of it.
 
     Returns:
-        The part, to choose frames from: its times start at 0 again. And the number of its first frame in the whole
+        The part, to choose frames from: its times start at 0 again. Where the rate varies, clips step through time at
+        the mean rate of the video, and so they do in a part of it. And the number of its first frame in the whole
         video, to be added to the numbers chosen. Decoding needs the info of the whole video.
 
     Raises:
@@ -37,11 +38,12 @@ def trim(info: VideoInfo, stretch: Stretch | None) -> tuple[VideoInfo, int]:
         )
     end = whole_seconds if last == len(times) else float(times[last])
     duration = end - float(times[first])
+    rate = info.facts.frame_rate if info.facts.variable_frame_rate else (last - first) / duration
     header = info.header and replace(info.header, duration=round(duration / info.header.unit), first_stamp=0)
     part = replace(
         info,
         times_seconds=times[first:last] - times[first],
-        facts=replace(info.facts, duration_seconds=duration, frame_rate=(last - first) / duration),
+        facts=replace(info.facts, duration_seconds=duration, frame_rate=rate),
         pts=None,
         key_frames=np.zeros(0, np.int64),
         header=header,

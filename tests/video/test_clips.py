@@ -11,7 +11,7 @@ import pytest
 
 from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.errors import UnreadableVideo
-from nlvid_cli.video import probe, read
+from nlvid_cli.video import from_start, probe, read
 from nlvid_cli.video.clips import decode_clips
 from nlvid_cli.video.sample import sample
 from nlvid_cli.video.segment import Segment, Stretch
@@ -53,7 +53,7 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return call
 
     monkeypatch.setattr(probe, "_decoded_stamps", spied("count", probe._decoded_stamps))
-    monkeypatch.setattr(read, "decode_everything", spied("read", read.decode_everything))
+    monkeypatch.setattr(from_start, "decode_everything", spied("read", from_start.decode_everything))
     return seen
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nlvid_cli.errors import FrameTooLarge, UnreadableVideo
-from nlvid_cli.video import decode, payload, read
+from nlvid_cli.video import decode, from_start, payload, read
 from nlvid_cli.video.info import VideoInfo
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import plan_seeks, read_frames
@@ -98,7 +98,7 @@ def test_most_clips_are_read_by_seeking(clip: Path, monkeypatch: pytest.MonkeyPa
         raise AssertionError("decoded from the start")
 
     counted = {"h264.avi", "h264.h264", "h265.hevc", "mpeg4.avi", "mjpeg.avi", "wmv.wmv"}
-    monkeypatch.setattr(read, "decode_everything", refuse)
+    monkeypatch.setattr(from_start, "decode_everything", refuse)
     info = probe(clip)
     if clip.name in counted:
         assert info.pts is None
@@ -410,7 +410,7 @@ def test_a_start_that_does_not_decode(tmp_path: Path, name: str) -> None:
 
 def test_pauses_are_read_by_seeking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A screen recording: bursts of frames, long pauses, B-frames whose times go back over a pause."""
-    monkeypatch.setattr(read, "decode_everything", None)
+    monkeypatch.setattr(from_start, "decode_everything", None)
     times = np.cumsum([40 if number % 11 else 5000 for number in range(120)]).tolist()
     clip = make_clip(tmp_path / "clip.mp4", times=times, gop=30, b_frames=3)
     info = probe(clip)
