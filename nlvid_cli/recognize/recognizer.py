@@ -8,9 +8,10 @@ views become its scores (:mod:`~nlvid_cli.recognize.combine`) and its labels (:m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property, partial
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from os import PathLike
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -27,12 +28,18 @@ from nlvid_cli.models.progress import Progress
 from nlvid_cli.recognize.answer import Answer, LabelSelector
 from nlvid_cli.recognize.combine import combination, temper
 from nlvid_cli.recognize.pipeline.batches import VideoOutputs
-from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline
+from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline, in_order
 from nlvid_cli.recognize.pipeline.settled import is_settled
 from nlvid_cli.recognize.pipeline.shared import Stages
 from nlvid_cli.recognize.pipeline.tracker import Outcome
 from nlvid_cli.recognize.prediction import ClipPrediction, Failure, Prediction, Result, Views
+from nlvid_cli.recognize.segments import find_segments
+from nlvid_cli.recognize.timeline import Timeline, TimelineResult
+from nlvid_cli.recognize.timeline_run import PartsOfVideos, RuleOptions, TimelineRun, WindowScores, times_of
+from nlvid_cli.recognize.timeline_run import Progress as TimelineProgress
+from nlvid_cli.recognize.windows import Windows
 from nlvid_cli.system.hashes import sha256_of
+from nlvid_cli.system.processors import usable_processors
 from nlvid_cli.video.clips import ClipTable
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.remote import RemotePath, video_path
@@ -58,7 +65,8 @@ class Recognizer:
         self.card = card
         self.backend = backend
         self.file = file
-        self._labels = LabelSelector(card.name, label_names(card))
+        self._names = label_names(card)
+        self._labels = LabelSelector(card.name, self._names)
         self._combine = combination(card.labels).combine
 
     @property
@@ -148,10 +156,95 @@ class Recognizer:
         """Name the actions in a video that :func:`~nlvid_cli.video.clips.decode_clips` decoded elsewhere."""
         finish = partial(self._predict, answer=answer)
         pipeline = Pipeline(
-            [self.backend], self.card, Limits(workers=0), finish, decode=lambda segment: (frames, clips)
+            [self.backend], self.card, Limits(workers=0), finish, decode=lambda segment: [(frames, clips)]
         )
         (outcome,) = pipeline.run([segment])
         return outcome.result
+
+    def timeline(
+        self,
+        path: LocalPath | RemotePath | Segment,
+        answer: Answer | None = None,
+        rule: RuleOptions | None = None,
+        limits: Limits | None = None,
+    ) -> TimelineRun:
+        """Look at a long video in windows, and find what happens when.
+
+        The video is decoded in a process of its own while the network works; memory does not grow with its length.
+
+        Args:
+            path: Path of the video, or a part of one.
+            answer: Labels to return; None: the five best of each window, and segments of all labels.
+            rule: Distance of the windows, and how they become segments; None: the defaults.
+            limits: Limits of the process.
+
+        Returns:
+            An iterator over the windows as they come; its ``timeline`` looks at the rest, and gives the segments.
+
+        Raises:
+            UsageError: The model cannot give such an answer.
+        """
+        answer, rule = self.checked(answer), rule or RuleOptions()
+        limits = limits or Limits()
+        pipeline = self._window_pipeline(answer, rule, replace(limits, workers=min(limits.worker_count, 1)))
+        outcomes = pipeline.run([as_segment(path)])
+        return TimelineRun(outcomes, partial(self._timeline, answer=answer, rule=rule), outcomes.close)
+
+    def timeline_many(
+        self,
+        paths: Iterable[LocalPath | RemotePath | Segment],
+        answer: Answer | None = None,
+        rule: RuleOptions | None = None,
+        limits: Limits | None = None,
+        progress: TimelineProgress | None = None,
+        stopping: Callable[[], bool] | None = None,
+    ) -> Iterator[TimelineResult]:
+        """Find what happens when in many videos, in their order; a video that failed yields a :class:`Failure`.
+
+        Windows of several videos share the network; see :meth:`timeline` and :meth:`classify_many`.
+
+        Args:
+            paths: Paths of the videos, or parts of them, read as they are needed.
+            answer: See :meth:`timeline`.
+            rule: See :meth:`timeline`.
+            limits: Number of processes, and their limits.
+            progress: Called as windows come.
+            stopping: Whether to stop: then videos that have begun end where they are, with a warning.
+        """
+        answer, rule = self.checked(answer), rule or RuleOptions()
+        waiting = map(as_segment, paths)
+        first = list(islice(waiting, 2))
+        limits = limits or Limits()
+        limits = replace(limits, workers=min(limits.worker_count, len(first)))
+        run = partial(self.timeline_unordered, answer=answer, rule=rule, limits=limits)
+        for outcome in in_order(partial(run, progress=progress, stopping=stopping), chain(first, waiting)):
+            yield outcome.result
+
+    def timeline_unordered(
+        self,
+        segments: Iterable[Segment],
+        answer: Answer,
+        rule: RuleOptions,
+        limits: Limits,
+        more: Sequence[Recognizer] = (),
+        stages: Stages | None = None,
+        progress: TimelineProgress | None = None,
+        stopping: Callable[[], bool] | None = None,
+    ) -> Iterator[Outcome[Timeline]]:
+        """Find what happens when in many videos; the results come as they are done.
+
+        Arguments are those of :meth:`classify_unordered` and :meth:`timeline_many`.
+        """
+        pipeline = self._window_pipeline(answer, rule, limits, more, stages)
+        videos = PartsOfVideos(partial(self._timeline, answer=answer, rule=rule), progress)
+        parts = pipeline.run(segments)
+        with closing(parts):
+            if stopping is None:
+                yield from videos.join(parts)
+            else:
+                yield from videos.join(takewhile(lambda _: not stopping(), parts))
+                if stopping():
+                    yield from videos.stopped()
 
     def scores(self, clips: Array) -> Array:
         """Run the network on normalised clips.
@@ -194,9 +287,49 @@ class Recognizer:
         for outcome in pipeline.run_in_order(chain(first, waiting)):
             yield outcome.result
 
+    def _window_pipeline(
+        self,
+        answer: Answer,
+        rule: RuleOptions,
+        limits: Limits,
+        more: Sequence[Recognizer] = (),
+        stages: Stages | None = None,
+    ) -> Pipeline[WindowScores]:
+        backends = [self.backend, *(other.backend for other in more)]
+        card = replace(self.card, sampling=replace(self.card.sampling, clips=1))
+        windows = Windows(rule.every_seconds, max(1, usable_processors() // max(1, limits.worker_count)))
+        finish = partial(self._window_scores, answer=answer)
+        return Pipeline(backends, card, limits, finish, stages=stages, windows=windows)
+
+    def _window_scores(self, video: VideoOutputs, answer: Answer) -> WindowScores:
+        scores = np.zeros((len(video.outputs), len(self._names)), np.float32)
+        for window, crops in enumerate(video.outputs):
+            scores[window] = self._combined(crops)
+        return WindowScores(video, self._clips(video, scores, answer), scores)
+
+    def _timeline(self, whole: WindowScores, answer: Answer, rule: RuleOptions) -> Timeline:
+        video = whole.video
+        prediction = self._prediction(video, self._scores_of(video), whole.windows, answer)
+        segment_rule = rule.rule(self.card.sampling, video.facts)
+        starts, ends = times_of(whole.windows)
+        kind, allowed = self.card.labels.kind, self._labels.allowed(answer)
+        segments = find_segments(whole.scores, starts, ends, self._names, kind, segment_rule, allowed, answer.min_score)
+        return Timeline(prediction, segments, segment_rule, tuple(self._names), whole.scores, starts, ends)
+
     def _predict(self, video: VideoOutputs, answer: Answer) -> Prediction:
-        scores = self._scores_of(video)
-        times = zip(video.start_seconds, video.end_seconds, video.outputs, strict=True)
+        scores = [self._combined(crops) for crops in video.outputs]
+        return self._prediction(video, self._scores_of(video), self._clips(video, scores, answer), answer)
+
+    def _clips(self, video: VideoOutputs, scores: Iterable[Array], answer: Answer) -> tuple[ClipPrediction, ...]:
+        times = zip(video.start_seconds, video.end_seconds, scores, strict=True)
+        return tuple(
+            ClipPrediction(round(start, 6), round(end, 6), self._labels.best(clip, answer))
+            for start, end, clip in times
+        )
+
+    def _prediction(
+        self, video: VideoOutputs, scores: Array, clips: tuple[ClipPrediction, ...], answer: Answer
+    ) -> Prediction:
         return Prediction(
             video=str(video.segment.path),
             model=self.card.name,
@@ -208,10 +341,7 @@ class Recognizer:
             label_kind=self.card.labels.kind,
             predictions=self._labels.best(scores, answer),
             unsure=self._labels.is_unsure(scores, answer),
-            clips=tuple(
-                ClipPrediction(round(start, 6), round(end, 6), self._labels.best(self._combined(crops), answer))
-                for start, end, crops in times
-            ),
+            clips=clips,
             warnings=video.warnings,
             stretch=video.segment.stretch,
             fps=video.segment.fps,

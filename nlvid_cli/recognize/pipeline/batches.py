@@ -26,7 +26,7 @@ MAX_PREPARERS = 8
 
 @dataclass(frozen=True, eq=False)
 class VideoOutputs:
-    """Outputs of the network for one video.
+    """Outputs of the network for one video, or for a part of one.
 
     Attributes:
         segment: The video.
@@ -34,7 +34,7 @@ class VideoOutputs:
         start_seconds: (clips,) start of each clip.
         end_seconds: (clips,) end of each clip.
         outputs: (clips, crops, classes) scores or logits, as the card combines them; or what the run looks for.
-        warnings: Oddities of the file, in sentences.
+        warnings: Oddities of the file, in sentences; all of them with the last part.
     """
 
     segment: Segment
@@ -47,12 +47,14 @@ class VideoOutputs:
 
 @dataclass(eq=False)
 class PendingVideo:
-    """A decoded video whose clips wait for the network.
+    """A decoded video, or a part of one, whose clips wait for the network.
 
     Attributes:
         number: Number of the video in its run.
+        part: Number of the part in its video, from 0.
         segment: The video.
-        frames: Decoded frames, (different clips, frames, height, width, 3).
+        frames: Decoded frames, (different clips, frames, height, width, 3); or (frames, height, width, 3) where clips
+            share them.
         clips: Where its clips are.
         next_clips: Clips to look at now; each is removed when it goes into a batch.
         later_clips: Clips to look at only if the answer is not settled without them.
@@ -62,6 +64,7 @@ class PendingVideo:
     """
 
     number: int
+    part: int
     segment: Segment
     frames: Pixels
     clips: ClipTable
@@ -73,6 +76,12 @@ class PendingVideo:
 
     def __post_init__(self) -> None:
         self.awaited = len(self.next_clips)
+
+    def frames_of(self, clip: int) -> Pixels:
+        """Frames of one of the different clips, (1, frames, height, width, 3)."""
+        if not self.clips.frame_places:
+            return self.frames[clip : clip + 1]
+        return self.frames[None, self.clips.frame_places[clip]]
 
     def outputs_so_far(self) -> Array:
         """Outputs of the different clips that are back, (clips, crops, classes), in order of time."""
@@ -87,7 +96,7 @@ class PendingVideo:
             table.facts,
             tuple(table.start_seconds[clip] for clip in seen),
             tuple(table.end_seconds[clip] for clip in seen),
-            np.stack([self.outputs[table.places[clip]] for clip in seen]),
+            np.stack([self.outputs[table.places[clip]] for clip in seen]) if seen else np.empty((0, 0, 0), np.float32),
             table.warnings,
         )
 
@@ -159,4 +168,4 @@ class BatchMaker:
 
     def _normalised(self, clip: tuple[PendingVideo, int]) -> Array:
         video, number = clip
-        return preprocess(video.frames[number : number + 1], self._rules)
+        return preprocess(video.frames_of(number), self._rules)

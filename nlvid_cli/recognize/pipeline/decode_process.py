@@ -8,12 +8,15 @@ from outside is not trusted with more::
      "timeout_seconds", "niceness",
      "caller": process id}                      {"ready": true}
     {"path", "stretch", "fps"}                  {"shape", "dtype", "seconds", "clips"}
+    {"path", "stretch", "fps", "windows"}       the same, for the first part of the video
+    {"next": true}                              the same, for the next part, until "clips" says that it was the last
     {"path", "numbers", "short_side"}           {"shape", "dtype", "seconds", "warnings"}
     {"into": path of shared memory, or null}    {"written": true}
     {"path"}                                    {"times_seconds", "facts", "warnings"}
 
-After replies with a shape comes ``into``. Each reply but the first may be ``{"error": {"type", "message"}}`` instead;
-after such an answer to ``into``, the process waits for another ``into``. The frames themselves cross in shared memory.
+Parts without frames have no shape. After replies with a shape comes ``into``. Each reply but the first may be
+``{"error": {"type", "message"}}`` instead; after such an answer to ``into``, the process waits for another ``into``.
+The frames themselves cross in shared memory.
 The process imports neither torch nor anything that knows the model.
 """
 
@@ -27,6 +30,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -36,14 +40,18 @@ from typing import Any, TextIO
 import numpy as np
 
 from nlvid_cli.recognize.prediction import Failure
+from nlvid_cli.recognize.windows import Windows, decode_windows
 from nlvid_cli.system.shortage import shortage
 from nlvid_cli.system.terminal import for_people
-from nlvid_cli.video.clips import decode_clips
+from nlvid_cli.video.clips import ClipTable, decode_clips
 from nlvid_cli.video.info import Pixels, VideoInfo
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.read import read_frames
 from nlvid_cli.video.remote import RemotePath, video_path
 from nlvid_cli.video.segment import Segment
+
+Answer = tuple[Pixels | None, dict[str, Any]]
+"""Frames, or None, and what else there is to say."""
 
 ALARM_GRACE_SECONDS = 30
 """Time beyond the limit after which the process ends itself: whoever should have killed it is gone."""
@@ -70,26 +78,43 @@ def main() -> None:
     _limit_memory(start["memory_bytes"])
     _lower_priority(start["niceness"])
     _reply(replies, {"ready": True})
+    answers: Iterator[Answer] = iter(())
     for line in sys.stdin:
         _set_alarm(start["timeout_seconds"] + ALARM_GRACE_SECONDS)
         began = time.perf_counter()
         try:
-            frames, said = _answer(json.loads(line), sampling, rules)
+            asked = json.loads(line)
+            if "next" not in asked:
+                answers = _answers(asked, sampling, rules)
+            frames, said = next(answers)
         except Exception as error:
             _set_alarm(0)
             _reply(replies, _failed(error))
             continue
         _set_alarm(0)
+        said["seconds"] = time.perf_counter() - began
         if frames is None:
             _reply(replies, said)
             continue
-        seconds = time.perf_counter() - began
-        _reply(replies, said | {"shape": frames.shape, "dtype": frames.dtype.name, "seconds": seconds})
+        _reply(replies, said | {"shape": frames.shape, "dtype": frames.dtype.name})
         _hand_over(frames, replies)
         del frames
 
 
-def _answer(asked: dict[str, Any], sampling: Any, rules: Any) -> tuple[Pixels | None, dict[str, Any]]:
+def _answers(asked: dict[str, Any], sampling: Any, rules: Any) -> Iterator[Answer]:
+    if "windows" in asked:
+        windows = Windows(**asked["windows"])
+        yield from map(_part, decode_windows(Segment.from_dict(asked), sampling, rules, windows))
+    else:
+        yield _answer(asked, sampling, rules)
+
+
+def _part(decoded: tuple[Pixels, ClipTable]) -> Answer:
+    frames, clips = decoded
+    return frames if frames.size else None, {"clips": asdict(clips)}
+
+
+def _answer(asked: dict[str, Any], sampling: Any, rules: Any) -> Answer:
     if "stretch" in asked:
         frames, clips = decode_clips(Segment.from_dict(asked), sampling, rules, threads=1)
         return frames, {"clips": asdict(clips)}

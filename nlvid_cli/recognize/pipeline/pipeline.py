@@ -10,6 +10,8 @@
 Nothing piles up: a video enters only when there is room for it, and leaves room when the caller takes its result; its
 frames wait for their bytes of the budget; only one batch per backend is made ahead.
 
+A long video comes in parts, some windows each. Each part takes room and bytes of its own, and has a result of its own.
+
 With ``Limits.workers`` at 0 the same stages take turns in the caller's thread.
 """
 
@@ -18,7 +20,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -32,12 +34,16 @@ from nlvid_cli.recognize.pipeline.shared import MemoryBudget, Stages
 from nlvid_cli.recognize.pipeline.tracker import Outcome, Tracker
 from nlvid_cli.recognize.pipeline.worker import Decoded, DecodeWorker, WorkerLimits
 from nlvid_cli.recognize.prediction import Failure, FailureReason
+from nlvid_cli.recognize.windows import WINDOWS_PER_PART, Windows, decode_windows
 from nlvid_cli.system.processors import usable_processors
 from nlvid_cli.video.clips import ClipTable, decode_clips
 from nlvid_cli.video.info import Pixels
 from nlvid_cli.video.segment import Segment
 
 T = TypeVar("T")
+
+GIVEN_UP = FailureReason("VideoError", "an earlier part of it failed")
+"""Ends a video of which a part has failed; its first failure is the one that counts."""
 
 ENFORCE_SECONDS = 0.1
 """Time between two checks of the workers' limits."""
@@ -82,12 +88,13 @@ class Pipeline(Generic[T]):
         backends: The same model, once per device.
         card: Its card.
         limits: Resources to use.
-        finish: Makes the result of a video of its outputs. NumericalError is a failure of this video.
+        finish: Makes the result of a video, or of a part of one, of its outputs. NumericalError is a failure of it.
         settled: Whether outputs of some clips, (clips, crops, classes), need no more clips; None looks at all clips.
         stages: Clock to count busy times with.
-        decode: Decodes a video in this process, where there are no workers; None: from its file.
+        decode: Decodes the parts of a video in this process, where there are no workers; None: from its file.
         look: Takes what is wanted of each view, (views, values), from a backend; None: scores or logits, as the card
             combines them.
+        windows: Windows to look at, part by part; the card must have one clip. None: the card's clips.
     """
 
     def __init__(
@@ -98,21 +105,24 @@ class Pipeline(Generic[T]):
         finish: Callable[[VideoOutputs], T],
         settled: Callable[[Array], bool] | None = None,
         stages: Stages | None = None,
-        decode: Callable[[Segment], tuple[Pixels, ClipTable]] | None = None,
+        decode: Callable[[Segment], Iterable[tuple[Pixels, ClipTable]]] | None = None,
         look: Callable[[Backend, Array], Array] | None = None,
+        windows: Windows | None = None,
     ) -> None:
         rules = (card.sampling, card.preprocess)
         at_once = max(backend.views_per_batch for backend in backends) * len(backends)
         self._backends = backends
         self._crops = card.preprocess.crops
-        self._decode_here = decode or partial(decode_clips, sampling=card.sampling, rules=card.preprocess)
+        self._decode_here = decode or partial(_decode_parts, card=card, windows=windows)
+        self._windows = windows
         self._stages = stages or Stages()
         self._workers = [DecodeWorker(*rules, limits.worker) for _ in range(limits.worker_count)]
         self._budget = MemoryBudget(limits.memory_bytes) if self._workers else None
         self._tracker = Tracker(card, finish, settled, self._stages, self._budget, look)
         self._maker = BatchMaker(card.preprocess, self._tracker.ready, self._clips_at_once, self._stages)
-        videos_at_once = -(-at_once // (card.sampling.clips * self._crops))
-        self._room = threading.Semaphore(len(self._workers) + 2 + 2 * videos_at_once)
+        clips_together = card.sampling.clips if windows is None else WINDOWS_PER_PART
+        parts_at_once = -(-at_once // (clips_together * self._crops))
+        self._room = threading.Semaphore(len(self._workers) + 2 + 2 * parts_at_once)
         self._idle = threading.Semaphore(0)  # decode threads that wait for a video
         self._jobs: SimpleQueue[tuple[int, Segment] | None] = SimpleQueue()
         self._ahead = threading.Semaphore(len(backends))
@@ -123,7 +133,7 @@ class Pipeline(Generic[T]):
         self._networks: list[threading.Thread] = []
         self._feeder: threading.Thread | None = None
 
-    def run(self, segments: Iterable[Segment]) -> Iterator[Outcome[T]]:
+    def run(self, segments: Iterable[Segment]) -> Generator[Outcome[T], None, None]:
         """Yield the outcome of each video as it is done, in any order.
 
         Closing the iterator ends the run and its processes, also while ``segments`` blocks.
@@ -138,25 +148,8 @@ class Pipeline(Generic[T]):
             self._maker.close()
 
     def run_in_order(self, segments: Iterable[Segment]) -> Iterator[Outcome[T]]:
-        """Yield the outcomes in the order of the videos; at most :data:`MAX_AHEAD` videos overtake a slow one."""
-        free = threading.Semaphore(MAX_AHEAD)
-
-        def held_back() -> Iterator[Segment]:
-            for segment in segments:
-                free.acquire()
-                yield segment
-
-        early: dict[int, Outcome[T]] = {}
-        wanted = 0
-        try:
-            for outcome in self.run(held_back()):
-                early[outcome.number] = outcome
-                while wanted in early:
-                    yield early.pop(wanted)
-                    free.release()
-                    wanted += 1
-        finally:
-            free.release(MAX_AHEAD)  # or the feeder would wait for ever
+        """Yield the outcomes of :meth:`run` in the order of the videos."""
+        return in_order(self.run, segments)
 
     def stop(self) -> None:
         """Begin no more videos; those that are begun are finished."""
@@ -169,19 +162,34 @@ class Pipeline(Generic[T]):
         for number, segment in enumerate(segments):
             if not self._tracker.begin():
                 return
-            self._tracker.admit(number, segment, self._decode_in_process(segment))
-            while self._tracker.done.empty() and (batch := self._maker.next()) is not None:
-                self._tracker.look(self._backends[0], batch)
-            if (outcome := self._take()) is not None:
-                yield outcome
+            for _ in self._admitted(number, segment, self._parts_here(segment)):
+                while self._tracker.done.empty() and (batch := self._maker.next()) is not None:
+                    self._tracker.look(self._backends[0], batch)
+                if (outcome := self._take()) is not None:
+                    yield outcome
 
-    def _decode_in_process(self, segment: Segment) -> Decoded | Failure:
+    def _parts_here(self, segment: Segment) -> Iterator[Decoded | Failure]:
         began = time.perf_counter()
         try:
-            frames, clips = self._decode_here(segment)
+            for frames, clips in self._decode_here(segment):
+                yield Decoded(frames, clips, time.perf_counter() - began)
+                began = time.perf_counter()
         except Exception as error:  # whatever a file does to a decoder concerns this file only
-            return self._tracker.failure(segment, error)
-        return Decoded(frames, clips, time.perf_counter() - began)
+            yield self._tracker.failure(segment, error)
+
+    def _admitted(self, number: int, segment: Segment, parts: Iterator[Decoded | Failure]) -> Iterator[bool]:
+        """Admit the parts of a video that has begun, and say after each whether there is more of it."""
+        for part, decoded in enumerate(parts):
+            more = isinstance(decoded, Decoded) and not decoded.clips.last
+            if more and self._tracker.has_failed(number):
+                decoded, more = Failure(str(segment.path), GIVEN_UP, segment.stretch, segment.fps), False
+            if more:
+                self._tracker.begin()  # the run is not over between two parts
+            self._tracker.admit(number, segment, decoded, part)
+            del decoded
+            yield more
+            if not more:
+                return
 
     # many videos: a thread for each stage
 
@@ -239,7 +247,7 @@ class Pipeline(Generic[T]):
             self._jobs.put(None)
         if self._budget is not None:
             self._budget.close()
-        self._room.release()
+        self._room.release(len(self._workers) + 1)
         self._idle.release()
         self._tracker.ready.put(None)
         self._ahead.release()
@@ -267,16 +275,22 @@ class Pipeline(Generic[T]):
             self._idle.release()
             if (job := self._jobs.get()) is None:
                 return
-            number, segment = job
-            began = time.perf_counter()
-            decoded = worker.decode(segment, self._budget)
+            for more in self._admitted(*job, self._parts_of(worker, job[1])):
+                if more:
+                    self._room.acquire()
+
+    def _parts_of(self, worker: DecodeWorker, segment: Segment) -> Iterator[Decoded | Failure]:
+        """Yield the decoded parts of a video; none once the run is aborted."""
+        began = time.perf_counter()
+        for decoded in worker.parts(segment, self._windows, self._budget):
             if self._aborted.is_set():
                 return
             if isinstance(decoded, FailureReason):
                 self._stages.add("decode", time.perf_counter() - began)
-                self._tracker.admit(number, segment, Failure(str(segment.path), decoded, segment.stretch, segment.fps))
+                yield Failure(str(segment.path), decoded, segment.stretch, segment.fps)
             else:
-                self._tracker.admit(number, segment, decoded)
+                yield decoded
+            began = time.perf_counter()
 
     def _make_batches(self) -> None:
         while True:
@@ -298,3 +312,41 @@ class Pipeline(Generic[T]):
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
+
+
+def _decode_parts(segment: Segment, card: Card, windows: Windows | None) -> Iterator[tuple[Pixels, ClipTable]]:
+    if windows is None:
+        yield decode_clips(segment, card.sampling, card.preprocess)
+    else:
+        yield from decode_windows(segment, card.sampling, card.preprocess, windows)
+
+
+def in_order(
+    run: Callable[[Iterable[Segment]], Iterator[Outcome[T]]], segments: Iterable[Segment]
+) -> Iterator[Outcome[T]]:
+    """Yield one outcome for each video, in the order of the videos.
+
+    At most :data:`MAX_AHEAD` videos overtake a slow one.
+
+    Args:
+        run: Yields the outcomes in any order.
+        segments: The videos.
+    """
+    free = threading.Semaphore(MAX_AHEAD)
+
+    def held_back() -> Iterator[Segment]:
+        for segment in segments:
+            free.acquire()
+            yield segment
+
+    early: dict[int, Outcome[T]] = {}
+    wanted = 0
+    try:
+        for outcome in run(held_back()):
+            early[outcome.number] = outcome
+            while wanted in early:
+                yield early.pop(wanted)
+                free.release()
+                wanted += 1
+    finally:
+        free.release(MAX_AHEAD)  # or the feeder would wait for ever

@@ -27,10 +27,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Outcome(Generic[T]):
-    """A video's number in its run, from 0, and its result."""
+    """The result of a video, or of a part of one.
+
+    Attributes:
+        number: Number of the video in its run, from 0.
+        result: Its result, or why it failed.
+        part: Number of the part, from 0.
+        last: Whether it is the last part. With several devices, parts may be done in another order.
+    """
 
     number: int
     result: T | Failure
+    part: int = 0
+    last: bool = True
 
 
 class Tracker(Generic[T]):
@@ -72,24 +81,30 @@ class Tracker(Generic[T]):
         self._in_flight = 0
         self._no_more = False
         self._over = False
+        self._failed: set[int] = set()
 
     def begin(self) -> bool:
-        """Count another video as in flight; return False if the run is over already."""
+        """Count another video, or part, as in flight; return False if the run is over already."""
         with self._lock:
             self._in_flight += not self._over
             return not self._over
 
-    def admit(self, number: int, segment: Segment, decoded: Decoded | Failure) -> None:
-        """Queue a decoded video for the network; one that failed is done."""
+    def admit(self, number: int, segment: Segment, decoded: Decoded | Failure, part: int = 0) -> None:
+        """Queue a decoded video, or a part of one, for the network; one that failed is done."""
         if isinstance(decoded, Failure):
-            self._end(number, decoded)
+            self._end(Outcome(number, decoded, part))
             return
         self._stages.add("decode", decoded.seconds)
-        now, later = list(range(len(decoded.frames))), []
+        if not decoded.clips.places:
+            nothing = PendingVideo(number, part, segment, decoded.frames, decoded.clips, [], [])
+            self._end(Outcome(number, self._finish(nothing.result()), part, decoded.clips.last))
+            return
+        different = max(decoded.clips.places) + 1
+        now, later = list(range(different)), []
         if self._settled is not None:
-            order = spread_out(len(decoded.frames))
+            order = spread_out(different)
             now, later = order[:FIRST_CLIPS], order[FIRST_CLIPS:]
-        self.ready.put(PendingVideo(number, segment, decoded.frames, decoded.clips, now, later))
+        self.ready.put(PendingVideo(number, part, segment, decoded.frames, decoded.clips, now, later))
 
     def look(self, backend: Backend, batch: Batch) -> None:
         """Run the network on a batch, and note the outputs of each of its clips."""
@@ -140,11 +155,18 @@ class Tracker(Generic[T]):
         if self._budget is not None:
             self._budget.give_back(video.frames.nbytes)
         video.frames = np.empty(0, np.uint8)
-        self._end(video.number, result)
+        self._end(Outcome(video.number, result, video.part, video.clips.last))
 
-    def _end(self, number: int, result: T | Failure) -> None:
-        self.done.put(Outcome(number, result))
+    def has_failed(self, number: int) -> bool:
+        """Whether a part of this video has failed, so that its other parts are of no use."""
         with self._lock:
+            return number in self._failed
+
+    def _end(self, outcome: Outcome[T]) -> None:
+        self.done.put(outcome)
+        with self._lock:
+            if isinstance(outcome.result, Failure) and not outcome.last:
+                self._failed.add(outcome.number)
             self._in_flight -= 1
             self._end_if_over()
 

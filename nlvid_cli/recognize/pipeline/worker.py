@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.errors import WorkerError
 from nlvid_cli.recognize.pipeline.shared import MemoryBudget, SharedBlock, size_of_frames
 from nlvid_cli.recognize.prediction import FailureReason
+from nlvid_cli.recognize.windows import Windows
 from nlvid_cli.system.shortage import shortage
 from nlvid_cli.video.clips import ClipTable
 from nlvid_cli.video.info import Pixels
@@ -58,7 +60,7 @@ class WorkerLimits:
     """Resources that decoding one video may use.
 
     Attributes:
-        timeout_seconds: Time limit.
+        timeout_seconds: Time limit; where a video is decoded in parts, that of each.
         memory_bytes: Resident memory of its process; None: no limit.
     """
 
@@ -68,10 +70,11 @@ class WorkerLimits:
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """A decoded video.
+    """A decoded video, or a part of one.
 
     Attributes:
-        frames: Frames of its different clips, as :func:`nlvid_cli.video.clips.decode_clips` returns them.
+        frames: Frames of its different clips, as :func:`nlvid_cli.video.clips.decode_clips` returns them; or of some
+            windows, as :func:`nlvid_cli.recognize.windows.decode_windows` does.
         clips: Where its clips are.
         seconds: Time that decoding took.
     """
@@ -103,34 +106,59 @@ class DecodeWorker:
         self._has_worked = False
 
     def decode(self, segment: Segment, budget: MemoryBudget | None = None) -> Decoded | FailureReason:
-        """Decode a video. Whatever happens to the process is a reason for this video to fail.
+        """Decode the clips of a video; see :meth:`parts`."""
+        (decoded,) = self.parts(segment, None, budget)
+        return decoded
+
+    def parts(
+        self, segment: Segment, windows: Windows | None, budget: MemoryBudget | None = None
+    ) -> Iterator[Decoded | FailureReason]:
+        """Decode a video, part by part, each when it is asked for.
+
+        Whatever happens to the process is a reason for this video to fail, and ends it.
 
         Args:
             segment: Video to decode.
+            windows: Windows to decode; None: the card's clips, all in one part.
             budget: Where the memory of the frames is taken before they cross, which may wait. It stays taken if the
                 frames are returned, and only then.
 
         Raises:
             WorkerError: No process can be started.
         """
-        got = self.frames(segment.to_dict(), budget)
-        if isinstance(got, FailureReason):
-            return got
-        frames, said = got
-        return Decoded(frames, ClipTable.from_json(said["clips"]), float(said["seconds"]))
+        request = segment.to_dict()
+        if windows is not None:
+            request["windows"] = asdict(windows)
+        got = self.frames(request, budget)
+        while not isinstance(got, FailureReason):
+            frames, said = got
+            decoded = Decoded(frames, ClipTable.from_json(said["clips"]), float(said["seconds"]))
+            yield decoded
+            if decoded.clips.last:
+                return
+            del decoded, frames  # their memory is the caller's now
+            got = self._frames({"next": True}, budget)
+        yield got
 
     def frames(
         self, request: dict[str, Any], budget: MemoryBudget | None = None
     ) -> tuple[Pixels, dict[str, Any]] | FailureReason:
         """Return the frames that answer a request of :mod:`~nlvid_cli.recognize.pipeline.decode_process`, and the rest.
 
-        Arguments and errors are those of :meth:`decode`.
+        Arguments and errors are those of :meth:`parts`.
         """
         self._ensure_started()
+        return self._frames(request, budget)
+
+    def _frames(
+        self, request: dict[str, Any], budget: MemoryBudget | None
+    ) -> tuple[Pixels, dict[str, Any]] | FailureReason:
         try:
             reply = self._ask(request, self.limits.timeout_seconds)
             if "error" in reply:
                 return self._reason(reply["error"])
+            if "shape" not in reply:
+                return np.empty(0, np.uint8), reply
             shape, dtype = tuple(map(int, reply["shape"])), str(reply["dtype"])
             size_bytes = size_of_frames(shape, dtype)
             if budget is not None and not budget.take(size_bytes):
