@@ -84,10 +84,10 @@ def test_a_bug_in_a_decoder_costs_one_video(
 ) -> None:
     import nlvid_cli.video.clips as module
 
-    def explode(path: Path, **_: object) -> object:
+    def explode(segment: Segment, **_: object) -> object:
         raise ZeroDivisionError("made by the test")
 
-    monkeypatch.setattr(module, "probe", explode)
+    monkeypatch.setattr(module, "probe_segment", explode)
     (failure,) = recognizer.classify_many([clip])
     assert isinstance(failure, Failure)
     assert failure.error.type == "InternalError"
@@ -103,10 +103,10 @@ def test_classify_raises_the_error_of_its_video(
     with pytest.raises(VideoNotFound):
         recognizer.classify(tmp_path / "none.mp4")
 
-    def explode(path: Path, **_: object) -> object:
+    def explode(segment: Segment, **_: object) -> object:
         raise ZeroDivisionError("made by the test")
 
-    monkeypatch.setattr("nlvid_cli.video.clips.probe", explode)
+    monkeypatch.setattr("nlvid_cli.video.clips.probe_segment", explode)
     with pytest.raises(ZeroDivisionError):
         recognizer.classify(clip)
 
