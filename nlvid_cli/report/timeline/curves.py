@@ -18,7 +18,8 @@ HEIGHT = 100
 def curve(timeline: Timeline, index: int, start: float, end: float) -> str:
     """Return the scores of a label as points of an SVG polyline.
 
-    Each window stands at its middle. Where several share a unit, the highest is drawn, so that no peak is lost.
+    Each window stands at its middle, the first and the last one also at the ends. Where several share a unit, the
+    highest is drawn, so that no peak is lost.
 
     Args:
         timeline: Where the scores are.
@@ -26,9 +27,13 @@ def curve(timeline: Timeline, index: int, start: float, end: float) -> str:
         start: Time at the left border, in seconds.
         end: Time at the right border.
     """
+    if not len(timeline.scores):
+        return ""
     middles = (timeline.start_seconds + timeline.end_seconds) / 2
-    xs = np.rint((middles - start) / max(end - start, 1e-9) * WIDTH).astype(np.int64)
-    ys = np.rint((1 - np.nan_to_num(timeline.scores[:, index])) * HEIGHT).astype(np.int64)
+    seconds = np.concatenate([timeline.start_seconds[:1], middles, timeline.end_seconds[-1:]])
+    scores = np.pad(timeline.scores[:, index], 1, "edge")
+    xs = np.rint((seconds - start) / max(end - start, 1e-9) * WIDTH).astype(np.int64)
+    ys = np.rint((1 - scores) * HEIGHT).astype(np.int64)
     highest: dict[int, int] = {}
     for x, y in zip(xs.tolist(), ys.tolist(), strict=True):
         highest[x] = min(y, highest.get(x, HEIGHT))
