@@ -18,6 +18,7 @@ from nlvid_cli.commands.options import (
     Clips,
     Crops,
     Device,
+    Fps,
     Model,
     PrecisionName,
     Root,
@@ -60,6 +61,7 @@ def evaluate(
     split: Split = None,
     root: Root = None,
     skip_missing: SkipMissing = False,
+    fps: Fps = None,
     clips: Clips = None,
     crops: Crops = None,
     backend: Backend = "auto",
@@ -85,7 +87,7 @@ def evaluate(
     """
     from nlvid_cli.card.manifest import label_names
     from nlvid_cli.commands.loading import Loading
-    from nlvid_cli.datasets.labelled import part_of
+    from nlvid_cli.datasets.labelled import part_of, with_frame_rate
     from nlvid_cli.datasets.match import read_for_model
     from nlvid_cli.evaluation import temperature
     from nlvid_cli.report.evaluation import evaluation_json, evaluation_report
@@ -97,7 +99,7 @@ def evaluate(
     if predictions is not None:
         predictions_writer(predictions)  # refuse a name with another ending before any work is done
     recognizer = Loading(model, as_name, backend, device, precision, clips, CROPS[crops]).load()
-    found = read_for_model(data, label_names(recognizer.card), root, skip_missing)
+    found = with_frame_rate(read_for_model(data, label_names(recognizer.card), root, skip_missing), fps)
     refuse_inputs([predictions, html], [str(data), model or "", *(str(video.path) for video in found.videos)])
     started = time.perf_counter()
     evaluation = _evaluate(part_of(found, split), recognizer, predictions)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from nlvid_cli.errors import did_you_mean
+from nlvid_cli.errors import UsageError, did_you_mean
 from nlvid_cli.video.frame_names import FRAME_RATE
 from nlvid_cli.video.segment import Segment, Stretch
 
@@ -32,6 +32,7 @@ class LabelledVideo:
         split: "train", "val" or "test", if the data set says so.
         stretch: Part of the video that the labels describe (Kinetics CSV); None for all of it.
         label_times: (start, end) in seconds of each label, in the order of ``labels`` (Charades); empty if unknown.
+        fps: Frames per second, if the path is that of a folder of frames.
     """
 
     path: Path
@@ -40,11 +41,12 @@ class LabelledVideo:
     split: str | None = None
     stretch: Stretch | None = None
     label_times: tuple[tuple[float, float], ...] = ()
+    fps: float = FRAME_RATE
 
     @property
     def segment(self) -> Segment:
         """The video, or the part of it, for what decodes it; a folder that a table names is one of frames."""
-        return Segment(self.path, self.stretch, FRAME_RATE if self.path.is_dir() else None)
+        return Segment(self.path, self.stretch, self.fps if self.path.is_dir() else None)
 
 
 @dataclass(frozen=True)
@@ -83,3 +85,16 @@ def part_of(data: DataSet, split: str | None) -> DataSet:
     if split not in counts:
         raise did_you_mean("part of the data set", split, counts, f"it has {parts or 'none'}")
     return replace(data, videos=tuple(video for video in data.videos if video.split == split))
+
+
+def with_frame_rate(data: DataSet, fps: float | None) -> DataSet:
+    """Return the data set with another rate of its folders of frames; None leaves it as it is.
+
+    Raises:
+        UsageError: It names no folder of frames.
+    """
+    if fps is None:
+        return data
+    if not any(video.path.is_dir() for video in data.videos):
+        raise UsageError("--fps is the rate of folders of frames, and the data set names none")
+    return replace(data, videos=tuple(replace(video, fps=fps) for video in data.videos))

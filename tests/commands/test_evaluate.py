@@ -14,7 +14,7 @@ import pytest
 
 from nlvid_cli.card.card import Card, Labels
 from nlvid_cli.models.model_file import read_card, write_checkpoint
-from tests.clips import make_clip
+from tests.clips import make_clip, png
 from tests.conftest import Run, random_tensors_of
 
 SHOWN = {"Running": 0, "eating_cake": 1, "swimming": 2}
@@ -217,3 +217,20 @@ def test_an_input_is_not_written_over(evaluate: Run, data: Path, tmp_path: Path)
         assert outcome.status == 2, outcome.err
         assert f"{output}: is an input" in outcome.err
     assert table.read_text() == before
+
+
+def test_folders_of_frames_and_parts_of_videos_in_a_table(evaluate: Run, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    for number in range(20):
+        (tmp_path / "frames" / f"{number}.png").write_bytes(png(64, 48))
+    shutil.copy(data / "swimming" / "2.mp4", tmp_path / "a.mp4")
+    table = tmp_path / "t.csv"
+    table.write_text("path,start,end,label\na.mp4,0:00.2,0:00:00.8,swimming\nframes,0,1:00,running\n")
+    assert evaluate(table, "--json").status == 0
+    table.write_text("path,start,end,label\na.mp4,,,swimming\nframes,0:01,0:01.5,running\n")
+    assert evaluate(table, "--json", "--fps", "10").status == 0
+    outcome = evaluate(table)  # at the 25 that are assumed, the second part is after the end
+    assert outcome.status == 1
+    assert "the video has 0.80 s (20 frames)" in outcome.err
+    outcome = evaluate(data, "--fps", "10")
+    assert (outcome.status, "names none" in outcome.err) == (2, True)

@@ -6,7 +6,6 @@ the table or in the root, or in folders of splits and labels below these.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from nlvid_cli.datasets.entries import Entries, Entry
@@ -15,6 +14,7 @@ from nlvid_cli.datasets.formats.locate import Locator, PathRules
 from nlvid_cli.datasets.formats.stretches import are_cut
 from nlvid_cli.datasets.table_rows import LABEL_COLUMNS, SPLIT_COLUMNS, SPLITS, Table, TableRow
 from nlvid_cli.errors import DataSetError, Unlabelled
+from nlvid_cli.inputs.times import TIME_FORMS, seconds_of
 from nlvid_cli.video.segment import Stretch
 
 
@@ -72,10 +72,7 @@ def _text(table: Table, row: TableRow, name: str) -> str:
 
 def _seconds(table: Table, row: TableRow, name: str) -> float:
     text = _text(table, row, name)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds):
-        raise DataSetError(f"{table.where(row)}: {name} must be a number of seconds, not {text!r}")
+    seconds = seconds_of(text)
+    if seconds is None:
+        raise DataSetError(f"{table.where(row)}: {name} must be a time such as {TIME_FORMS}, not {text!r}")
     return seconds

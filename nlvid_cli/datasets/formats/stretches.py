@@ -19,9 +19,14 @@ END_SLACK_SECONDS = 0.5
 
 
 def are_cut(entries: Sequence[Entry]) -> bool:
-    """Whether the files are no longer than their time ranges, which do not fit into them: they must be cut already."""
+    """Whether the files are no longer than their time ranges, which do not fit into them: they must be cut already.
+
+    Folders of frames do not count, since their times are what somebody says.
+    """
     timed = [
-        (entry.path, entry.stretch) for entry in entries if entry.stretch and entry.stretch.end_seconds is not None
+        (entry.path, entry.stretch)
+        for entry in entries
+        if entry.stretch and entry.stretch.end_seconds is not None and not entry.path.is_dir()
     ]
     outside = False
     for path, stretch in timed[:PROBED]:

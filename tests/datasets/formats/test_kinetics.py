@@ -55,8 +55,8 @@ def test_of_files_of_one_name_that_of_the_label_is_taken(make: Make, write: Make
     [
         (f"{HEADER}x,a,0,1,train\ny,gone,1,2,train\n", r"t\.csv: 1 of 2 videos are missing \(line 3: gone\)"),
         (f"{HEADER}x,a,5,1,train\n", r"t\.csv, line 2: time_end \(1 s\)"),
-        (f"{HEADER}x,a,zero,1,train\n", r"t\.csv, line 2: time_start must be a number of seconds, not 'zero'"),
-        (f"{HEADER}x,a,0,nan,train\n", r"t\.csv, line 2: time_end must be a number of seconds, not 'nan'"),
+        (f"{HEADER}x,a,zero,1,train\n", r"t\.csv, line 2: time_start must be a time such as .*, not 'zero'"),
+        (f"{HEADER}x,a,0,nan,train\n", r"t\.csv, line 2: time_end must be a time such as .*, not 'nan'"),
         ("youtube_id,time_start,time_end,split\na,0,1,test\n", r"t\.csv, line 1: no column of labels"),
     ],
 )
