@@ -34,7 +34,7 @@ def why_empty(timeline: Timeline) -> str:
     rule = timeline.rule
     found = [(window.predictions[0], window.start_seconds) for window in timeline.windows if window.predictions]
     if not found:
-        return "no window has a label to report: see --labels and --threshold"
+        return "no window has a label to report: see --labels"
     best, start = max(found, key=lambda pair: pair[0].score)
     at = f"{best.label} scores {best.score:.2f} at {clock_time(start)}"
     if best.score < rule.begin:
