@@ -227,7 +227,7 @@ def test_folders_of_frames_and_parts_of_videos_in_a_table(evaluate: Run, data: P
     table = tmp_path / "t.csv"
     table.write_text("path,start,end,label\na.mp4,0:00.2,0:00:00.8,swimming\nframes,0,1:00,running\n")
     assert evaluate(table, "--json").status == 0
-    table.write_text("path,start,end,label\na.mp4,,,swimming\nframes,0:01,0:01.5,running\n")
+    table.write_text("path,start,end,label\na.mp4,0,0.5,swimming\nframes,0:01,0:01.5,running\n")
     assert evaluate(table, "--json", "--fps", "10").status == 0
     outcome = evaluate(table)  # at the 25 that are assumed, the second part is after the end
     assert outcome.status == 1
