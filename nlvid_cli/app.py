@@ -25,6 +25,7 @@ from nlvid_cli.commands.models.push import push
 from nlvid_cli.commands.models.remove import remove
 from nlvid_cli.commands.models.show import show
 from nlvid_cli.commands.models.verify import verify
+from nlvid_cli.commands.timeline import timeline
 from nlvid_cli.commands.train import train
 from nlvid_cli.errors import NlvidError, OutputError, ResourceShortage
 from nlvid_cli.system.shortage import shortage
@@ -35,6 +36,7 @@ ClickException = cast("type[Exception]", typer.BadParameter.__mro__[2])
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "classify": classify,
+    "timeline": timeline,
     "label": label,
     "train": train,
     "evaluate": evaluate,
