@@ -15,6 +15,7 @@ from nlvid_cli.labelling.tables import TABLES
 from nlvid_cli.models.store.sources import SOURCES
 from nlvid_cli.network.build import ARCHITECTURES
 from nlvid_cli.recognize.combine import COMBINE
+from nlvid_cli.report.timeline import TIMELINE_RENDERERS
 from nlvid_cli.training.recipe import RECIPES
 
 
@@ -46,6 +47,10 @@ def test_backends(command: str) -> None:
 
 def test_tables_of_label() -> None:
     assert choices("label", "format_") == {"jsonl", *TABLES}
+
+
+def test_formats_of_timeline() -> None:
+    assert choices("timeline", "format_") == set(TIMELINE_RENDERERS)
 
 
 def test_recipes() -> None:
