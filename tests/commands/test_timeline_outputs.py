@@ -1,0 +1,82 @@
+"""All outputs of one run of ``nlvid timeline`` say the same."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.clips import make_clip
+from tests.conftest import Run
+from tests.report.pages import Page
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("videos")
+    make_clip(made / "it's 100% #1.mp4", frames=90)
+    make_clip(made / "b.mkv", frames=60)
+    (made / "broken.mp4").write_bytes(b"no video")
+    return made
+
+
+def _cues(text: str) -> list[tuple[float, float]]:
+    times = re.findall(r"(\d\d):(\d\d):(\d\d)[.,](\d{3}) --> (\d\d):(\d\d):(\d\d)[.,](\d{3})", text)
+    numbers = [[int(part) for part in line] for line in times]
+    return [
+        (h * 3600 + m * 60 + s + t / 1000, h2 * 3600 + m2 * 60 + s2 + t2 / 1000)
+        for h, m, s, t, h2, m2, s2, t2 in numbers
+    ]
+
+
+def test_one_video(run: Run, folder: Path, small_model_file: Path, tmp_path: Path) -> None:
+    video = folder / "it's 100% #1.mp4"
+    common = ("timeline", video, "-m", small_model_file, "--begin", 0.2, "--keep", 0.1, "--every", 0.2)
+    done = run(*common, "-f", "json", "--scores", tmp_path / "s.npz", "--html", tmp_path / "page.html")
+    assert done.status == 0, done.err
+    record = json.loads(done.out)
+    segments = [(one["start_seconds"], one["end_seconds"]) for one in record["segments"]]
+    assert segments
+    for name in ("a.srt", "a.vtt"):
+        assert run(*common, "-f", name[-3:], "-o", tmp_path / name).status == 0
+        cues = _cues((tmp_path / name).read_text(encoding="utf-8"))
+        assert cues == [pytest.approx(times, abs=1e-3) for times in segments]
+        with av.open(str(tmp_path / name)) as container:
+            assert sum(packet.size > 0 for packet in container.demux()) == len(segments)
+    rows = list(csv.DictReader(run(*common, "-f", "csv").out.splitlines()))
+    assert [(float(row["start_seconds"]), float(row["end_seconds"])) for row in rows] == segments
+    with np.load(tmp_path / "s.npz", allow_pickle=False) as scores:
+        best = [window["predictions"][0] for window in record["windows"]]
+        assert scores["scores"].argmax(axis=1).tolist() == [label["index"] for label in best]
+        np.testing.assert_allclose(scores["scores"].max(axis=1), [label["score"] for label in best], atol=1e-6)
+        assert scores["start_seconds"].tolist() == [window["start_seconds"] for window in record["windows"]]
+    page = Page(tmp_path / "page.html")
+    assert [tag for tag, _ in page.tags].count("rect") == len(segments)
+
+
+def test_several_videos(run: Run, folder: Path, small_model_file: Path, tmp_path: Path) -> None:
+    common = ("timeline", folder, "-m", small_model_file, "--begin", 0.2)
+    out = tmp_path / "out"
+    done = run(*common, "-f", "vtt", "-o", out, "--html", tmp_path / "pages")
+    assert done.status == 1
+    assert "broken.mp4" in done.err
+    assert sorted(path.name for path in out.iterdir()) == ["b.vtt", "it's 100% #1.vtt"]
+    assert sorted(path.name for path in (tmp_path / "pages").iterdir()) == ["b.html", "it's 100% #1.html"]
+
+
+def test_what_is_refused_before_the_work_begins(run: Run, folder: Path, small_model_file: Path, tmp_path: Path) -> None:
+    for options in (
+        ("-f", "srt", "-o", folder / "b.mkv"),
+        ("--scores", tmp_path / "s.txt"),
+        ("--scores", folder / "b.mkv"),
+        ("--html", folder / "b.mkv"),
+    ):
+        done = run("timeline", folder / "b.mkv", "-m", small_model_file, *options)
+        assert done.status == 2, done.err
+        assert done.out == ""
+    assert run("timeline", folder, "-m", small_model_file, "--html", tmp_path / "page.html").status == 2
