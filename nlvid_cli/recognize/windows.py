@@ -235,6 +235,8 @@ def decode_windows(
             if begun_before >= 0:
                 warnings = (REPLACED.format(maker.end_seconds),)
             continue
+        if maker.begun_before < 0:
+            raise UnreadableVideo("no frame of this part can be decoded (the file is cut off before it)")
         yield maker.last_part(warnings)
         return
 
