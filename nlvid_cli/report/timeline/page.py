@@ -18,9 +18,9 @@ from urllib.parse import quote
 from nlvid_cli.recognize.timeline import ActionSegment, Timeline
 from nlvid_cli.report.page import TEMPLATES, environment, write_page
 from nlvid_cli.report.table import clock_time, how_it_was_looked_at, name_of
-from nlvid_cli.report.timeline.colours import hex_colour
+from nlvid_cli.report.timeline.colours import hex_colours
 from nlvid_cli.report.timeline.curves import HEIGHT, WIDTH, curve, lanes
-from nlvid_cli.report.timeline.summary import covered, how_many, rule_sentence, why_empty
+from nlvid_cli.report.timeline.summary import covered, how_many, labels_in_order, rule_sentence, why_empty
 
 MOST_CURVES = 40
 """Labels with a score curve, which has at most 10 kB: a page has at most 400 kB, and 600 bytes per segment."""
@@ -46,12 +46,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Label:
-    """A label to choose: how many segments, how long they are together, and its curve (SVG points; may be missing)."""
+    """A label to choose: how many segments, how long they are together, its colour, and its curve."""
 
     name: str
     index: int
     count: int
     seconds: float
+    colour: str
     points: str
 
     @property
@@ -132,13 +133,8 @@ def _labels(timeline: Timeline) -> list[Label]:
     for segment in timeline.segments:
         count[segment.index] = count.get(segment.index, 0) + 1
         seconds[segment.index] = seconds.get(segment.index, 0.0) + segment.end_seconds - segment.start_seconds
-    chosen = sorted(seconds, key=lambda index: (-seconds[index], index))
-    peaks: dict[int, float] = {}
-    for window in timeline.windows:
-        for label in window.predictions:
-            peaks[label.index] = max(label.score, peaks.get(label.index, 0.0))
-    others = sorted(peaks.keys() - seconds.keys(), key=lambda index: (-peaks[index], index))
-    chosen += others[: max(FEWEST_LABELS - len(chosen), 0)]
+    chosen = labels_in_order(timeline)[: max(FEWEST_LABELS, len(seconds))]
+    colours = hex_colours(timeline)
     start, end = covered(timeline)
     return [
         Label(
@@ -146,6 +142,7 @@ def _labels(timeline: Timeline) -> list[Label]:
             index,
             count.get(index, 0),
             seconds.get(index, 0.0),
+            colours[index],
             curve(timeline, index, start, end) if rank < MOST_CURVES else "",
         )
         for rank, index in enumerate(chosen)
@@ -163,7 +160,7 @@ def _source(video: Path, page: Path) -> str:
 
 def _style(labels: list[Label]) -> str:
     sheets = [environment().get_template(name).render() for name in ("style.css.j2", "timeline.css.j2")]
-    return "\n".join([*sheets, *(f".l{label.index} {{ --c: {hex_colour(label.index)}; }}" for label in labels)])
+    return "\n".join([*sheets, *(f".l{label.index} {{ --c: {label.colour}; }}" for label in labels)])
 
 
 def _policy(style: str, script: str) -> str:

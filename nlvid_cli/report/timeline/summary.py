@@ -40,3 +40,16 @@ def why_empty(timeline: Timeline) -> str:
     if best.score < rule.begin:
         return f"the best window: {at}; a segment begins at {rule.begin:g}: lower --begin to see such parts"
     return f"{at}, but not long enough or not with its neighbours: lower --shortest, --smooth or --begin"
+
+
+def labels_in_order(timeline: Timeline) -> list[int]:
+    """Return the indices of all labels that occur: those that are on longest first, then those that score highest."""
+    seconds: dict[int, float] = {}
+    for segment in timeline.segments:
+        seconds[segment.index] = seconds.get(segment.index, 0.0) + segment.end_seconds - segment.start_seconds
+    peaks: dict[int, float] = {}
+    for window in timeline.windows:
+        for label in window.predictions:
+            peaks[label.index] = max(label.score, peaks.get(label.index, 0.0))
+    others = sorted(peaks.keys() - seconds.keys(), key=lambda index: (-peaks[index], index))
+    return sorted(seconds, key=lambda index: (-seconds[index], index)) + others

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TextIO
 
 from rich.cells import cell_len
@@ -13,7 +14,7 @@ from nlvid_cli.recognize.timeline import ActionSegment, Timeline, TimelineResult
 from nlvid_cli.report.console import PlainConsole, styled
 from nlvid_cli.report.table import clock_time, how_it_was_looked_at, name_of, plain_table
 from nlvid_cli.report.timeline.bars import Span, bar
-from nlvid_cli.report.timeline.colours import hex_colour
+from nlvid_cli.report.timeline.colours import hex_colours
 from nlvid_cli.report.timeline.summary import covered, how_many, rule_sentence, why_empty
 from nlvid_cli.system.terminal import visible
 
@@ -60,6 +61,7 @@ class TimelineTableRenderer:
 
 
 def _with_bars(timeline: Timeline, width: int, ascii_only: bool) -> Table:
+    colours = hex_colours(timeline)
     start, end = covered(timeline)
     times = max(len(clock_time(segment.end_seconds)) for segment in timeline.segments)
     label = min(max(cell_len(visible(segment.label)) for segment in timeline.segments), LABEL_COLUMNS)
@@ -72,7 +74,7 @@ def _with_bars(timeline: Timeline, width: int, ascii_only: bool) -> Table:
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column(f"{first}{last:>{columns - len(first)}}", width=columns, no_wrap=True)
     for segment in timeline.segments:
-        table.add_row(*_cells(segment), bar([_span(timeline, segment)], columns, ascii_only))
+        table.add_row(*_cells(segment), bar([_span(timeline, segment, colours)], columns, ascii_only))
     return table
 
 
@@ -80,25 +82,27 @@ def _without_bars(timeline: Timeline, ascii_only: bool) -> Table:
     table = plain_table("from", "to", "label", "score")
     for number in (0, 1, 3):
         table.columns[number].justify = "right"
+    colours = hex_colours(timeline)
     for segment in timeline.segments:
         cells = _cells(segment)
-        key = styled("" if ascii_only else "■ ", hex_colour(segment.index))
+        key = styled("" if ascii_only else "■ ", colours[segment.index])
         table.add_row(*cells[:2], key.append(styled(segment.label)), *cells[3:])
     return table
 
 
 def _one_bar(timeline: Timeline, width: int, ascii_only: bool) -> Text:
+    colours = hex_colours(timeline)
     surest_last = sorted(timeline.segments, key=lambda segment: segment.score)
-    return bar([_span(timeline, segment) for segment in surest_last], width, ascii_only)
+    return bar([_span(timeline, segment, colours) for segment in surest_last], width, ascii_only)
 
 
 def _cells(segment: ActionSegment) -> tuple[str, str, str, str]:
     return clock_time(segment.start_seconds), clock_time(segment.end_seconds), segment.label, f"{segment.score:.3f}"
 
 
-def _span(timeline: Timeline, segment: ActionSegment) -> Span:
+def _span(timeline: Timeline, segment: ActionSegment, colours: Mapping[int, str]) -> Span:
     start, end = covered(timeline)
     length = end - start or 1.0
     shares = ((seconds - start) / length for seconds in (segment.start_seconds, segment.end_seconds))
     first, last = (min(max(share, 0.0), 1.0) for share in shares)
-    return Span(first, last, hex_colour(segment.index))
+    return Span(first, last, colours[segment.index])

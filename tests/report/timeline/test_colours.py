@@ -1,16 +1,19 @@
-"""Colours of labels: stable, apart, and visible on black and on white."""
+"""Colours of labels: apart, and visible on black and on white."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from nlvid_cli.report.timeline.colours import hex_colour, label_colour
+from nlvid_cli.report.timeline.colours import colours_of, hex_colours, label_colour
+from tests.report.timeline.samples import made_timeline
 
 
-def test_a_label_has_one_colour_however_many_there_are() -> None:
-    assert label_colour(7) == label_colour(7)
-    assert hex_colour(7) == "#" + bytes(label_colour(7)).hex()
+def test_labels_of_a_video_get_the_first_colours() -> None:
+    names = tuple(f"label {number}" for number in range(400))
+    timeline = made_timeline(((0.0, 2.0, 6), (2.0, 7.0, 150), (7.0, 8.5, 377)), labels=names)
+    assert [colours_of(timeline)[index] for index in (150, 6, 377)] == [label_colour(rank) for rank in range(3)]
+    assert hex_colours(timeline)[150] == "#" + bytes(label_colour(0)).hex()
 
 
 def test_labels_next_to_each_other_differ_plainly() -> None:
