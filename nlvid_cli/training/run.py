@@ -45,6 +45,7 @@ from nlvid_cli.training.observer import EpochRow, Observer, Silent
 from nlvid_cli.training.plan import Machine, TrainingPlan
 from nlvid_cli.training.recipe import Recipe
 from nlvid_cli.training.records import Records
+from nlvid_cli.training.small_maps import make_safe
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +92,8 @@ def train_split(split: Split, folder: Path, plan: TrainingPlan, observer: Observ
     validation = _validation_videos(split, observer)
     trainee = make_trainee(plan.base, split.train.classes, label_kind, plan.recipe, plan.nonlocal_blocks, plan.seed)
     trainee = replace(trainee, card=_described(trainee.card, plan, split.train, folder))
+    if accelerator.device.type == "cpu":
+        make_safe(trainee.network)
     division = Division(
         videos=len(split.train.videos),
         epochs=plan.recipe.epochs,

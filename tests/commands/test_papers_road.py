@@ -44,8 +44,6 @@ SMALL = (
     0,
     "--lr",
     0.0001,
-    "--precision",
-    "fp32",  # gradients in bf16 of kernels over time were seen to be garbage on a CPU, in clips as small as these
 )
 
 
