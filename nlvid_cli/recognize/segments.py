@@ -27,10 +27,10 @@ from nlvid_cli.recognize.timeline import ActionSegment, SegmentRule
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-BEGIN = 0.5
-"""Default score at which a segment begins: the label is more likely than all others together."""
+BEGIN = 0.6
+"""Default score at which a segment begins: above a half, so that no other label can do so at the same time."""
 
-KEEP = 0.3
+KEEP = 0.4
 """Default score down to which a segment goes on."""
 
 NOTHING = -1
