@@ -39,7 +39,8 @@ ABORTING_FORMATS = ("yaf32",)
 """Pixel formats over which swscale ends the process (FFmpeg 8)."""
 
 
-def _unknown_format(frame: VideoFrame) -> UnreadableVideo:
+def unknown_format(frame: VideoFrame) -> UnreadableVideo:
+    """Return the error for a frame whose pixel format cannot be converted."""
     return UnreadableVideo(f"FFmpeg does not convert its pixel format, {frame.format.name}, to RGB (convert it first)")
 
 
@@ -118,7 +119,7 @@ class PictureMaker:
         """Convert to RGB, (height, width, 3), without turning."""
         same_size = (frame.width, frame.height) == (width, height)
         if frame.format.name.startswith(ABORTING_FORMATS):
-            raise _unknown_format(frame)
+            raise unknown_format(frame)
         if frame.colorspace not in CONVERTED_MATRICES:
             frame.colorspace = BT2020 if frame.colorspace == BT2020_CONSTANT else UNSPECIFIED
         try:
@@ -134,7 +135,7 @@ class PictureMaker:
         except MemoryError:
             raise
         except av.error.FFmpegError:
-            raise _unknown_format(frame) from None
+            raise unknown_format(frame) from None
         plane = rgb.planes[0]
         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, : width * 3]
         return rows.reshape(height, width, 3)  # (H, W*3) -> (H, W, 3)
