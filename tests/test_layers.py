@@ -43,6 +43,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
         "models.inflate",
     ),
     "av": ("video",),
+    "PIL": ("video",),
     "huggingface_hub": ("models.store.sources.hub", "models.publish"),
     "pypi_simple": ("models.store.sources.index",),
     "requests": ("models.store.download", "models.store.session"),

@@ -113,6 +113,22 @@ Html = Annotated[
     ),
 ]
 
+Video = Annotated[
+    Path | None,
+    typer.Option(
+        "--video",
+        metavar="FILE",
+        help="Also write the video with its labels drawn on it: .mp4 or .webm; or a folder for several videos.",
+        show_default=False,
+    ),
+]
+LabelFont = Annotated[
+    Path | None,
+    typer.Option(
+        "--font", metavar="FILE", help="Font of the labels in --video: .ttf, .otf or .ttc.", show_default=False
+    ),
+]
+
 
 def timeline(
     videos: Videos,
@@ -136,6 +152,8 @@ def timeline(
     output: Output = None,
     scores: Scores = None,
     html: Html = None,
+    video: Video = None,
+    font: LabelFont = None,
     timeout: Timeout = 300.0,
     worker_memory: WorkerMemory = 4.0,
     backend: Backend = "auto",
@@ -159,7 +177,7 @@ def timeline(
     from nlvid_cli.recognize.pipeline.worker import WorkerLimits
     from nlvid_cli.recognize.timeline_run import RuleOptions
     from nlvid_cli.report.timeline import open_timeline_report, subtitle_files
-    from nlvid_cli.report.timeline.extras import page_extra, paths_of, scores_extra
+    from nlvid_cli.report.timeline.extras import page_extra, paths_of, scores_extra, video_extra
     from nlvid_cli.system.overwrite import refuse_inputs
 
     rule = RuleOptions(every, smooth, begin, keep, shortest)
@@ -167,6 +185,7 @@ def timeline(
     single = is_one_video(videos, segments)
     extras = [scores_extra(segments, scores, single)] if scores else []
     extras += [page_extra(segments, html, single)] if html else []
+    extras += [video_extra(segments, video, single, font, log.warning)] if video else []
     subtitles = subtitle_files(format_, segments, output, single)
     outputs = [*paths_of(extras), *([output] if subtitles is None else subtitles.values())]
     refuse_inputs(outputs, [*videos, *(str(segment.path) for segment in segments), model or ""])

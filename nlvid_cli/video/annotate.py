@@ -10,7 +10,7 @@
     | ..####.....####|.......##..... |   at the bottom: all segments, and the place of the picture
     +--------------------------------+
 
-Little of it changes from a picture to the next. So it is drawn as small patches, each of which is kept until its content
+Little of it changes from a picture to the next. So it is drawn as small patches, each of which is kept until its text
 changes; :mod:`nlvid_cli.video.blend` puts them on the pictures.
 """
 
@@ -136,9 +136,7 @@ class Painter:
         pixel_shape: Width of a pixel as it is shown, divided by its height; texts are drawn so that they look right.
     """
 
-    def __init__(
-        self, annotations: Annotations, width: int, height: int, font: Font, pixel_shape: float = 1.0
-    ) -> None:
+    def __init__(self, annotations: Annotations, width: int, height: int, font: Font, pixel_shape: float = 1.0) -> None:
         self._annotations = annotations
         self._stretch = 1 / pixel_shape
         self._width = width
@@ -241,7 +239,10 @@ class Painter:
         draw = ImageDraw.Draw(image)
         for span, lane in zip(self._annotations.spans, self._lanes, strict=True):
             left, right = self._column(span.start_seconds), self._column(span.end_seconds)
-            if span.end_seconds > self._annotations.start_seconds and span.start_seconds < self._annotations.end_seconds:
+            if (
+                span.end_seconds > self._annotations.start_seconds
+                and span.start_seconds < self._annotations.end_seconds
+            ):
                 box = (left, lane * layout.lane, max(left, right - 1), (lane + 1) * layout.lane - 1)
                 draw.rectangle(box, (*span.mark.colour, 255))
         return self._patch(image, 0, layout.height - height)

@@ -192,7 +192,11 @@ def samples(plane: VideoPlane) -> NDArray[np.uint8]:
 
 
 def _plane_patch(
-    top: int, left: int, opacity: NDArray[np.float64], add: NDArray[np.float64], exact: NDArray[np.float64] | None = None
+    top: int,
+    left: int,
+    opacity: NDArray[np.float64],
+    add: NDArray[np.float64],
+    exact: NDArray[np.float64] | None = None,
 ) -> _PlanePatch:
     """Round what is added so that a grey that is mixed with itself stays the same."""
     if exact is not None:
@@ -209,7 +213,8 @@ def _plane_patch(
 def _halved(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return means of 2 x 2 values."""
     height, width = values.shape
-    return values.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    halved: NDArray[np.float64] = values.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))  # (H/2, W/2)
+    return halved
 
 
 def _even(size: int) -> int:

@@ -106,6 +106,27 @@ def open_with_bytes(path: Path | RemotePath) -> Iterator[tuple[InputContainer, V
 
 
 @contextmanager
+def open_sound(path: Path | RemotePath) -> Iterator[InputContainer]:
+    """Open a video file for its sound, as :func:`open_video` does for its pictures; other streams are discarded."""
+    if isinstance(path, RemotePath):
+        with open_remote(path) as file, _open(_View(file, path), {"protocol_whitelist": "none"}, file) as container:
+            _discard_all_but_sound(container)
+            yield container
+        return
+    _check_regular_file(path)
+    name, options = "file:" + os.fspath(path), {"protocol_whitelist": "file"}
+    with _open_local(path) as local, _open(name, options, local) as container:
+        _discard_all_but_sound(container)
+        yield container
+
+
+def _discard_all_but_sound(container: InputContainer) -> None:
+    for stream in container.streams:
+        if stream.type != "audio":
+            stream.discard = Discard.all
+
+
+@contextmanager
 def open_picture(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a file of a still picture, one of :data:`STILL_FORMATS`, as :func:`open_video` opens videos.
 

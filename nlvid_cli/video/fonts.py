@@ -96,7 +96,7 @@ class Font:
 def plain_line(text: str) -> str:
     """Return a text as one line that can be drawn: composed letters, and no control characters."""
     composed = unicodedata.normalize("NFC", " ".join(text[:LONGEST].split()))
-    return "".join(letter if letter.isprintable() or unicodedata.category(letter) == "Cf" else "?" for letter in composed)
+    return "".join(letter if letter.isprintable() or _is_invisible(letter) else "?" for letter in composed)
 
 
 def needs_shaping(text: str) -> bool:

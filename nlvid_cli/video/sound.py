@@ -107,9 +107,7 @@ class Sound:
         self._packets = self._all_packets()
         self._next = next(self._packets, None) if self._tracks else None
 
-    def write_until(
-        self, seconds: Fraction | None, shift_seconds: Fraction, first: Fraction | None = None
-    ) -> None:
+    def write_until(self, seconds: Fraction | None, shift_seconds: Fraction, first: Fraction | None = None) -> None:
         """Write the packets that begin before a time of the source.
 
         Args:
@@ -162,6 +160,7 @@ def _track(stream: AudioStream, target: OutputContainer, kind: str) -> _Track | 
     rates = av.Codec(name, "w").audio_rates or [context.sample_rate]
     rate = context.sample_rate if context.sample_rate in rates and name != "libopus" else OPUS_RATE
     made = target.add_stream(name, rate=rate)
+    assert isinstance(made, AudioStream)
     made.codec_context.layout = "mono" if context.layout.nb_channels == 1 else "stereo"
     _describe(stream, made)
     return _Track(stream, made, made.codec_context)

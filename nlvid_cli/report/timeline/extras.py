@@ -1,4 +1,4 @@
-"""What ``nlvid timeline`` writes beside its report, for each video: scores and pages."""
+"""What ``nlvid timeline`` writes beside its report, for each video: scores, pages and videos."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nlvid_cli.recognize.timeline import Timeline
+from nlvid_cli.report.timeline.annotated import write_annotated
 from nlvid_cli.report.timeline.files import Files, file_per_video
 from nlvid_cli.report.timeline.page import write_timeline_page
 from nlvid_cli.report.timeline.scores import require_score_suffix, write_scores
@@ -60,6 +61,29 @@ def page_extra(videos: Sequence[Segment], output: Path, single: bool) -> Extra:
         write_timeline_page(timeline, path, file if isinstance(file, Path) and file.is_file() else None)
 
     return Extra(file_per_video(videos, output, ".html", single, "--html"), write)
+
+
+def video_extra(
+    videos: Sequence[Segment], output: Path, single: bool, font: Path | None, warn: Callable[[str], None]
+) -> Extra:
+    """Choose where the videos with labels go: the file of the one video, or ``video.mp4`` in a folder.
+
+    Raises:
+        UsageError: The name has another suffix, the font cannot be used, or two videos would get the same file.
+        OutputError: The folder cannot be made.
+    """
+    from nlvid_cli.video.encode import check_target
+    from nlvid_cli.video.fonts import Font
+
+    Font(font)  # said now, not after an hour
+    if single and not output.is_dir():
+        check_target(output)
+    sources = {str(video.path): video for video in videos}
+
+    def write(timeline: Timeline, path: Path) -> None:
+        write_annotated(timeline, sources[timeline.video], path, font, warn)
+
+    return Extra(file_per_video(videos, output, ".mp4", single, "--video"), write)
 
 
 def paths_of(extras: Iterable[Extra]) -> list[Path]:

@@ -1,0 +1,90 @@
+"""The video of a timeline: its labels, scores and segments drawn on its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nlvid_cli.report.timeline.colours import label_colour
+
+if TYPE_CHECKING:
+    from nlvid_cli.recognize.timeline import Timeline
+    from nlvid_cli.video.annotate import Annotations, Mark
+    from nlvid_cli.video.fonts import Font
+    from nlvid_cli.video.segment import Segment
+
+
+def write_annotated(
+    timeline: Timeline,
+    source: Segment,
+    target: Path,
+    font: Path | None = None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Write the video of a timeline, or its part, with what happens drawn on it.
+
+    Args:
+        timeline: What happens.
+        source: The video, and the part of it that the timeline is of.
+        target: File to write, ``.mp4`` or ``.webm``.
+        font: Font of the labels; None: Pillow's Latin font.
+        warn: Gets what cannot be shown as it is meant, in sentences.
+
+    Raises:
+        UsageError: The font cannot be used, or the target is the source or has another suffix.
+        VideoError: The source cannot be used.
+        OutputError: The file cannot be written.
+    """
+    from nlvid_cli.video.encode import write_video
+    from nlvid_cli.video.fonts import Font
+    from nlvid_cli.video.probe import probe_segment
+
+    letters = Font(font)
+    info = probe_segment(source, promised=True)
+    annotations = annotations_of(timeline, info.facts.duration_seconds)
+    _check_letters(annotations, letters, warn)
+    write_video(info, source.stretch, target, annotations, letters, warn)
+
+
+def annotations_of(timeline: Timeline, duration_seconds: float) -> Annotations:
+    """Return what is drawn: plain lines, times and colours; the track shows the part that was asked for."""
+    from nlvid_cli.video.annotate import Annotations, Mark, Moment, Span
+    from nlvid_cli.video.fonts import plain_line
+
+    def mark(label: str, index: int, score: float) -> Mark:
+        return Mark(plain_line(label), score, label_colour(index))
+
+    spans = tuple(
+        Span(part.start_seconds, part.end_seconds, mark(part.label, part.index, part.score))
+        for part in timeline.segments
+    )
+    moments = tuple(
+        Moment(
+            (window.start_seconds + window.end_seconds) / 2,
+            tuple(mark(best.label, best.index, best.score) for best in window.predictions),
+        )
+        for window in timeline.windows
+    )
+    part = timeline.prediction.stretch
+    start = 0.0 if part is None else part.start_seconds or 0.0
+    end = duration_seconds if part is None else min(duration_seconds, part.end_seconds or duration_seconds)
+    return Annotations(spans, moments, start, end)
+
+
+def _check_letters(annotations: Annotations, font: Font, warn: Callable[[str], None]) -> None:
+    """Warn of the first label with a letter that the font has not, or that this machine cannot lay out."""
+    from nlvid_cli.video.fonts import needs_shaping
+
+    marks = [span.mark for span in annotations.spans] + [
+        mark for moment in annotations.moments for mark in moment.marks
+    ]
+    texts = dict.fromkeys(mark.text for mark in marks)
+    lacking = {text: letters for text in texts if (letters := font.missing(text))}
+    if lacking:
+        text, letters = next(iter(lacking.items()))
+        more = f", and letters of {len(lacking) - 1} more labels" if len(lacking) > 1 else ""
+        advice = "name a font that has it with --font" if font.path is None else "name another font with --font"
+        warn(f"the font has no {letters[0]!r} for the label {text!r}{more}: a box stands for it; {advice}")
+    if joined := next((text for text in texts if needs_shaping(text)), None):
+        warn(f"the label {joined!r} is drawn letter by letter from left to right, because FriBiDi is not installed")
