@@ -11,16 +11,21 @@ from nlvid_cli.commands.options import (
     CROPS,
     As,
     Backend,
+    Begin,
     Clips,
     Crops,
     Device,
+    Every,
     Fps,
     Frames,
     FrameStep,
+    Keep,
     LabelPatterns,
     MinScore,
     Model,
     PrecisionName,
+    Shortest,
+    Smooth,
     Threshold,
     Timeout,
     TopK,
@@ -53,6 +58,12 @@ TableFormat = Annotated[
 ]
 ClipChoice = Annotated[
     Literal["all", "auto"], typer.Option("--views", help="Look at all clips; or auto: stop once the answer is settled.")
+]
+WithSegments = Annotated[
+    bool,
+    typer.Option(
+        "--timeline", help="Look at videos from start to end, and write what happens when, as `nlvid timeline`."
+    ),
 ]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed videos again.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Ignore the rows in the output and start again.")]
@@ -103,6 +114,12 @@ def label(
     crops: Crops = None,
     step: FrameStep = None,
     views: ClipChoice = "all",
+    timeline: WithSegments = False,
+    every: Every = None,
+    begin: Begin = None,
+    keep: Keep = None,
+    smooth: Smooth = None,
+    shortest: Shortest = None,
     retry_failed: RetryFailed = False,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
@@ -129,6 +146,8 @@ def label(
       nlvid label videos/ -o labels.jsonl
 
       nlvid label "s3://bucket/**/*.mp4" -o labels.parquet --shard 3/8
+
+      nlvid label matches/ --timeline -o segments.jsonl
     """
     from nlvid_cli.commands.loading import Loading
     from nlvid_cli.commands.progress import label_progress
@@ -139,6 +158,7 @@ def label(
     from nlvid_cli.recognize.answer import Answer
     from nlvid_cli.recognize.pipeline.pipeline import Limits
     from nlvid_cli.recognize.pipeline.worker import WorkerLimits
+    from nlvid_cli.recognize.timeline_run import RuleOptions
     from nlvid_cli.report.labelling import estimate_lines
 
     if output is None:
@@ -151,10 +171,19 @@ def label(
         return
     if not videos:
         raise UsageError("name at least one folder or video")
+    rule: RuleOptions | None = RuleOptions(every, smooth, begin, keep, shortest)
+    if timeline and clips is not None:
+        raise UsageError("--clips and --timeline exclude each other: --every says how often a timeline looks")
+    if not timeline:
+        if rule != RuleOptions():
+            raise UsageError("--every, --begin, --keep, --smooth and --shortest need --timeline")
+        rule = None
     loading = Loading(model, as_name, backend, device, precision, clips, CROPS[crops], step)
     answer = Answer.of_options(top_k, threshold, labels, min_score)
     limits = Limits(WorkerLimits(timeout, int(worker_memory * GIB)), workers, int(memory * GIB))
-    todo = job.LabelJob(loading, gpus, answer, views == "auto", limits, engine, ray_address, retry_failed, overwrite)
+    todo = job.LabelJob(
+        loading, gpus, answer, views == "auto", limits, engine, ray_address, retry_failed, overwrite, rule
+    )
     named = find_segments(videos, frames=frames_of_options(frames, fps))
     segments = [segment for segment in named if part is None or part.holds(segment)]
     files.refuse_inputs([*videos, *(str(segment.path) for segment in segments)])

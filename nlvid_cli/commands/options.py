@@ -127,6 +127,40 @@ WorkerMemory = Annotated[
     typer.Option("--worker-memory", metavar="GIB", min=0.1, max=1e5, help="Memory limit of each decoding process."),
 ]
 
+Every = Annotated[
+    float | None,
+    typer.Option(
+        "--every",
+        metavar="SECONDS",
+        min=0.001,
+        max=1e6,
+        help="Time from one look at the video to the next. Default: half a clip.",
+        show_default=False,
+    ),
+]
+Begin = Annotated[
+    float | None,
+    typer.Option("--begin", metavar="SCORE", min=0.0, max=1.0, help="Score at which a segment begins.  [default: 0.5]"),
+]
+Keep = Annotated[
+    float | None,
+    typer.Option(
+        "--keep", metavar="SCORE", min=0.0, max=1.0, help="Score down to which a segment goes on.  [default: 0.3]"
+    ),
+]
+Smooth = Annotated[
+    float | None,
+    typer.Option(
+        "--smooth", metavar="SECONDS", min=0.0, max=1e6, help="Average scores over this time. Default: a clip."
+    ),
+]
+Shortest = Annotated[
+    float | None,
+    typer.Option(
+        "--shortest", metavar="SECONDS", min=0.0, max=1e6, help="Drop shorter segments. Default: half a clip."
+    ),
+]
+
 
 def part_of_options(start: float | None, end: float | None) -> Stretch | None:
     """Return the part of a video that ``--start`` and ``--end`` name, in seconds; None if neither is given.

@@ -14,16 +14,21 @@ from nlvid_cli.commands.options import (
     CROPS,
     As,
     Backend,
+    Begin,
     Crops,
     Device,
     End,
+    Every,
     Fps,
     Frames,
     FrameStep,
+    Keep,
     LabelPatterns,
     Model,
     Output,
     PrecisionName,
+    Shortest,
+    Smooth,
     Start,
     Timeout,
     TopK,
@@ -51,39 +56,6 @@ Videos = Annotated[
         metavar="VIDEO",
         help="Videos: files, folders, globs, @list.txt, tables of paths, addresses, or - for a list on stdin.",
         show_default=False,
-    ),
-]
-Every = Annotated[
-    float | None,
-    typer.Option(
-        "--every",
-        metavar="SECONDS",
-        min=0.001,
-        max=1e6,
-        help="Time from one look at the video to the next. Default: half a clip.",
-        show_default=False,
-    ),
-]
-Begin = Annotated[
-    float | None,
-    typer.Option("--begin", metavar="SCORE", min=0.0, max=1.0, help="Score at which a segment begins.  [default: 0.5]"),
-]
-Keep = Annotated[
-    float | None,
-    typer.Option(
-        "--keep", metavar="SCORE", min=0.0, max=1.0, help="Score down to which a segment goes on.  [default: 0.3]"
-    ),
-]
-Smooth = Annotated[
-    float | None,
-    typer.Option(
-        "--smooth", metavar="SECONDS", min=0.0, max=1e6, help="Average scores over this time. Default: a clip."
-    ),
-]
-Shortest = Annotated[
-    float | None,
-    typer.Option(
-        "--shortest", metavar="SECONDS", min=0.0, max=1e6, help="Drop shorter segments. Default: half a clip."
     ),
 ]
 SegmentScore = Annotated[

@@ -19,6 +19,7 @@ from nlvid_cli.labelling.run import Engine, Listener, LocalEngine, Tally, Todo, 
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.pipeline.pipeline import Limits
 from nlvid_cli.recognize.recognizer import Recognizer
+from nlvid_cli.recognize.timeline_run import RuleOptions
 from nlvid_cli.system.interrupts import GentleInterrupt
 from nlvid_cli.system.lock import locked
 from nlvid_cli.video.segment import Segment
@@ -46,6 +47,7 @@ class LabelJob:
         ray_address: Address of the cluster; None starts one on this machine.
         retry_failed: Whether to label videos again that failed before.
         overwrite: Whether to ignore the rows already in the output.
+        rule: What differs from the default rule of timelines, whose segments are asked for; None: no segments.
     """
 
     loader: Loader
@@ -57,6 +59,7 @@ class LabelJob:
     ray_address: str | None
     retry_failed: bool
     overwrite: bool
+    rule: RuleOptions | None = None
 
     def recognizers(self) -> list[Recognizer]:
         """Load the model once per device."""
@@ -75,7 +78,11 @@ class LabelJob:
         recognizer.checked(self.answer)
         if self.engine == "ray" and self.auto_views:
             raise UsageError("--views auto needs --engine local")
-        return Request(recognizer.card.name, recognizer.model_sha256, recognizer.views, self.auto_views, self.answer)
+        if self.rule is not None and self.auto_views:
+            raise UsageError("--views auto and --timeline exclude each other: a timeline looks at the whole video")
+        views = recognizer.views if self.rule is None else replace(recognizer.views, clips=1)
+        name, sha256 = recognizer.card.name, recognizer.model_sha256
+        return Request(name, sha256, views, self.auto_views, self.answer, self.rule)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@
 Tasks ask an actor, the gate, before they begin a video, so that a run can stop with nothing half done. Ray recomputes
 what is lost with a process or a node. Tasks decode in processes of their own, so that a video that hangs or crashes its
 decoder costs that video only, as on one machine.
+
+A timeline has no task for decoding: the actor itself has a decode process, whose parts it looks at as they come. So no
+more than a few parts of a long video are in memory, on any node.
 """
 
 from __future__ import annotations
@@ -124,20 +127,23 @@ class RayEngine:
         items = [{"video": _segment_json(video), "file": json.dumps(state and state.record)} for video, state in todo]
         blocks = max(1, min(len(items) // VIDEOS_PER_BLOCK, MAX_BLOCKS))
         videos = ray.data.from_items(items, override_num_blocks=blocks)
+        processors = int(ray.cluster_resources().get("CPU", 1))
+        actors: dict[str, Any] = {
+            "batch_size": 1,
+            "concurrency": (1, max(1, processors // 2)) if self.gpus is None else self.gpus,
+            "num_cpus": 1 if self.gpus is None else 0,
+            "num_gpus": None if self.gpus is None else 1,
+        }
+        device = "cpu" if self.gpus is None else "cuda"
+        if self.request.rule is not None:
+            arguments = (self.loader, self.request, device, self.limits.worker, AskGate(gate))
+            return videos.map_batches(TimelineActor, fn_constructor_args=arguments, **actors)
         decoded = videos.map(
             decode_row,
             fn_kwargs={"rules": self.card_rules, "limits": self.limits.worker, "may_begin": AskGate(gate)},
             num_cpus=1,
         )
-        processors = int(ray.cluster_resources().get("CPU", 1))
-        return decoded.map_batches(
-            NetworkActor,
-            fn_constructor_args=(self.loader, self.request, "cpu" if self.gpus is None else "cuda"),
-            batch_size=1,
-            concurrency=(1, max(1, processors // 2)) if self.gpus is None else self.gpus,
-            num_cpus=1 if self.gpus is None else 0,
-            num_gpus=None if self.gpus is None else 1,
-        )
+        return decoded.map_batches(NetworkActor, fn_constructor_args=(self.loader, self.request, device), **actors)
 
 
 def _column_as_done(ray: Any, dataset: Any, name: str) -> Iterator[list[Any]]:
@@ -284,3 +290,26 @@ class NetworkActor:
             clips = ClipTable.from_json(found["clips"])
             result = self._recognizer.classify_decoded(segment, pixels, clips, self._request.answer)
         return Row.of(result, FileState.parse(json.loads(file)), self._request).line.decode("ascii")
+
+
+class TimelineActor:
+    """The model and a decode process, in an actor of Ray."""
+
+    def __init__(
+        self, loader: Loader, request: Request, device: str, limits: WorkerLimits, may_begin: Callable[[], bool]
+    ) -> None:
+        self._recognizer = loader.load(device)
+        self._request = request
+        self._limits = Limits(limits, workers=1)
+        self._may_begin = may_begin
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+        """Return the lines of videos; empty for videos that were not begun."""
+        return {"line": [self._line(*values) for values in zip(batch["video"], batch["file"], strict=True)]}
+
+    def _line(self, video: str, file: str) -> str:
+        if not self._may_begin():
+            return ""
+        segment, request = _segment_of(video), self._request
+        (result,) = self._recognizer.timeline_many([segment], request.answer, request.rule, self._limits)
+        return Row.of(result, FileState.parse(json.loads(file)), request).line.decode("ascii")

@@ -21,6 +21,8 @@ from typing import Any
 from nlvid_cli.errors import UsageError
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.prediction import Failure, Result, Views
+from nlvid_cli.recognize.timeline import Timeline
+from nlvid_cli.recognize.timeline_run import RuleOptions
 from nlvid_cli.system.strict_json import parse_json
 from nlvid_cli.video.remote import RemotePath, remote_state
 from nlvid_cli.video.segment import Segment, Stretch
@@ -120,6 +122,7 @@ class Request:
         views: Views to score.
         auto_views: Whether to stop adding clips once the answer is settled.
         answer: Labels to report.
+        rule: What differs from the default rule of timelines, whose segments are asked for; None: no segments.
     """
 
     model: str
@@ -127,11 +130,13 @@ class Request:
     views: Views
     auto_views: bool
     answer: Answer
+    rule: RuleOptions | None = None
 
     @cached_property
     def views_record(self) -> dict[str, Any]:
         """The ``asked`` of a row."""
-        return asdict(self.views) | {"auto": self.auto_views}
+        timeline = {} if self.rule is None else {"timeline": asdict(self.rule)}
+        return asdict(self.views) | {"auto": self.auto_views} | timeline
 
     @cached_property
     def answer_record(self) -> dict[str, Any]:
@@ -196,14 +201,18 @@ class Row:
     line: bytes
 
     @classmethod
-    def of(cls, result: Result, file: FileState | None, request: Request) -> Row:
+    def of(cls, result: Result | Timeline, file: FileState | None, request: Request) -> Row:
         """Make the row of a result.
 
         Args:
-            result: Prediction or failure.
+            result: Prediction, timeline or failure. Of a timeline, the segments are kept and the windows are not.
             file: State of the file before it was decoded.
             request: What was asked.
         """
+        values = result.to_dict()
+        if isinstance(result, Timeline):
+            del values["windows"]
+            result = result.prediction
         error = result.error.type if isinstance(result, Failure) else None
         asked, answer = request.views_record, request.answer_record
         summary = RowSummary(
@@ -220,7 +229,7 @@ class Row:
             "asked": asked,
             "answer": answer,
         }
-        record |= {key: value for key, value in result.to_dict().items() if key not in record}
+        record |= {key: value for key, value in values.items() if key not in record}
         return cls(summary, record, (json.dumps(record) + "\n").encode("ascii"))
 
     @classmethod
@@ -292,6 +301,11 @@ def _check_prediction(record: dict[str, Any]) -> None:
         _expect(best["score"], *_NUMBER)
     for name in ("clips", "crops"):
         _expect_small(_expect(record["views"], dict)[name])
+    for segment in _expect(record.get("segments", []), list):
+        _expect(_expect(segment, dict)["label"], str)
+        _expect_small(segment["index"])
+        for name in ("start_seconds", "end_seconds", "score"):
+            _expect(segment[name], *_NUMBER)
     for warning in _expect(record.get("warnings", []), list):
         _expect(warning, str)
     for name, kinds in _COLUMNS.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -12,7 +12,10 @@ from nlvid_cli.labelling.ledger import Ledger
 from nlvid_cli.labelling.rows import FileState, Request, Row
 from nlvid_cli.recognize.pipeline.pipeline import Limits
 from nlvid_cli.recognize.pipeline.shared import Stages
+from nlvid_cli.recognize.pipeline.tracker import Outcome
+from nlvid_cli.recognize.prediction import Prediction
 from nlvid_cli.recognize.recognizer import Recognizer
+from nlvid_cli.recognize.timeline import Timeline
 from nlvid_cli.video.segment import Segment
 
 Todo = Sequence[tuple[Segment, FileState | None]]
@@ -86,8 +89,13 @@ class LocalEngine:
         first, *more = self.recognizers
         states = [state for _, state in todo]
         segments = (segment for segment, _ in todo if not self.stopping())
-        answer, auto_views = self.request.answer, self.request.auto_views
-        for outcome in first.classify_unordered(segments, answer, self.limits, more, auto_views, tally.stages):
+        answer, auto_views, rule = self.request.answer, self.request.auto_views, self.request.rule
+        outcomes: Iterator[Outcome[Prediction]] | Iterator[Outcome[Timeline]]
+        if rule is None:
+            outcomes = first.classify_unordered(segments, answer, self.limits, more, auto_views, tally.stages)
+        else:
+            outcomes = first.timeline_unordered(segments, answer, rule, self.limits, more, tally.stages)
+        for outcome in outcomes:
             yield Row.of(outcome.result, states[outcome.number], self.request)
 
 

@@ -19,10 +19,11 @@ COLUMNS = (
     "video", "label", "index", "score", "unsure", "labels", "model", "model_sha256", "device", "precision",
     "clips", "crops", "duration_seconds", "frame_rate", "variable_frame_rate", "width", "height", "rotation_degrees",
     "warnings", "size_bytes", "modified_seconds", "error_type", "error_message",
-    "start_seconds", "end_seconds", "start_frame", "end_frame",
+    "start_seconds", "end_seconds", "start_frame", "end_frame", "segments",
 )  # fmt: skip
 """Columns of the table. ``label``, ``index`` and ``score`` are of the best label; ``labels`` holds all reported labels
-and ``warnings`` all warnings, as JSON in CSV and as lists in Parquet. The last four are those of a stretch."""
+and ``warnings`` all warnings, as JSON in CSV and as lists in Parquet. Starts and ends are those of a stretch;
+``segments`` is a list, too, of rows with a timeline."""
 
 ROWS_AT_ONCE = 10_000
 """Rows of a group in a Parquet file."""
@@ -46,6 +47,7 @@ def write_parquet(rows: Iterable[Row], path: Path) -> None:
     import pyarrow.parquet as parquet
 
     label = pyarrow.struct([("label", pyarrow.string()), ("index", pyarrow.int32()), ("score", pyarrow.float64())])
+    times = [("start_seconds", pyarrow.float64()), ("end_seconds", pyarrow.float64())]
     types = {
         **dict.fromkeys(("index", "clips", "crops", "width", "height", "rotation_degrees"), pyarrow.int32()),
         **dict.fromkeys(("score", "duration_seconds", "frame_rate", "modified_seconds"), pyarrow.float64()),
@@ -54,6 +56,7 @@ def write_parquet(rows: Iterable[Row], path: Path) -> None:
         **dict.fromkeys(("unsure", "variable_frame_rate"), pyarrow.bool_()),
         "size_bytes": pyarrow.int64(),
         "labels": pyarrow.list_(label),
+        "segments": pyarrow.list_(pyarrow.struct([*times, *label])),
         "warnings": pyarrow.list_(pyarrow.string()),
     }
     schema = pyarrow.schema([(name, types.get(name, pyarrow.string())) for name in COLUMNS])

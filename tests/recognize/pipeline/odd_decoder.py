@@ -6,12 +6,14 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from nlvid_cli.recognize.pipeline import decode_process
+from nlvid_cli.recognize.windows import decode_windows
 from nlvid_cli.video.clips import ClipTable, decode_clips
 from nlvid_cli.video.info import Pixels, VideoInfo
 from nlvid_cli.video.read import FramesRead, read_frames
@@ -21,6 +23,12 @@ from nlvid_cli.video.segment import Segment
 def _odd(stretch: Segment, *rules: object, threads: int | None = None) -> tuple[Pixels, ClipTable]:
     _misbehave(Path(stretch.path).name)
     return decode_clips(stretch, *rules, threads=threads)  # type: ignore[arg-type]
+
+
+def _odd_windows(segment: Segment, *rules: Any) -> Iterator[tuple[Pixels, ClipTable]]:
+    for part in decode_windows(segment, *rules):
+        yield part
+        _misbehave(Path(segment.path).name)  # in the middle of the video
 
 
 def _odd_read(info: VideoInfo, *arguments: Any, **options: Any) -> FramesRead:
@@ -67,6 +75,7 @@ def _no_proc(path: str, mode: str) -> IO[Any]:
 
 
 decode_process.decode_clips = _odd
+decode_process.decode_windows = _odd_windows
 decode_process.read_frames = _odd_read
 
 if __name__ == "__main__":
