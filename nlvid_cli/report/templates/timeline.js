@@ -214,5 +214,4 @@ byId("find")?.addEventListener("input", (event) => {
 new ResizeObserver(drawAxis).observe(time);
 filter();
 show();
-if (video.readyState) video.dispatchEvent(new Event("loadedmetadata")); // before this script ran
-if (video.error) problem();
+if (video.hasAttribute("src")) video.load(); // again: its first events may have come before this script

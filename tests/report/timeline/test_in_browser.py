@@ -175,7 +175,7 @@ def test_subtitles_as_a_track(browser: Any, tmp_path: Path) -> None:
                 report.add(timeline, 1.0)
             page = browser.new_page()
             page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
-            _wait(page, "video.textTracks[0].cues && video.readyState >= 2")
+            _wait(page, "document.querySelector('track').readyState === 2 && video.readyState >= 2")
             read = "[...video.textTracks[0].cues].map(c => [c.startTime, c.endTime, c.getCueAsHTML().textContent])"
             wanted = zip(timeline.segments, texts, strict=True)
             assert page.evaluate(read) == [[one.start_seconds, one.end_seconds, text] for one, text in wanted]
