@@ -62,6 +62,7 @@ pictures: $(VENV)/installed $(DEMO_CLIP)
 	$(BIN)/python docs/pictures.py $(DEMO_CLIP)
 
 bench: $(VENV)/installed-bench $(DEMO_CLIP)
+	$(BIN)/python benchmarks/annotate.py
 	$(BIN)/python benchmarks/network.py --video $(DEMO_CLIP)
 	$(BIN)/python benchmarks/network.py --model nl-i3d-r50
 	$(BIN)/python benchmarks/nonlocal_block.py

@@ -13,6 +13,7 @@ BENCHMARKS = REPOSITORY / "benchmarks"
 SLOW = {"backends", "label"}
 LONG = {"finetune"}
 SCRIPTS = {
+    "annotate": "frames/s drawn and encoded",
     "backends": "onnx int8",
     "bundled": "of 2 right",
     "convert": "a Caffe2 file of",
