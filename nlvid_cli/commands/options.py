@@ -140,12 +140,12 @@ Every = Annotated[
 ]
 Begin = Annotated[
     float | None,
-    typer.Option("--begin", metavar="SCORE", min=0.0, max=1.0, help="Score at which a segment begins.  [default: 0.5]"),
+    typer.Option("--begin", metavar="SCORE", min=0.0, max=1.0, help="Score at which a segment begins.  [default: 0.6]"),
 ]
 Keep = Annotated[
     float | None,
     typer.Option(
-        "--keep", metavar="SCORE", min=0.0, max=1.0, help="Score down to which a segment goes on.  [default: 0.3]"
+        "--keep", metavar="SCORE", min=0.0, max=1.0, help="Score down to which a segment goes on.  [default: 0.4]"
     ),
 ]
 Smooth = Annotated[
