@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 BENCHMARKS = REPOSITORY / "benchmarks"
-SLOW = {"backends", "label"}
+SLOW = {"backends", "label", "timeline"}
 LONG = {"finetune"}
 SCRIPTS = {
     "annotate": "frames/s drawn and encoded",
@@ -23,6 +23,7 @@ SCRIPTS = {
     "network": "inference form, fp32",
     "nonlocal_block": "concatenation",
     "threads": "chosen / best",
+    "timeline": "memory, long / short",
 }
 """From the name of a script to something that it prints."""
 
