@@ -94,7 +94,8 @@ def run_stage(stage: str, model: str, video: Path) -> dict[str, float]:
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     print(
         f"{stage:14} {video.stem:>12} {figures['seconds']:8.1f} s, "
-        f"{figures['processor_seconds']:8.1f} s of processors, {figures['windows']:.0f} windows, peak {figures['peak_mib']:.0f} MiB",
+        f"{figures['processor_seconds']:8.1f} s of processors, {figures['windows']:.0f} windows, "
+        f"peak {figures['peak_mib']:.0f} MiB",
         flush=True,
     )
     return figures
