@@ -17,7 +17,7 @@ from nlvid_cli.backends import Backend, Precision, Want
 from nlvid_cli.backends.torch_backend import TorchBackend
 from nlvid_cli.card.card import Card
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
-from nlvid_cli.recognize.pipeline.batches import VideoOutputs
+from nlvid_cli.recognize.pipeline.batches import Batch, VideoOutputs
 from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline
 from nlvid_cli.recognize.prediction import Failure
 from nlvid_cli.training.model import Trainee, tensors_of
@@ -53,6 +53,7 @@ def features_of(
     accelerator: Accelerator,
     precision: Precision = "auto",
     limits: Limits | None = None,
+    mirror: bool = False,
     on_video: Callable[[], None] | None = None,
 ) -> list[VideoFeatures | Failure]:
     """Compute the features of all videos, in their order. Every process calls this, and each gets all of them.
@@ -64,13 +65,14 @@ def features_of(
         accelerator: Its processes share the videos.
         precision: ``auto``, ``fp32`` or ``bf16``.
         limits: Number of decoding processes, and their limits.
+        mirror: Whether to swap left and right in every second clip.
         on_video: Called in the main process after each of its videos.
     """
     rank, ranks = accelerator.process_index, accelerator.num_processes
     card = trainee.card.with_views(clips, None, None)
     backend = TorchBackend(card, tensors_of(trainee.network.state_dict()), str(accelerator.device), precision)
     own = []
-    for number, result in enumerate(_looked_at(card, backend, data.videos[rank::ranks], limits or Limits())):
+    for number, result in enumerate(_looked_at(card, backend, data.videos[rank::ranks], limits or Limits(), mirror)):
         own.append((number * ranks + rank, result))
         if on_video is not None:
             on_video()
@@ -78,10 +80,10 @@ def features_of(
 
 
 def _looked_at(
-    card: Card, backend: Backend, videos: Sequence[LabelledVideo], limits: Limits
+    card: Card, backend: Backend, videos: Sequence[LabelledVideo], limits: Limits, mirror: bool
 ) -> Iterator[VideoFeatures | Failure]:
     segments = (video.segment for video in videos)
-    look = partial(pooled_features, pool=card.architecture.head.pool)
+    look = partial(_features_of_batch, pool=card.architecture.head.pool, mirror=mirror)
     for outcome in Pipeline([backend], card, limits, _features_of_video, look=look).run_in_order(segments):
         yield outcome.result
 
@@ -93,6 +95,15 @@ def _features_of_video(video: VideoOutputs) -> VideoFeatures:
         tuple(np.repeat(video.start_seconds, crops).tolist()),
         tuple(np.repeat(video.end_seconds, crops).tolist()),
     )
+
+
+def _features_of_batch(backend: Backend, batch: Batch, pool: tuple[int, int, int] | None, mirror: bool) -> Array:
+    views = batch.views
+    if mirror:
+        numbers = np.repeat([number for _, number in batch.clips], len(views) // len(batch.clips))
+        views = views.copy()
+        views[numbers % 2 == 1] = views[numbers % 2 == 1, ..., ::-1]
+    return pooled_features(backend, views, pool)
 
 
 def pooled_features(backend: Backend, views: Array, pool: tuple[int, int, int] | None) -> Array:

@@ -36,6 +36,12 @@ CLIPS = 4
 START_CLIPS = 2
 """The same for a head from which training starts."""
 
+ALL, NOT_MIRRORED = slice(None), slice(None, None, 2)
+"""Views of a video."""
+
+CLEARLY = 0.05
+"""Difference of accuracies on held-out videos that is not taken for chance."""
+
 START_VIDEOS_PER_CLASS = 50
 """Videos of each class that are enough for such a start."""
 
@@ -53,10 +59,12 @@ def start_head(
 ) -> FittedHead:
     """Fit a head on the features of training videos, and give it to the network. Every process calls this.
 
+    Every second clip is mirrored, unless the recipe forbids it, or held-out videos show that it confuses the classes.
+
     Raises:
         UnreadableVideo: None of the videos can be used.
     """
-    kind, only_head = trainee.card.labels.kind, trainee.trains_only_head
+    only_head = trainee.trains_only_head
     videos = data.videos if only_head else _some_of_each(data)
     clips = CLIPS if only_head else START_CLIPS
     observer.note(
@@ -64,30 +72,70 @@ def start_head(
         + (", once: all layers but the head stay as they are" if only_head else ", to start the new head from")
     )
     path = folder / FEATURES_FILE if only_head else None
-    results = _kept(path, len(videos)) if path and plan.resume else None
-    if results is None:
-        part = DataSet(videos, data.classes, data.kind, data.source)
+    part = DataSet(videos, data.classes, data.kind, data.source)
+
+    def looked_at(mirror: bool) -> list[VideoFeatures | Failure]:
         limits = Limits(plan.machine.limits, plan.machine.workers)
-        results = features_of(trainee, part, clips, accelerator, plan.recipe.precision, limits)
+        results = features_of(trainee, part, clips, accelerator, plan.recipe.precision, limits, mirror)
         if path and accelerator.is_main_process:
-            _keep(path, results)
-    bad = {
-        str(video.path): result.error.message
-        for video, result in zip(videos, results, strict=True)
-        if isinstance(result, Failure)
-    }
-    features, targets = _examples(videos, results, len(data.classes))
-    if not len(features):
-        raise UnreadableVideo(
-            f"none of the {len(videos)} training videos can be used; list the problems with `nlvid train DATA --check`"
+            _keep(path, results, mirror)
+        return results
+
+    kept = _kept(path, len(videos)) if path and plan.resume else None
+    mirror, results = kept or (plan.recipe.flip, looked_at(plan.recipe.flip))
+    head = _fit(part, results, trainee, plan)
+    if mirror and _mirroring_confuses(head, part, results, trainee, plan):
+        observer.note(
+            "mirrored clips make these classes harder to tell apart: features are computed again without them "
+            "(--no-flip does so at once)"
         )
-    head = fit_head(features, targets, kind, plan.recipe.class_weights, plan.seed)
+        results = looked_at(False)
+        head = _fit(part, results, trainee, plan)
     _give(trainee, head)
     observer.note(
-        f"head fitted on {len(features)} examples: loss {head.loss:.3f} (guessing: {head.chance_loss:.3f}), "
-        f"{100 * head.accuracy:.1f} % of them right"
+        f"head fitted on {len(videos)} videos: loss {head.loss:.3f} (guessing: {head.chance_loss:.3f}), "
+        f"{100 * head.accuracy:.1f} % of the clips right"
     )
-    return FittedHead(head, bad)
+    return FittedHead(head, _failures(part, results))
+
+
+def _fit(
+    data: DataSet, results: list[VideoFeatures | Failure], trainee: Trainee, plan: TrainingPlan, views: slice = ALL
+) -> LinearHead:
+    """Fit a head on some views of each video.
+
+    Raises:
+        UnreadableVideo: There is no video.
+    """
+    examples = [
+        (view, target, number)
+        for number, (video, result) in enumerate(zip(data.videos, results, strict=True))
+        if not isinstance(result, Failure)
+        for view, target in list(zip(result.features, _targets(video, result, len(data.classes)), strict=True))[views]
+    ]
+    if not examples:
+        raise UnreadableVideo(
+            f"none of the {len(data.videos)} training videos can be used; list the problems with "
+            "`nlvid train DATA --check`"
+        )
+    features, targets, numbers = (np.stack(column) for column in zip(*examples, strict=True))
+    recipe = plan.recipe
+    return fit_head(features, targets, trainee.card.labels.kind, recipe.class_weights, plan.seed, numbers)
+
+
+def _mirroring_confuses(
+    head: LinearHead, data: DataSet, results: list[VideoFeatures | Failure], trainee: Trainee, plan: TrainingPlan
+) -> bool:
+    """Whether held-out videos are told apart clearly better by a head that sees no mirrored clip."""
+    if head.held_out_accuracy is None:
+        return False
+    plain = _fit(data, results, trainee, plan, NOT_MIRRORED).held_out_accuracy
+    return plain is not None and plain > head.held_out_accuracy + CLEARLY
+
+
+def _failures(data: DataSet, results: list[VideoFeatures | Failure]) -> dict[str, str]:
+    pairs = zip(data.videos, results, strict=True)
+    return {str(video.path): result.error.message for video, result in pairs if isinstance(result, Failure)}
 
 
 def _some_of_each(data: DataSet) -> tuple[LabelledVideo, ...]:
@@ -103,33 +151,16 @@ def _some_of_each(data: DataSet) -> tuple[LabelledVideo, ...]:
     return tuple(chosen)
 
 
-def _examples(
-    videos: tuple[LabelledVideo, ...], results: list[VideoFeatures | Failure], classes: int
-) -> tuple[Array, Array]:
-    """Return features, (examples, channels), and targets, (examples, classes).
-
-    An example is the mean over the views of a video; where labels have times, it is a view.
-    """
-    features: list[Array] = []
-    targets: list[Array] = []
-    for video, result in zip(videos, results, strict=True):
-        if isinstance(result, Failure):
-            continue
-        if not video.label_times:
-            target = np.zeros(classes, np.float32)
-            target[list(video.labels)] = 1
-            features.append(result.mean)
-            targets.append(target)
-            continue
-        for view, begin, end in zip(result.features, result.start_seconds, result.end_seconds, strict=True):
-            target = np.zeros(classes, np.float32)
-            for label, (label_begin, label_end) in zip(video.labels, video.label_times, strict=True):
-                target[label] = max(target[label], float(label_begin <= end and label_end >= begin))
-            features.append(view)
-            targets.append(target)
-    if not features:
-        return np.zeros((0, 0), np.float32), np.zeros((0, classes), np.float32)
-    return np.stack(features), np.stack(targets)
+def _targets(video: LabelledVideo, result: VideoFeatures, classes: int) -> Array:
+    """Return 1 for the labels of each view, (views, classes): all labels of the video, or those at its time."""
+    targets = np.zeros((len(result.features), classes), np.float32)
+    if not video.label_times:
+        targets[:, list(video.labels)] = 1
+        return targets
+    for target, begin, end in zip(targets, result.start_seconds, result.end_seconds, strict=True):
+        for label, (label_begin, label_end) in zip(video.labels, video.label_times, strict=True):
+            target[label] = max(target[label], float(label_begin <= end and label_end >= begin))
+    return targets
 
 
 def _give(trainee: Trainee, head: LinearHead) -> None:
@@ -140,7 +171,7 @@ def _give(trainee: Trainee, head: LinearHead) -> None:
             own.copy_(torch.from_numpy(values).reshape(own.shape))  # (classes, C) -> (classes, C, 1, 1, 1)
 
 
-def _keep(path: Path, results: list[VideoFeatures | Failure]) -> None:
+def _keep(path: Path, results: list[VideoFeatures | Failure], mirror: bool) -> None:
     good = [result for result in results if isinstance(result, VideoFeatures)]
     if not good:
         return
@@ -148,17 +179,22 @@ def _keep(path: Path, results: list[VideoFeatures | Failure]) -> None:
         "features": np.stack([result.features for result in good]),
         "starts": np.array([result.start_seconds for result in good]),
         "ends": np.array([result.end_seconds for result in good]),
+        "mirror": np.array(mirror),
     }
     with writing(path), atomic_file(path) as part, part.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def _kept(path: Path, videos: int) -> list[VideoFeatures | Failure] | None:
-    """Return the features that an earlier run kept; None if there are none for so many videos, all of them good."""
+def _kept(path: Path, videos: int) -> tuple[bool, list[VideoFeatures | Failure]] | None:
+    """Return the features that an earlier run kept, and whether every second view is mirrored.
+
+    None if there are none for so many videos, all of them good.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             parts = zip(kept["features"], kept["starts"], kept["ends"], strict=True)
             found = [VideoFeatures(own, tuple(starts), tuple(ends)) for own, starts, ends in parts]
+            mirror = bool(kept["mirror"])
     except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         return None
-    return [*found] if len(found) == videos else None
+    return (mirror, [*found]) if len(found) == videos else None

@@ -1,7 +1,8 @@
 """A linear classifier on features that do not change: fitted to the end by scikit-learn, not by steps.
 
 Features are standardised, and the strength of the regularisation is chosen by cross-validation within the training
-videos, so that neither a learning rate nor their scale has to be guessed. (Kumar et al., "Fine-Tuning can Distort
+videos, so that neither a learning rate nor their scale has to be guessed. An example is a clip; those of one video stay
+on one side of each fold. (Kumar et al., "Fine-Tuning can Distort
 Pretrained Features and Underperform Out-of-Distribution", ICLR 2022, fit the head like this before they fine-tune the
 rest.)
 """
@@ -22,11 +23,12 @@ from nlvid_cli.system.arrays import sigmoid, softmax
 Array = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-STRENGTHS = tuple(10.0**power for power in range(-5, 2))
-"""Inverse strengths of the L2 penalty to choose from (``C`` of scikit-learn), the strongest penalty first."""
+DEFAULT_STRENGTH = 0.1
+"""Inverse strength of the L2 penalty (``C`` of scikit-learn), unless another one is clearly better on held-out videos.
+It is also that of very few videos, and of so many that it hardly matters."""
 
-DEFAULT_STRENGTH = 0.01
-"""Inverse strength where there are too few videos to choose, or so many that it hardly matters."""
+STRENGTHS = (0.001, 0.01, DEFAULT_STRENGTH, 1.0)
+"""Inverse strengths to choose from, the strongest penalty first."""
 
 FOLDS = 5
 
@@ -47,6 +49,7 @@ class LinearHead:
         chance_loss: The same of a classifier that only knows how frequent the classes are.
         accuracy: Share of the training videos that are right (single), or of all decisions (multi).
         strength: Inverse strength of the penalty that was chosen.
+        held_out_accuracy: Accuracy on held-out videos by cross-validation; None where there was none.
     """
 
     weight: Array
@@ -55,6 +58,7 @@ class LinearHead:
     chance_loss: float
     accuracy: float
     strength: float
+    held_out_accuracy: float | None = None
 
     def logits(self, features: Array) -> Array:
         """(..., channels) -> (..., classes)."""
@@ -62,79 +66,159 @@ class LinearHead:
         return logits
 
 
-def fit_head(features: Array, targets: Array, kind: Kind, balanced: bool, seed: int = 0) -> LinearHead:
+@dataclass(frozen=True, eq=False)
+class _Examples:
+    """Features without redundant axes, and what belongs together.
+
+    Attributes:
+        features: (examples, axes).
+        targets: (examples, classes).
+        videos: (examples,) number of the video of each.
+        balanced: Whether classes count in inverse proportion to their examples.
+        seed: Random seed of the folds.
+    """
+
+    features: Doubles
+    targets: Array
+    videos: NDArray[np.int64]
+    balanced: bool
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    weight: Doubles
+    bias: Doubles
+    choice: _Choice
+
+
+@dataclass(frozen=True)
+class _Choice:
+    strength: float = DEFAULT_STRENGTH
+    held_out_accuracy: float | None = None
+
+
+def fit_head(
+    features: Array,
+    targets: Array,
+    kind: Kind,
+    balanced: bool,
+    seed: int = 0,
+    videos: NDArray[np.int64] | None = None,
+) -> LinearHead:
     """Fit a classifier.
 
     Args:
-        features: (videos, channels).
-        targets: (videos, classes), 1 where a class is true.
-        kind: ``single`` for one class per video, or ``multi``.
-        balanced: Whether classes count in inverse proportion to their videos (single only).
+        features: (examples, channels).
+        targets: (examples, classes), 1 where a class is true.
+        kind: ``single`` for one class per example, or ``multi``.
+        balanced: Whether classes count in inverse proportion to their examples (single only).
         seed: Random seed of the cross-validation.
+        videos: (examples,) number of the video of each example; None: each has its own.
     """
     features = features.astype(np.float32)
     center: Doubles = features.mean(axis=0, dtype=np.float64)
     scale: Doubles = features.std(axis=0, dtype=np.float64)
     scale = np.where(scale > 1e-6 * max(1e-12, float(scale.max(initial=0.0))), scale, 1.0)
-    scaled = (features - center) / scale
-    fit = _one_of_several if kind == "single" else _each
-    weight, bias, strength = fit(scaled, targets, balanced, seed)
-    weight = weight / scale
-    own, shift = weight.astype(np.float32), (bias - weight @ center).astype(np.float32)
-    return LinearHead(own, shift, *_figures(features @ own.T + shift, targets, kind), strength)
+    scaled, axes = _without_redundant_axes((features - center) / scale)
+    videos = np.arange(len(features)) if videos is None else videos
+    examples = _Examples(scaled, targets, videos, balanced and kind == "single", seed)
+    fitted = _one_of_several(examples) if kind == "single" else _each(examples)
+    weight = (fitted.weight if axes is None else fitted.weight @ axes) / scale
+    own, shift = weight.astype(np.float32), (fitted.bias - weight @ center).astype(np.float32)
+    figures = _figures(features @ own.T + shift, targets, kind)
+    return LinearHead(own, shift, *figures, fitted.choice.strength, fitted.choice.held_out_accuracy)
 
 
-def _one_of_several(scaled: Doubles, targets: Array, balanced: bool, seed: int) -> tuple[Doubles, Doubles, float]:
-    labels = targets.argmax(axis=1)
+def _without_redundant_axes(scaled: Doubles) -> tuple[Doubles, Doubles | None]:
+    """Turn (examples, channels) into (examples, axes), and return the axes, (axes, channels), if these are fewer.
+
+    The penalty does not change under rotation, so the classifier stays the same, and is found much faster.
+    """
+    if len(scaled) >= scaled.shape[1]:
+        return scaled, None
+    left, lengths, axes = np.linalg.svd(scaled, full_matrices=False)
+    return left * lengths, axes
+
+
+def _one_of_several(examples: _Examples) -> _Fitted:
+    labels = examples.targets.argmax(axis=1)
     present = np.unique(labels)
-    weight, bias = np.zeros((targets.shape[1], scaled.shape[1])), np.full(targets.shape[1], _NEVER)
+    weight, bias = _empty(examples)
     if len(present) == 1:  # nothing to tell apart
         bias[present] = 0.0
-        return weight, bias, DEFAULT_STRENGTH
-    strength = _chosen(scaled, labels, balanced, seed)
-    model = _model(strength, balanced).fit(scaled, labels)
+        return _Fitted(weight, bias, _Choice())
+    choice = _chosen(examples, labels)
+    model = _model(choice.strength, examples.balanced).fit(examples.features, labels)
     if len(present) == 2:  # one logit, of the second class
         weight[present], bias[present] = np.stack([-model.coef_[0], model.coef_[0]]) / 2, [0.0, 0.0]
         bias[present] = np.array([-model.intercept_[0], model.intercept_[0]]) / 2
     else:
         weight[present], bias[present] = model.coef_, model.intercept_
-    return weight, bias, strength
+    return _Fitted(weight, bias, choice)
 
 
-def _each(scaled: Doubles, targets: Array, balanced: bool, seed: int) -> tuple[Doubles, Doubles, float]:
+def _each(examples: _Examples) -> _Fitted:
     """A classifier for each class; all share a strength, that of the most frequent class."""
+    targets = examples.targets
     counts = targets.sum(axis=0)
-    weight, bias = np.zeros((targets.shape[1], scaled.shape[1])), np.full(targets.shape[1], _NEVER)
+    weight, bias = _empty(examples)
     varied = [label for label in np.argsort(-counts) if 0 < counts[label] < len(targets)]
-    strength = _chosen(scaled, targets[:, varied[0]].astype(int), False, seed) if varied else DEFAULT_STRENGTH
+    choice = _chosen(examples, targets[:, varied[0]].astype(int)) if varied else _Choice()
     for label in varied:
-        model = _model(strength, False).fit(scaled, targets[:, label].astype(int))
+        model = _model(choice.strength, balanced=False).fit(examples.features, targets[:, label].astype(int))
         weight[label], bias[label] = model.coef_[0], model.intercept_[0]
     bias[counts == len(targets)] = -_NEVER
-    return weight, bias, strength
+    return _Fitted(weight, bias, choice)
 
 
 _NEVER = -10.0
 """Logit of a class that no training video shows."""
 
 
-def _chosen(scaled: Doubles, labels: NDArray[np.intp], balanced: bool, seed: int) -> float:
-    """Return the strength with the least loss on held-out videos."""
-    fewest = int(np.bincount(labels)[np.unique(labels)].min())
-    folds = min(FOLDS, fewest)
-    if folds < 2 or len(labels) > MAX_CHOSEN:
-        return DEFAULT_STRENGTH
-    splits = list(StratifiedKFold(folds, shuffle=True, random_state=seed % 2**32).split(scaled, labels))
-    losses = {}
-    for strength in STRENGTHS:
-        parts = []
-        for train, held_out in splits:
-            model = _model(strength, balanced).fit(scaled[train], labels[train])
-            scores = model.predict_proba(scaled[held_out])
-            places = np.searchsorted(model.classes_, labels[held_out])
-            parts.append(-np.log(np.maximum(scores[np.arange(len(places)), places], 1e-12)))
-        losses[strength] = float(np.concatenate(parts).mean())
-    return min(losses, key=lambda strength: losses[strength])
+def _empty(examples: _Examples) -> tuple[Doubles, Doubles]:
+    """Return weights and biases of classes that are never named."""
+    classes = examples.targets.shape[1]
+    return np.zeros((classes, examples.features.shape[1])), np.full(classes, _NEVER)
+
+
+def _chosen(examples: _Examples, labels: NDArray[np.intp]) -> _Choice:
+    """Return the default strength, or one whose accuracy on held-out videos is better by a standard error."""
+    folds = _folds(examples, labels)
+    if not folds:
+        return _Choice()
+    right = {strength: _held_out(examples, labels, folds, strength) for strength in STRENGTHS}
+    usual = right[DEFAULT_STRENGTH]
+    best, strength = usual, DEFAULT_STRENGTH
+    for other, found in right.items():
+        gain = found - usual
+        if found.mean() > best.mean() and gain.mean() > gain.std() / np.sqrt(len(gain)):
+            best, strength = found, other
+    return _Choice(strength, float(best.mean()))
+
+
+def _folds(examples: _Examples, labels: NDArray[np.intp]) -> list[NDArray[np.bool_]]:
+    """Return which examples each fold holds out, (examples,); none where there are too few videos, or very many."""
+    videos, first = np.unique(examples.videos, return_index=True)
+    of_videos = labels[first]
+    count = min(FOLDS, int(np.bincount(of_videos)[np.unique(of_videos)].min()))
+    if count < 2 or len(videos) > MAX_CHOSEN:
+        return []
+    splits = StratifiedKFold(count, shuffle=True, random_state=examples.seed % 2**32).split(videos, of_videos)
+    return [np.isin(examples.videos, videos[held_out]) for _, held_out in splits]
+
+
+def _held_out(
+    examples: _Examples, labels: NDArray[np.intp], folds: list[NDArray[np.bool_]], strength: float
+) -> Doubles:
+    """Return the share of right examples of each video, (videos,), by classifiers that have not seen the video."""
+    right = np.zeros(len(labels))
+    for held_out in folds:
+        model = _model(strength, examples.balanced).fit(examples.features[~held_out], labels[~held_out])
+        right[held_out] = model.predict(examples.features[held_out]) == labels[held_out]
+    videos = np.unique(examples.videos, return_inverse=True)[1]
+    shares: Doubles = np.bincount(videos, right) / np.bincount(videos)
+    return shares
 
 
 def _model(strength: float, balanced: bool) -> LogisticRegression:

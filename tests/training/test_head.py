@@ -16,7 +16,10 @@ from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.datasets.split import Split
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.models.model_file import open_checkpoint
+from nlvid_cli.recognize.pipeline.pipeline import Limits
 from nlvid_cli.training import head
+from nlvid_cli.training.accelerator import make_accelerator
+from nlvid_cli.training.features import VideoFeatures, features_of
 from nlvid_cli.training.model import Base, make_trainee
 from nlvid_cli.training.observer import EpochRow, Silent, StepRow
 from nlvid_cli.training.plan import Machine, choose_recipe
@@ -72,6 +75,8 @@ def test_a_frozen_base_is_looked_at_once(base: Base, renamed: Split, tmp_path: P
     assert result.evaluation is not None
     assert result.evaluation.figures["top1"] == 1.0
     assert watcher.steps == []
+    assert any("mirrored clips make these classes harder to tell apart" in note for note in watcher.notes)
+    assert not np.load(tmp_path / "run" / head.FEATURES_FILE)["mirror"]
     (epoch,) = watcher.epochs
     assert epoch.train_loss < np.log(2)
     assert epoch.figures == result.evaluation.figures
@@ -86,6 +91,29 @@ def test_a_frozen_base_is_looked_at_once(base: Base, renamed: Split, tmp_path: P
     model = nlvid_cli.load(result.model, device="cpu")
     best = [model.classify(video.path).predictions[0].label for video in renamed.val.videos]
     assert best == ["away"] * 3 + ["near"] * 3
+
+
+def test_every_second_clip_is_mirrored(base: Base, renamed: Split) -> None:
+    trainee = make_trainee(base, renamed.train.classes, "single", FROZEN, None, 0)
+    accelerator = make_accelerator("cpu", FROZEN)
+
+    def look(mirror: bool) -> np.ndarray:
+        results = features_of(trainee, renamed.train, 4, accelerator, limits=Limits(workers=0), mirror=mirror)
+        return np.stack([result.features for result in results if isinstance(result, VideoFeatures)])
+
+    plain, mirrored = look(False), look(True)
+    seen = [np.allclose(plain[:, view], mirrored[:, view], atol=1e-5) for view in range(4)]
+    assert seen == [True, False, True, False]
+
+
+def test_mirroring_stays_where_it_does_no_harm(base: Base, several_labels: DataSet, tmp_path: Path) -> None:
+    """Colours are the same in a mirror."""
+    videos = tuple(replace(video, labels=video.labels[:1]) for video in several_labels.videos)
+    data = DataSet(videos, ("red", "blue"), "single", "made")
+    watcher = Watcher()
+    train(Split(data, replace(data, videos=()), "made"), tmp_path / "run", base, FROZEN, observer=watcher)
+    assert np.load(tmp_path / "run" / head.FEATURES_FILE)["mirror"]
+    assert not any("mirrored" in note for note in watcher.notes)
 
 
 def test_resume_does_not_look_again(

@@ -51,8 +51,8 @@ class Tracker(Generic[T]):
         settled: Whether the outputs of some clips, (clips, crops, classes), need no more clips; None: all are needed.
         stages: Clock of the run.
         budget: Where the memory of a video's frames is given back when it is done; None: there is no budget.
-        look: Takes what is wanted of each view, (views, ...), from a backend; None: what the card combines, scores or
-            logits.
+        look: Takes what is wanted of each view of a batch, (views, ...), from a backend; None: what the card combines,
+            scores or logits.
 
     Attributes:
         ready: Videos with clips for the network; None after the last one.
@@ -66,13 +66,13 @@ class Tracker(Generic[T]):
         settled: Callable[[Array], bool] | None,
         stages: Stages,
         budget: MemoryBudget | None,
-        look: Callable[[Backend, Array], Array] | None = None,
+        look: Callable[[Backend, Batch], Array] | None = None,
     ) -> None:
         self.ready: SimpleQueue[PendingVideo | None] = SimpleQueue()
         self.done: SimpleQueue[Outcome[T] | BaseException | None] = SimpleQueue()
         self._crops = card.preprocess.crops
         pick = combination(card.labels).pick
-        self._look = look or (lambda backend, views: pick(backend.outputs(views)))
+        self._look = look or (lambda backend, batch: pick(backend.outputs(batch.views)))
         self._finish = finish
         self._settled = settled
         self._stages = stages
@@ -110,7 +110,7 @@ class Tracker(Generic[T]):
         """Run the network on a batch, and note the outputs of each of its clips."""
         try:
             with self._stages.timed("network"):
-                outputs = self._look(backend, batch.views)
+                outputs = self._look(backend, batch)
         except (InputShapeError, NumericalError) as error:
             for video, clip in batch.clips:
                 self._note(video, clip, error)
