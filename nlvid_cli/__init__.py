@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from nlvid_cli.recognize.answer import Answer
     from nlvid_cli.recognize.prediction import Failure, Prediction
     from nlvid_cli.recognize.recognizer import Recognizer, list_models, load
+    from nlvid_cli.recognize.timeline import Timeline
+    from nlvid_cli.recognize.timeline_run import RuleOptions
     from nlvid_cli.training.api import train
     from nlvid_cli.video.segment import Segment, Stretch
 
@@ -32,8 +34,10 @@ _HOMES = {
     "NlvidError": "nlvid_cli.errors",
     "Prediction": "nlvid_cli.recognize.prediction",
     "Recognizer": "nlvid_cli.recognize.recognizer",
+    "RuleOptions": "nlvid_cli.recognize.timeline_run",
     "Segment": "nlvid_cli.video.segment",
     "Stretch": "nlvid_cli.video.segment",
+    "Timeline": "nlvid_cli.recognize.timeline",
     "evaluate": "nlvid_cli.evaluation.evaluate",
     "export_onnx": "nlvid_cli.onnx_export",
     "list_models": "nlvid_cli.recognize.recognizer",
@@ -41,8 +45,8 @@ _HOMES = {
     "train": "nlvid_cli.training.api",
 }
 
-__all__ = ["Answer", "Evaluation", "Failure", "NlvidError", "Prediction", "Recognizer", "Segment", "Stretch"]
-__all__ += ["__version__", "evaluate", "export_onnx", "list_models", "load", "train"]
+__all__ = ["Answer", "Evaluation", "Failure", "NlvidError", "Prediction", "Recognizer", "RuleOptions", "Segment"]
+__all__ += ["Stretch", "Timeline", "__version__", "evaluate", "export_onnx", "list_models", "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

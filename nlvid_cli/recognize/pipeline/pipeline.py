@@ -92,8 +92,8 @@ class Pipeline(Generic[T]):
         settled: Whether outputs of some clips, (clips, crops, classes), need no more clips; None looks at all clips.
         stages: Clock to count busy times with.
         decode: Decodes the parts of a video in this process, where there are no workers; None: from its file.
-        look: Takes what is wanted of each view of a batch, (views, values), from a backend; None: scores or logits, as the card
-            combines them.
+        look: Takes what is wanted of each view of a batch, (views, values), from a backend; None: scores or logits, as
+            the card combines them.
         windows: Windows to look at, part by part; the card must have one clip. None: the card's clips.
     """
 
