@@ -13,6 +13,8 @@ from typing import Annotated, Literal, cast, get_args
 
 from pydantic import ConfigDict, Field, with_config
 
+from nlvid_cli.card.geometry import Window
+
 card_part = with_config(ConfigDict(extra="forbid"))
 """Class decorator for a part of the card: an unknown key is an error."""
 
@@ -91,6 +93,18 @@ MixedLayer = Literal[
 ]
 """Inception blocks, in order."""
 
+INCEPTION_WINDOWS: dict[str, Window] = {
+    "conv_1a": Window((7, 7, 7), (2, 2, 2), None),
+    "pool_2a": Window((1, 3, 3), (1, 2, 2), None),
+    "pool_3a": Window((1, 3, 3), (1, 2, 2), None),
+    "pool_4a": Window((3, 3, 3), (2, 2, 2), None),
+    "pool_5a": Window((2, 2, 2), (2, 2, 2), None),
+}
+"""Layers of the Inception I3D that have a stride, in order; all others keep the centres of positions where they are."""
+
+INCEPTION_POOLS: dict[str, str] = {"mixed_4b": "pool_4a", "mixed_5b": "pool_5a"}
+"""Pools by the Inception block that follows them."""
+
 
 @card_part
 @dataclass(frozen=True)
@@ -125,6 +139,12 @@ class InceptionArchitecture:
         """Number of frames of the clip for one frame of the last feature map, at most."""
         return 8
 
+    def windows_to(self, layer: str | None = None) -> tuple[Window, ...]:
+        """Return the layers with strides from the input to the map after ``layer``; None: to the last map."""
+        passed = self.ends[: self.ends.index(layer or self.last) + 1]
+        later_pools = [pool for name, pool in INCEPTION_POOLS.items() if name not in passed]
+        return tuple(window for name, window in INCEPTION_WINDOWS.items() if name not in later_pools)
+
     @property
     def ends(self) -> tuple[str, ...]:
         """Layers after which the network may end, see :meth:`ending_after`."""
@@ -144,6 +164,11 @@ class Kernel3d:
     kernel: Positions3
     stride: Positions3
     padding: tuple[Padding, Padding, Padding] = (0, 0, 0)
+
+    @property
+    def window(self) -> Window:
+        """The same for :func:`nlvid_cli.card.geometry.map_axes`."""
+        return Window(self.kernel, self.stride, self.padding)
 
 
 @card_part
@@ -196,6 +221,17 @@ class ResNetArchitecture:
         """Number of frames of the clip for one frame of the last feature map."""
         return prod(layer.stride[0] for layer in (self.stem, self.pool1, self.pool2) if layer is not None)
 
+    def windows_to(self, layer: str | None = None) -> tuple[Window, ...]:
+        """Return the layers with strides from the input to the map after ``layer``; None: to the last map."""
+        stage = int((layer or "res5").partition(".")[0].removeprefix("res"))
+        windows = [self.stem.window, self.pool1.window]
+        if stage > 2 and self.pool2 is not None:
+            windows.append(self.pool2.window)
+        for number in range(3, stage + 1):
+            stride = self.last_stride if number == 5 else 2
+            windows.append(Window((1, 3, 3), (1, stride, stride), (0, 1, 1)))  # the first 3x3 convolution of the stage
+        return tuple(windows)
+
     @property
     def ends(self) -> tuple[str, ...]:
         """Layers after which the network may end: none, it is always whole."""
@@ -210,5 +246,5 @@ Architecture = Annotated[InceptionArchitecture | ResNetArchitecture, Field(discr
 """A network of any kind.
 
 All have ``head``, ``norm``, ``norm_eps`` and ``nonlocal_blocks``, the properties ``stages``, ``time_stride`` and
-``ends``, and the method ``ending_after``.
+``ends``, and the methods ``windows_to`` and ``ending_after``.
 """

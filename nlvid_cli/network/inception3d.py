@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nlvid_cli.card.architecture import InceptionArchitecture
+from nlvid_cli.card.architecture import INCEPTION_POOLS, INCEPTION_WINDOWS, InceptionArchitecture
 from nlvid_cli.errors import InputShapeError
 from nlvid_cli.network.head import ConvolutionalHead
 from nlvid_cli.network.nonlocal_block import NonLocalBlock, insert_nonlocal
@@ -37,12 +37,6 @@ MIXED_CHANNELS: dict[str, MixedChannels] = {
     "mixed_5b": (256, 160, 320, 32, 128, 128),
     "mixed_5c": (384, 192, 384, 48, 128, 128),
 }
-
-POOLS_BEFORE: dict[str, tuple[str, Size3, Size3]] = {
-    "mixed_4b": ("pool_4a", (3, 3, 3), (2, 2, 2)),
-    "mixed_5b": ("pool_5a", (2, 2, 2), (2, 2, 2)),
-}
-"""Max pools (name, kernel, stride) by the layer that follows them."""
 
 
 def same_padding(size: Sequence[int], kernel: Size3, stride: Size3) -> list[tuple[int, int]]:
@@ -153,15 +147,14 @@ class InceptionI3d(nn.Module):
         eps = architecture.norm_eps
         first, second, third = STEM_CHANNELS
         self.conv_1a = conv_unit(3, first, 7, 2, norm_eps=eps)
-        self.pool_2a = SamePadMaxPool3d((1, 3, 3), (1, 2, 2))
+        self.pool_2a = _pool("pool_2a")
         self.conv_2b = conv_unit(first, second, 1, norm_eps=eps)
         self.conv_2c = conv_unit(second, third, 3, norm_eps=eps)
-        self.pool_3a = SamePadMaxPool3d((1, 3, 3), (1, 2, 2))
+        self.pool_3a = _pool("pool_3a")
         channels = third
         for name in chain.from_iterable(architecture.stages.values()):
-            if name in POOLS_BEFORE:
-                pool, kernel, stride = POOLS_BEFORE[name]
-                self.add_module(pool, SamePadMaxPool3d(kernel, stride))
+            if name in INCEPTION_POOLS:
+                self.add_module(INCEPTION_POOLS[name], _pool(INCEPTION_POOLS[name]))
             mixed = Mixed(channels, MIXED_CHANNELS[name], norm_eps=eps)
             self.add_module(name, mixed)
             channels = mixed.out_channels
@@ -186,6 +179,11 @@ class InceptionI3d(nn.Module):
             raise InputShapeError(f"conv_1a: needs clips of shape (N, 3, T, H, W), got {tuple(x.shape)}")
         logits: Tensor = self.head(self.features(x))
         return logits
+
+
+def _pool(name: str) -> SamePadMaxPool3d:
+    window = INCEPTION_WINDOWS[name]
+    return SamePadMaxPool3d(window.kernel, window.stride)
 
 
 def _size3(value: tuple[int, ...]) -> Size3:
