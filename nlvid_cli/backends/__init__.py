@@ -74,6 +74,39 @@ class Attention:
 
 
 @dataclass(frozen=True, eq=False)
+class BlockChange:
+    """What a non-local block does at each position of one view, for one class.
+
+    Attributes:
+        size: (T, H, W), the length of W y, which the block adds there ("Non-local Neural Networks", equation 6).
+        effect: (T, H, W), W y times the gradient of the class's logit, summed over channels: how much the addition
+            raises the logit, to first order. Negative where it lowers it.
+        ignores_weights: Whether the block adds the same everywhere, whatever it attends to, as a fresh block does.
+    """
+
+    size: Array
+    effect: Array
+    ignores_weights: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Maps of one view, and gradients of the logit of one class.
+
+    Attributes:
+        logit: The logit, averaged over the positions of a convolutional head.
+        features: (channels, T', H', W'), the last map before the head.
+        feature_gradient: Its gradient, of the same shape.
+        blocks: By name of each block that was asked for.
+    """
+
+    logit: float
+    features: Array
+    feature_gradient: Array
+    blocks: Mapping[str, BlockChange]
+
+
+@dataclass(frozen=True, eq=False)
 class Outputs:
     """Outputs of a network for some views.
 
@@ -139,6 +172,21 @@ class Backend(Protocol):
             UnknownName: No block has that name.
             InputShapeError: The clips are too short or too small for the network.
             DeviceError: The device has too little memory for one view.
+        """
+
+    def gradients(self, view: Array, label: int, blocks: Sequence[str] = ()) -> Gradients:
+        """Run the network forward, and backward from one class.
+
+        Args:
+            view: (1, 3, frames, height, width), normalised.
+            label: Index of the class.
+            blocks: Names of non-local blocks.
+
+        Raises:
+            UsageError: The backend computes no gradients, or the model has no non-local block.
+            UnknownName: No block has that name.
+            InputShapeError: The clip is too short or too small for the network.
+            DeviceError: The device has too little memory.
         """
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from nlvid_cli.backends import SCORES_ONLY, Array, Attention, Features, Outputs, Precision, Want
+from nlvid_cli.backends import SCORES_ONLY, Array, Attention, Features, Gradients, Outputs, Precision, Want
 from nlvid_cli.backends.attention import attention_rows, require_blocks
 from nlvid_cli.backends.onnx_session import ERRORS, is_out_of_memory, reason_of, start_session
 from nlvid_cli.backends.providers import GPU, onnx_devices
@@ -77,6 +78,13 @@ class OnnxBackend:
                 continue
             start += len(batch)
         return Outputs.join(results)
+
+    def gradients(self, view: Array, label: int, blocks: Sequence[str] = ()) -> Gradients:
+        """Raise UsageError: ONNX Runtime computes no gradients."""
+        raise UsageError(
+            f"{self._where}: ONNX Runtime computes no gradients, which explanations need; use the .safetensors file of "
+            "the model, with --backend torch"
+        )
 
     def _forward(self, batch: Array, want: Want) -> Outputs:
         given = as_input(batch, self._interface.kind, self._card)

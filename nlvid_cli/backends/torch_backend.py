@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from nlvid_cli.backends import SCORES_ONLY, Array, Attention, Features, Outputs, Precision, Want
+from nlvid_cli.backends import (
+    SCORES_ONLY,
+    Array,
+    Attention,
+    BlockChange,
+    Features,
+    Gradients,
+    Outputs,
+    Precision,
+    Want,
+)
 from nlvid_cli.backends.attention import attention_rows, require_blocks
 from nlvid_cli.backends.streams import Streams, streams_for
 from nlvid_cli.card.card import Card
 from nlvid_cli.errors import DeviceError
 from nlvid_cli.network.build import load_network
+from nlvid_cli.network.gradients import class_gradients
 from nlvid_cli.network.head import SCORES, mean_logits
 from nlvid_cli.network.inference import inference_form
+from nlvid_cli.network.nonlocal_block import block_of
 from nlvid_cli.network.observe import Observed, observe
 from nlvid_cli.system.processors import limit_torch_threads
 
@@ -83,6 +95,24 @@ class TorchBackend:
             start += len(batch)
         return Outputs.join(results)
 
+    def gradients(self, view: Array, label: int, blocks: Sequence[str] = ()) -> Gradients:
+        """Run the network forward and backward; see :meth:`Backend.gradients`."""
+        require_blocks(self._card, blocks)
+        clip = self._placed(torch.from_numpy(view))
+        try:
+            found = class_gradients(self._network, clip, label, blocks)
+        except torch.OutOfMemoryError:
+            raise DeviceError(f"{self.device}: not enough memory for gradients; use --device cpu") from None
+        changes = {
+            name: BlockChange(
+                _numpy(found.added[name].norm(dim=0)),
+                _numpy((found.added[name] * found.added_gradient[name]).sum(dim=0)),
+                block_of(self._network, name).ignores_weights,
+            )
+            for name in blocks
+        }
+        return Gradients(found.logit, _numpy(found.features), _numpy(found.feature_gradient), changes)
+
     def _forward_all(self, batch: Tensor, want: Want) -> list[Outputs]:
         if self._streams is None:
             return [self._forward(batch, want)]
@@ -92,8 +122,10 @@ class TorchBackend:
         return self._streams.map(lambda view: self._forward(view, want), views)
 
     def _forward(self, batch: Tensor, want: Want) -> Outputs:
-        clips = batch.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last_3d)
-        return _run(self._network, self._card, clips, want)
+        return _run(self._network, self._card, self._placed(batch), want)
+
+    def _placed(self, batch: Tensor) -> Tensor:
+        return batch.to(self._device, self._dtype).contiguous(memory_format=torch.channels_last_3d)
 
 
 @torch.inference_mode()

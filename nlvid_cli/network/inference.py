@@ -11,6 +11,7 @@ import copy
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from nlvid_cli.network.inception3d import SamePadMaxPool3d
@@ -30,6 +31,8 @@ class SeparableMaxPool3d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, H, W) -> the same shape."""
+        if x.requires_grad:  # maxima that are written in place have no gradient
+            return F.max_pool3d(x, self.kernel, stride=1, padding=[kernel // 2 for kernel in self.kernel])
         for axis, kernel in zip((2, 3, 4), self.kernel, strict=True):
             length = x.shape[axis]
             pooled = x.clone()

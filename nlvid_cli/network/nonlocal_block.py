@@ -159,6 +159,15 @@ class NonLocalBlock(nn.Module):
                 f"non-local block: {x.shape[2]} frames do not divide into groups of {self.group_frames}"
             )
 
+    @property
+    def ignores_weights(self) -> bool:
+        """Whether the block adds the same at all positions, whatever its weights f / C: a fresh block adds nothing.
+
+        Then its scale is zero, that is a norm's or the last convolution's weight, or g is constant.
+        """
+        scales = [getattr(layer, "weight", None) for layer in (self.out.conv, self.out.norm, self.g)]
+        return any(not bool(scale.any()) for scale in scales if isinstance(scale, Tensor))
+
     def extra_repr(self) -> str:
         """Return what torch's printout of a module leaves out."""
         return f"{self.config.pairwise}, {self.config.domain}"
@@ -204,6 +213,13 @@ def insert_nonlocal(
             wrapped.add_module("layer", layer)
             wrapped.add_module("nonlocal_block", block)
             network.set_submodule(name, wrapped)
+
+
+def block_of(network: nn.Module, name: str) -> NonLocalBlock:
+    """Return the non-local block after a layer of that name."""
+    block = network.get_submodule(f"{name}.nonlocal_block")
+    assert isinstance(block, NonLocalBlock), name
+    return block
 
 
 def _layer(network: nn.Module, name: str) -> nn.Module:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from nlvid_cli.network.nonlocal_block import NonLocalBlock
+from nlvid_cli.network.nonlocal_block import NonLocalBlock, block_of
 
 
 @dataclass
@@ -49,8 +49,7 @@ def observe(network: nn.Module, clips: Tensor, blocks: Collection[str] = ()) -> 
 
     handles = [_before(network.get_submodule("head"), keep_features)]
     for name in blocks:
-        block = network.get_submodule(f"{name}.nonlocal_block")
-        assert isinstance(block, NonLocalBlock), name
+        block = block_of(network, name)
         handles.append(_before(block, keep_attention(name, block)))
     try:
         observed.logits = network(clips)

@@ -312,3 +312,9 @@ def test_cuda_agrees_with_the_cpu(card: Card, clips: np.ndarray, tmp_path: Path)
     np.testing.assert_allclose(
         backend.outputs(clips).scores, OnnxBackend(card, path, "cpu", "auto").outputs(clips).scores, atol=1e-5
     )
+
+
+def test_no_gradients(card: Card, clips: np.ndarray, tmp_path: Path) -> None:
+    backend = OnnxBackend(card, write_model(tmp_path / "m.onnx", make_model()), "cpu", "auto")
+    with pytest.raises(UsageError, match="gradients"):
+        backend.gradients(clips[:1], 0)

@@ -12,7 +12,7 @@ from nlvid_cli.backends import torch_backend as module
 from nlvid_cli.backends.streams import Streams, streams_for
 from nlvid_cli.backends.torch_backend import TorchBackend, choose_device, choose_precision, describe_devices
 from nlvid_cli.card.card import Card
-from nlvid_cli.errors import DeviceError
+from nlvid_cli.errors import DeviceError, UnknownName
 from nlvid_cli.models.find import find_model
 from nlvid_cli.models.model_file import open_checkpoint
 from nlvid_cli.network.build import load_network
@@ -208,3 +208,21 @@ def test_cuda_agrees_with_the_cpu(
     expected = TorchBackend(card, random_tensors, "cpu", "fp32").outputs(clips).scores
     backend = TorchBackend(card, random_tensors, "cuda", precision)  # type: ignore[arg-type]
     np.testing.assert_allclose(backend.outputs(clips).scores, expected, atol=1e-3 if precision == "fp32" else 2e-2)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_gradients_and_what_a_block_adds(precision: str) -> None:
+    card, path = find_model("tiny")
+    backend = TorchBackend(card, open_checkpoint(path)[1], "cpu", precision)  # type: ignore[arg-type]
+    view = np.random.default_rng(0).standard_normal((1, 3, 16, 64, 80), dtype=np.float32)
+    found = backend.gradients(view, 3, ["mixed_4b"])
+    plain = backend.outputs(view, Want(features=True))
+    assert found.logit == pytest.approx(float(plain.logits[0, 3]), abs=1e-4 if precision == "fp32" else 0.1)
+    assert plain.features is not None
+    assert found.features.shape == found.feature_gradient.shape == plain.features.map[0].shape
+    change = found.blocks["mixed_4b"]
+    assert change.size.shape == change.effect.shape == found.features.shape[1:]
+    assert change.size.min() > 0
+    assert not change.ignores_weights
+    with pytest.raises(UnknownName, match="non-local block"):
+        backend.gradients(view, 3, ["mixed_5c"])

@@ -232,3 +232,25 @@ def test_pools_that_leave_the_domain_are_refused() -> None:
 def test_one_channel_and_chosen_inner_channels() -> None:
     assert NonLocalBlock(1, NonLocal(())).g.weight.shape[0] == 1
     assert NonLocalBlock(8, replace(NonLocal(()), inner_channels=3)).g.weight.shape[0] == 3
+
+
+@pytest.mark.parametrize("norm", ["batch", "affine", "none"])
+def test_a_block_that_ignores_its_weights_is_told(norm: str) -> None:
+    block = NonLocalBlock(4, NonLocal((), norm=norm))  # type: ignore[arg-type]
+    assert block.ignores_weights  # a fresh one
+    last = block.out.conv if norm == "none" else block.out.norm
+    nn.init.constant_(last.weight, 0.1)
+    assert not block.ignores_weights
+    nn.init.zeros_(block.g.weight)
+    assert block.ignores_weights
+
+
+def test_a_block_that_ignores_its_weights_is_told_after_folding() -> None:
+    from nlvid_cli.network.inference import fold_norms
+
+    block = NonLocalBlock(4, NonLocal(())).eval()
+    fold_norms(block)
+    assert block.ignores_weights
+    block = make_block(4, NonLocal(()))
+    fold_norms(block)
+    assert not block.ignores_weights
