@@ -8,7 +8,7 @@ were returned already are passed over.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,32 +46,33 @@ class BrokenPromiseError(Exception):
         self.info = info
 
 
-class FrameStream:
-    """Wanted frames of a video, upright and resized, in their order; it can be iterated once.
+class PictureStream:
+    """Wanted frames of a video as they are decoded, in their order; it can be iterated once.
+
+    A frame that does not decode is replaced by the nearest earlier one that does (at the start, the nearest later one).
 
     Args:
         info: The video, from :func:`nlvid_cli.video.probe.probe`.
-        wanted: (frames,) numbers, ascending and different.
-        rules: The card's preprocessing.
+        wanted: Numbers of frames, ascending and different.
         threads: Number of decoding threads; None uses all processors of this process.
 
     Attributes:
         info: The video; once its frames were counted on the way, as they were counted.
         ended_at: Number of the last picture, if the video has fewer pictures than its time stamps say; else None.
             Frames after it are copies of the last one.
+        damaged: Number of pictures with damage.
+        stand_ins: Number of frames that were replaced.
     """
 
-    def __init__(self, info: VideoInfo, wanted: Numbers, rules: Preprocess, threads: int | None = None) -> None:
+    def __init__(self, info: VideoInfo, wanted: Sequence[int], threads: int | None = None) -> None:
         self.info = info
         self.ended_at: int | None = None
-        self._wanted: list[int] = wanted.tolist()
-        self._rules = rules
+        self.damaged = self.stand_ins = 0
+        self._wanted = wanted
         self._threads = useful_threads(info, len(info.times_seconds), threads or usable_processors())
-        self._oddities = Oddities(info)
-        self._damaged = self._stand_ins = 0
 
-    def __iter__(self) -> Iterator[tuple[int, Pixels | None]]:
-        """Yield numbers of frames with their pictures, (height, width, 3) as in ``decode_clips``.
+    def __iter__(self) -> Iterator[tuple[int, VideoFrame | None]]:
+        """Yield numbers of frames with their pictures.
 
         A number may also come without a picture: a frame that is not wanted, as a sign of life.
 
@@ -79,24 +80,7 @@ class FrameStream:
             BrokenPromiseError: The frames are not those of ``info``, which is a promise. It is raised once all
                 pictures are counted.
             VideoError: The video cannot be used; see :func:`nlvid_cli.video.read.read_frames`.
-            InputShapeError: Its frames are smaller than the crop.
         """
-        width, height = new_size(self.info, self._rules.short_side, self._rules.size)
-        maker = PictureMaker(self.info.orientation, self._rules.resize)
-        whole = np.empty((height, width, 3), pixel_type(self._rules.resize))
-        for number, frame in self._frames():
-            if frame is None:
-                yield number, None
-                continue
-            self._oddities.note(frame)
-            maker.make(frame, whole)
-            yield number, crop_to_view(whole, self._rules).copy()
-
-    def warnings(self) -> tuple[str, ...]:
-        """Return warnings about the frames so far."""
-        return damage_warnings(self._damaged, self._stand_ins, len(self._wanted)) + self._oddities.warnings()
-
-    def _frames(self) -> Iterator[tuple[int, VideoFrame | None]]:
         if self.info.pictures:
             yield from self._of_folder()
             return
@@ -137,7 +121,7 @@ class FrameStream:
                 kept = kept and source.ended_at is None and promise.is_kept(source.stamps[-1], source.unit)
             else:
                 self.ended_at = source.ended_at
-            self._damaged, self._stand_ins = source.damaged, source.stand_ins
+            self.damaged, self.stand_ins = source.damaged, source.stand_ins
             yield number, frame if kept else None
         if self.info.recount is None:
             return
@@ -152,9 +136,62 @@ class FrameStream:
         for number in self._wanted:
             frame = decode_picture(folder / names[number])
             if frame is None:
-                self._stand_ins += 1
+                self.stand_ins += 1
                 frame = nearest_frame(folder, names, number, broken)
             yield number, frame
+
+
+class FrameStream:
+    """Wanted frames of a video, upright and resized, in their order; it can be iterated once.
+
+    Args:
+        info: The video, from :func:`nlvid_cli.video.probe.probe`.
+        wanted: (frames,) numbers, ascending and different.
+        rules: The card's preprocessing.
+        threads: Number of decoding threads; None uses all processors of this process.
+    """
+
+    def __init__(self, info: VideoInfo, wanted: Numbers, rules: Preprocess, threads: int | None = None) -> None:
+        self._wanted: list[int] = wanted.tolist()
+        self._pictures = PictureStream(info, self._wanted, threads)
+        self._rules = rules
+        self._oddities = Oddities(info)
+
+    @property
+    def info(self) -> VideoInfo:
+        """The video; once its frames were counted on the way, as they were counted."""
+        return self._pictures.info
+
+    @property
+    def ended_at(self) -> int | None:
+        """See :class:`PictureStream`."""
+        return self._pictures.ended_at
+
+    def __iter__(self) -> Iterator[tuple[int, Pixels | None]]:
+        """Yield numbers of frames with their pictures, (height, width, 3) as in ``decode_clips``.
+
+        A number may also come without a picture: a frame that is not wanted, as a sign of life.
+
+        Raises:
+            BrokenPromiseError: See :class:`PictureStream`.
+            VideoError: The video cannot be used; see :func:`nlvid_cli.video.read.read_frames`.
+            InputShapeError: Its frames are smaller than the crop.
+        """
+        width, height = new_size(self.info, self._rules.short_side, self._rules.size)
+        maker = PictureMaker(self.info.orientation, self._rules.resize)
+        whole = np.empty((height, width, 3), pixel_type(self._rules.resize))
+        for number, frame in self._pictures:
+            if frame is None:
+                yield number, None
+                continue
+            self._oddities.note(frame)
+            maker.make(frame, whole)
+            yield number, crop_to_view(whole, self._rules).copy()
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return warnings about the frames so far."""
+        pictures = self._pictures
+        return damage_warnings(pictures.damaged, pictures.stand_ins, len(self._wanted)) + self._oddities.warnings()
 
 
 class _Promise:
