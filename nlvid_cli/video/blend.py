@@ -60,6 +60,11 @@ class Colours:
         return cls(matrix, int(stated), int(frame.color_trc), int(frame.color_primaries))
 
     @property
+    def is_hdr(self) -> bool:
+        """Whether a sample says how bright its place is in HDR (PQ, HLG)."""
+        return self.transfer in WHITE
+
+    @property
     def convertible(self) -> int:
         """The matrix, or one close to it that swscale knows."""
         if self.matrix == BT2020_CONSTANT:

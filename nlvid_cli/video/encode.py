@@ -7,33 +7,32 @@ broadcasts have it, begins at 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from fractions import Fraction
-from itertools import chain
+from functools import partial
 from pathlib import Path
 
 import av
 from av.container import OutputContainer
-from av.video.frame import VideoFrame
+from av.packet import Packet
 from av.video.stream import VideoStream
 
-from nlvid_cli.errors import OutputError, UnreadableVideo, UsageError
+from nlvid_cli.errors import OutputError, UsageError, VideoError
 from nlvid_cli.system.atomic import atomic_file, behind_links
 from nlvid_cli.system.overwrite import refuse_inputs
 from nlvid_cli.system.processors import usable_processors
+from nlvid_cli.video.animation import ANIMATIONS, Watch, check_seconds, write_animation
 from nlvid_cli.video.annotate import Annotations, Painter
 from nlvid_cli.video.blend import FORMAT, Canvas, Colours
-from nlvid_cli.video.container import open_sound, open_video
-from nlvid_cli.video.decode import SeekingFailedError, decode_everything
+from nlvid_cli.video.container import open_sound
 from nlvid_cli.video.fonts import Font
-from nlvid_cli.video.frame_table import JOINED, NO_TIMES
 from nlvid_cli.video.info import VideoInfo
 from nlvid_cli.video.packets import reason_of
-from nlvid_cli.video.picture_folder import decode_picture, nearest_frame
-from nlvid_cli.video.segment import Stretch
+from nlvid_cli.video.probe import probe_segment
+from nlvid_cli.video.segment import Segment, Stretch
 from nlvid_cli.video.sound import Sound
+from nlvid_cli.video.source import Source
 from nlvid_cli.video.trim import trim
 
 CONTAINERS = {".mp4": "mp4", ".webm": "webm"}
@@ -53,37 +52,6 @@ KEY_SECONDS = 2
 LATEST_START_SECONDS = 60
 """Start of a video by its clock up to which time stamps are kept."""
 
-PICTURES_UNIT = Fraction(1, 90000)
-"""Time base of folders of pictures."""
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A video, and the part of it to write: frames ``first`` to before ``last``."""
-
-    info: VideoInfo
-    first: int
-    last: int
-    unit: Fraction
-    pixel_shape: Fraction
-
-    @property
-    def start_seconds(self) -> float:
-        """Time of the first frame of the part."""
-        return float(self.info.times_seconds[self.first])
-
-    @property
-    def end_seconds(self) -> float:
-        """Time of the end of its last frame."""
-        times = self.info.times_seconds
-        return self.info.facts.duration_seconds if self.last >= len(times) else float(times[self.last])
-
-    @property
-    def has_sound(self) -> bool:
-        """Whether its sound can be told to belong to its pictures."""
-        made_up = (NO_TIMES, JOINED.partition("{")[0])
-        return not self.info.pictures and not any(text.startswith(made_up) for text in self.info.warnings)
-
 
 def check_target(path: Path) -> None:
     """Check, before the work, whether a file of this name can be written.
@@ -92,22 +60,34 @@ def check_target(path: Path) -> None:
         UsageError: Its suffix is of no known kind.
         OutputError: This build of FFmpeg has no encoder for it.
     """
-    if path.suffix.lower() not in CONTAINERS:
-        raise UsageError(f"{path}: a video to write ends in {' or '.join(CONTAINERS)}")
+    if path.suffix.lower() not in {**CONTAINERS, **ANIMATIONS}:
+        raise UsageError(f"{path}: a video to write ends in {', '.join([*CONTAINERS, *ANIMATIONS])}")
     encoder_for(path)
 
 
 def encoder_for(path: Path) -> str:
-    """Return the name of the encoder for a file: H.264 in MP4 if this build of FFmpeg has it, else VP9.
+    """Return the name of the encoder for a file; in MP4 H.264 if this build of FFmpeg has it, else VP9.
 
     Raises:
         OutputError: There is none.
     """
-    wanted = (VP9,) if CONTAINERS[path.suffix.lower()] == "webm" else (H264, VP9)
+    suffix = path.suffix.lower()
+    wanted = (ANIMATIONS[suffix],) if suffix in ANIMATIONS else (VP9,) if suffix == ".webm" else (H264, VP9)
     for name in wanted:
         if name in av.codecs_available:
             return name
     raise OutputError(f"{path}: this build of FFmpeg has no encoder for it ({', '.join(wanted)})")
+
+
+def check_length(path: Path, segment: Segment) -> None:
+    """Check, before the work, whether a file of this kind can hold a part of a video.
+
+    Raises:
+        UsageError: The part is longer than a GIF or WebP gets.
+    """
+    if path.suffix.lower() in ANIMATIONS:
+        with suppress(VideoError):  # it is said where the video is looked at
+            check_seconds(path, trim(probe_segment(segment, promised=True), segment.stretch)[0].facts.duration_seconds)
 
 
 def write_video(
@@ -117,19 +97,21 @@ def write_video(
     annotations: Annotations,
     font: Font,
     warn: Callable[[str], None],
+    watch: Watch = lambda done_seconds, all_seconds: None,
 ) -> None:
     """Write a video with its annotations.
 
     Args:
-        info: The source.
+        info: The source, whose frames are counted.
         stretch: Part of it to write, whose times start at 0; None: all of it.
-        target: File to write, ``.mp4`` or ``.webm``.
+        target: File to write, with a suffix of :data:`CONTAINERS` or :data:`~nlvid_cli.video.animation.ANIMATIONS`.
         annotations: What is drawn.
         font: Font of texts.
         warn: Gets what differs from the source, in sentences.
+        watch: Gets how far the work is; what it raises ends the work, and no file is left.
 
     Raises:
-        UsageError: The target is the source, or has another suffix.
+        UsageError: The target is the source, or has another suffix, or is a GIF or WebP and the part is too long.
         VideoError: The source cannot be used.
         OutputError: The file cannot be written.
     """
@@ -138,117 +120,86 @@ def write_video(
     refuse_inputs([target], files)
     if target.exists() and not target.is_file():
         raise OutputError(f"{target}: cannot write a video there, because it is not a regular file")
-    part, first = trim(info, stretch)
-    source = _Source(info, first, first + len(part.times_seconds), *_units(info))
-    if encoder_for(target) == VP9 and CONTAINERS[target.suffix.lower()] == "mp4":
-        warn(f"{target}: this build of FFmpeg has no H.264 encoder; the video is VP9")
-    painter = (annotations, font)
+    source = Source.of(info, stretch)
+    painter = partial(Painter, annotations, font=font)
     try:
         with atomic_file(behind_links(target)) as file:
-            try:
-                _write(source, file, target, painter, warn, usable_processors())
-            except SeekingFailedError:  # damage, which only one thread decodes as players show it
-                _write(source, file, target, painter, warn, 1)
+            if target.suffix.lower() in ANIMATIONS:
+                write_animation(source, file, target, painter, watch)
+            else:
+                _write(source, file, target, painter, warn, watch)
     except av.error.FFmpegError as error:
         raise OutputError(f"{target}: cannot write ({reason_of(error)})") from None
     except OSError as error:
         raise OutputError(f"{target}: cannot write ({error.strerror})") from None
 
 
-def _units(info: VideoInfo) -> tuple[Fraction, Fraction]:
-    """Return the time base of a source, and the shape of its pixels as stored (width / height)."""
-    if info.pictures:
-        return PICTURES_UNIT, Fraction(1)
-    with open_video(info.path) as (_, stream):
-        shape = stream.sample_aspect_ratio or Fraction(1)
-        return Fraction(stream.time_base or PICTURES_UNIT), Fraction(shape) if shape > 0 else Fraction(1)
-
-
 def _write(
-    source: _Source,
+    source: Source,
     file: Path,
     target: Path,
-    painter_parts: tuple[Annotations, Font],
+    make_painter: Callable[..., Painter],
     warn: Callable[[str], None],
-    threads: int,
+    watch: Watch,
 ) -> None:
     """Write all pictures and packets of sound to a file."""
-    kind = CONTAINERS[target.suffix.lower()]
-    frames = _frames(source, threads)
-    first = next(frames, None)
-    if first is None:
-        raise UnreadableVideo("no frame of the part can be decoded (the file is damaged)")
-    zero = first[2] - _units_of(source, first[0])
-    canvas = Canvas(first[1], source.info.orientation)
-    shape = 1 / source.pixel_shape if source.info.orientation.exchange_axes else source.pixel_shape
-    painter = Painter(painter_parts[0], canvas.width, canvas.height, painter_parts[1], float(shape))
+    kind, encoder = CONTAINERS[target.suffix.lower()], encoder_for(target)
+    first, pictures = source.pictures()
+    canvas = Canvas(first, source.info.orientation)
+    painter = make_painter(canvas.width, canvas.height, pixel_shape=float(source.pixel_shape))
+    zero = source.stamp_of_start(first)
     origin = _origin(source, zero)
     options = _container_options(kind, source.unit)
     with ExitStack() as stack:
         container = stack.enter_context(av.open(f"file:{file}", "w", format=kind, container_options=options))
-        stream = _video_stream(container, encoder_for(target), source, canvas, shape)
+        stream = _video_stream(container, encoder, source, canvas)
+        _say(source, target, encoder, canvas.colours, warn)
         sound = None
         if source.has_sound:
             sound = Sound(source.info.path, stack.enter_context(open_sound(source.info.path)), container, kind)
             if sound.left_out:
                 warn(f"{target}: left out sound that cannot be read ({', '.join(sound.left_out)})")
-        elif not source.info.pictures:
-            warn(f"{target}: without sound, because the time stamps of the source do not tell where it belongs")
         container.start_encoding()
-        begin = (zero + round(source.start_seconds / source.unit)) * source.unit if source.first else None
-        end_of_all = source.last >= len(source.info.times_seconds)
-        for number, frame, stamp in chain([first], frames):
-            seconds = float(source.info.times_seconds[number])
+        begin = (zero + source.units(source.first)) * source.unit if source.first else None
+        lasting: dict[int, int] = {}
+        for number, frame in pictures:
+            seconds, stamp = source.seconds(number), zero + source.units(number)
+            watch(seconds - source.start_seconds, source.end_seconds - source.start_seconds)
             made = canvas.picture(frame, painter.patches(seconds))
             made.pts, made.time_base = stamp - round(origin / source.unit), source.unit
             made.pict_type = 0
+            lasting[made.pts] = source.duration(number)
             if sound is not None:
                 sound.write_until(stamp * source.unit, origin, begin)
-            container.mux(stream.encode(made))
+            _mux(container, stream.encode(made), lasting)
         if sound is not None:
-            last = None if end_of_all else (zero + round(source.end_seconds / source.unit)) * source.unit
-            sound.write_until(last, origin, begin)
+            end = None if source.is_to_the_end else (zero + source.units(source.last)) * source.unit
+            sound.write_until(end, origin, begin)
             sound.finish()
-        container.mux(stream.encode(None))
+        _mux(container, stream.encode(None), lasting)
 
 
-def _frames(source: _Source, threads: int) -> Iterator[tuple[int, VideoFrame, int]]:
-    """Yield number, picture and time stamp of each frame of the part; the stamps ascend."""
-    info, zero, previous = source.info, None, None
-    for number, frame in _decoded(info, source, threads):
-        known = frame.pts if not info.pictures else None
-        if zero is None:
-            zero = 0 if known is None else known - _units_of(source, number)
-        stamp = known if info.recount is not None and known is not None else zero + _units_of(source, number)
-        if previous is None or stamp > previous:
-            yield number, frame, stamp
-            previous = stamp
+def _mux(container: OutputContainer, packets: list[Packet[VideoStream]], lasting: dict[int, int]) -> None:
+    """Write packets with the durations of their pictures, by their time stamps: encoders do not pass them on."""
+    for packet in packets:
+        packet.duration = lasting.pop(packet.pts or 0, 0)
+        container.mux(packet)
 
 
-def _units_of(source: _Source, number: int) -> int:
-    """Return the time of a frame from the first one, in units of the stream."""
-    return round(float(source.info.times_seconds[number]) / source.unit)
+def _say(source: Source, target: Path, encoder: str, colours: Colours, warn: Callable[[str], None]) -> None:
+    """Say what differs from the source."""
+    if encoder == VP9 and CONTAINERS[target.suffix.lower()] == "mp4":
+        warn(f"{target}: this build of FFmpeg has no H.264 encoder; the video is VP9")
+    if not source.has_sound and not source.info.pictures:
+        warn(f"{target}: without sound, because the time stamps of the source do not tell where it belongs")
+    if colours.is_hdr:
+        warn(f"{target}: the source is HDR; the new video has its colours in 8 bits, which can show as bands")
 
 
-def _decoded(info: VideoInfo, source: _Source, threads: int) -> Iterator[tuple[int, VideoFrame]]:
-    """Yield the frames of the part that decode, in order."""
-    if info.pictures:
-        folder, broken = Path(str(info.path)), set[int]()
-        for number in range(source.first, source.last):
-            frame = decode_picture(folder / info.pictures[number])
-            yield number, frame or nearest_frame(folder, info.pictures, number, broken)
-        return
-    for shown in decode_everything(info, threads):
-        if shown.number >= source.last:
-            return
-        if shown.number >= source.first:
-            yield shown.number, shown.frame
-
-
-def _origin(source: _Source, zero: int) -> Fraction:
+def _origin(source: Source, zero: int) -> Fraction:
     """Return the time of the source's clock that is 0 in the new file."""
     if source.first:
-        return (zero + _units_of(source, source.first)) * source.unit
+        return (zero + source.units(source.first)) * source.unit
     start = zero * source.unit
     return start if start > LATEST_START_SECONDS or start < 0 else Fraction(0)
 
@@ -261,15 +212,13 @@ def _container_options(kind: str, unit: Fraction) -> dict[str, str]:
     return {"movflags": "+faststart"} | (exact if unit.denominator < 1 << 31 else {})
 
 
-def _video_stream(
-    container: OutputContainer, encoder: str, source: _Source, canvas: Canvas, shape: Fraction
-) -> VideoStream:
+def _video_stream(container: OutputContainer, encoder: str, source: Source, canvas: Canvas) -> VideoStream:
     rate = Fraction(source.info.facts.frame_rate).limit_denominator(1001)
     stream = container.add_stream(encoder, rate=rate, options=SETTINGS[encoder])
     assert isinstance(stream, VideoStream)
     stream.width, stream.height, stream.pix_fmt = canvas.width, canvas.height, FORMAT
     stream.time_base = stream.codec_context.time_base = source.unit
-    stream.codec_context.sample_aspect_ratio = shape
+    stream.codec_context.sample_aspect_ratio = source.pixel_shape
     stream.codec_context.gop_size = max(1, round(KEY_SECONDS * rate))
     stream.codec_context.thread_count = usable_processors()
     _say_colours(stream, canvas.colours)
