@@ -41,10 +41,12 @@ from nlvid_cli.system.terminal import tell
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nlvid_cli.recognize.timeline import TimelineResult
+    from nlvid_cli.recognize.timeline import Timeline, TimelineResult
     from nlvid_cli.recognize.timeline_run import Progress
+    from nlvid_cli.report.console import Spinner
     from nlvid_cli.report.output import Report
     from nlvid_cli.report.timeline.extras import Extra
+    from nlvid_cli.system.interrupts import GentleInterrupt
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +92,8 @@ Video = Annotated[
     typer.Option(
         "--video",
         metavar="FILE",
-        help="Also write the video with its labels drawn on it: .mp4 or .webm; or a folder for several videos.",
+        help="Also write the video with its labels drawn on it: .mp4, .webm, .gif or .webp; or a folder for several "
+        "videos.",
         show_default=False,
     ),
 ]
@@ -202,11 +205,36 @@ def _report_all(
                 failures += 1
                 tell(failure_line(result))
             else:
-                for extra in extras:
-                    extra.add(result)
+                failures += not _write_extras(result, extras, status, interrupt)
             if report.count < count:
                 status.start()
     return failures, interrupt.wanted
+
+
+def _write_extras(timeline: Timeline, extras: Sequence[Extra], status: Spinner, interrupt: GentleInterrupt) -> bool:
+    """Write all other files of a video; return whether it could be done. What could not does not stop the others."""
+    from nlvid_cli.errors import NlvidError, VideoError
+
+    def watch(path: Path, done_seconds: float, all_seconds: float) -> None:
+        if interrupt.wanted:
+            raise KeyboardInterrupt
+        status.show(f"writing {path.name}, {_clock(done_seconds)} of {_clock(all_seconds)}")
+        status.start()
+
+    problems, stopped = [], []
+    for extra in extras:
+        path = extra.files[timeline.video]
+        try:
+            extra.add(timeline, partial(watch, path))
+        except NlvidError as error:
+            about = f"{timeline.video}: " if isinstance(error, VideoError) else ""
+            problems.append(f"error: {about}{error}")
+        except KeyboardInterrupt:
+            stopped.append(f"note: {path}: not written, because the run was stopped")
+    status.stop()
+    for line in problems + stopped:
+        tell(line)
+    return not problems
 
 
 def _clock(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Write a short video as a picture that moves: GIF or animated WebP, small, ten frames a second, without sound.
 
 A GIF has 256 colours, chosen from all of its pictures. So these are decoded and drawn twice, which takes time rather
-than memory.
+than memory. The last frame of a WebP lasts as long as the mean of the others: libwebp decides that.
 """
 
 from __future__ import annotations

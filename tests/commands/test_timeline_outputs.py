@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import re
+import signal
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from nlvid_cli.video.annotate import Painter, Patch
+from nlvid_cli.video.probe import probe
 from tests.clips import make_clip
 from tests.conftest import Run
 from tests.report.pages import Page
@@ -80,3 +83,40 @@ def test_what_is_refused_before_the_work_begins(run: Run, folder: Path, small_mo
         assert done.status == 2, done.err
         assert done.out == ""
     assert run("timeline", folder, "-m", small_model_file, "--html", tmp_path / "page.html").status == 2
+
+
+def test_videos_with_labels(run: Run, folder: Path, small_model_file: Path, tmp_path: Path) -> None:
+    """One that cannot be written does not stop the other."""
+    (tmp_path / "out" / "b.mp4").mkdir(parents=True)
+    done = run("timeline", folder, "-m", small_model_file, "-f", "jsonl", "--video", tmp_path / "out")
+    assert done.status == 1
+    assert "b.mp4: cannot write" in done.err
+    assert "2 of 3 videos failed" in done.err
+    assert len(done.out.splitlines()) == 3
+    assert len(probe(tmp_path / "out" / "it's 100% #1.mp4").times_seconds) == 90
+
+
+def test_ctrl_c_while_a_video_is_written(
+    run: Run, folder: Path, small_model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patches = Painter.patches
+
+    def interrupted(painter: Painter, seconds: float) -> list[Patch]:
+        if seconds == 1.0:
+            signal.raise_signal(signal.SIGINT)
+        assert seconds < 1.5
+        return patches(painter, seconds)
+
+    monkeypatch.setattr(Painter, "patches", interrupted)
+    done = run("timeline", folder / "b.mkv", "-m", small_model_file, "-f", "json", "--video", tmp_path / "out.mp4")
+    assert done.status == 130
+    assert json.loads(done.out)["windows"]
+    assert "out.mp4: not written" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_gif_is_refused_before_the_work_begins(run: Run, tmp_path: Path) -> None:
+    make_clip(tmp_path / "long.mp4", frames=2, times=[0, 61_000], b_frames=0)
+    done = run("timeline", tmp_path / "long.mp4", "--video", tmp_path / "out.gif")
+    assert done.status == 2
+    assert "--start" in done.err

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from nlvid_cli.video.fonts import Font
     from nlvid_cli.video.segment import Segment
 
+Watch = Callable[[float, float], None]
+"""Gets the seconds of a video that are written, and those that will be."""
+
 
 def write_annotated(
     timeline: Timeline,
@@ -21,18 +24,20 @@ def write_annotated(
     target: Path,
     font: Path | None = None,
     warn: Callable[[str], None] = lambda text: None,
+    watch: Watch = lambda done_seconds, all_seconds: None,
 ) -> None:
     """Write the video of a timeline, or its part, with what happens drawn on it.
 
     Args:
         timeline: What happens.
         source: The video, and the part of it that the timeline is of.
-        target: File to write, ``.mp4`` or ``.webm``.
+        target: File to write: ``.mp4``, ``.webm``, ``.gif`` or ``.webp``.
         font: Font of the labels; None: Pillow's Latin font.
         warn: Gets what cannot be shown as it is meant, in sentences.
+        watch: Gets how far the work is; what it raises ends the work, and no file is left.
 
     Raises:
-        UsageError: The font cannot be used, or the target is the source or has another suffix.
+        UsageError: The font cannot be used, the target is the source or has another suffix, or the part is too long.
         VideoError: The source cannot be used.
         OutputError: The file cannot be written.
     """
@@ -41,10 +46,10 @@ def write_annotated(
     from nlvid_cli.video.probe import probe_segment
 
     letters = Font(font)
-    info = probe_segment(source, promised=True)
+    info = probe_segment(source)
     annotations = annotations_of(timeline, info.facts.duration_seconds)
     _check_letters(annotations, letters, warn)
-    write_video(info, source.stretch, target, annotations, letters, warn)
+    write_video(info, source.stretch, target, annotations, letters, warn, watch)
 
 
 def annotations_of(timeline: Timeline, duration_seconds: float) -> Annotations:
