@@ -16,7 +16,7 @@ from nlvid_cli.video.encode import write_video
 from nlvid_cli.video.fonts import Font
 from nlvid_cli.video.probe import probe
 from nlvid_cli.video.segment import Stretch
-from tests.clips import make_clip
+from tests.clips import decode_all, make_clip, picture, spoil_packet
 
 MARK = Mark("dancing", 0.9, (200, 60, 60))
 ANNOTATIONS = Annotations((Span(0.0, 1.0, MARK),), (Moment(1.0, (MARK,)),), 0.0, 2.4)
@@ -118,3 +118,56 @@ def test_nothing_half_is_left(error: BaseException, tmp_path: Path, monkeypatch:
 def test_other_suffixes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"\.mp4"):
         write(make_clip(tmp_path / "clip.mp4", frames=3), tmp_path / "out.avi")
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.webm"])
+@pytest.mark.parametrize("source_name", ["clip.mp4", "clip.mkv"])
+@pytest.mark.parametrize("times", [None, UNEVEN])
+def test_a_new_video_is_as_long_as_the_source(
+    name: str, source_name: str, times: list[int] | None, tmp_path: Path
+) -> None:
+    source = make_clip(tmp_path / source_name, frames=14, times=times)
+    write(source, tmp_path / name)
+    expected = probe(source).facts
+    with av.open(str(tmp_path / name)) as container:
+        assert container.duration / av.time_base == pytest.approx(expected.duration_seconds, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.webm"])
+def test_the_last_frame_lasts_as_long_as_in_the_source(name: str, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=10, b_frames=0)
+    with av.open(str(clip)) as old, av.open(str(tmp_path / "held.mp4"), "w") as new:
+        copy = new.add_stream_from_template(old.streams.video[0])
+        packets = [packet for packet in old.demux(video=0) if packet.size]
+        latest = max(packet.pts or 0 for packet in packets)
+        for packet in packets:
+            packet.stream = copy
+            packet.duration = round(0.7 / packet.time_base) if packet.pts == latest else packet.duration
+            new.mux(packet)
+    source = probe(tmp_path / "held.mp4")
+    assert source.facts.duration_seconds == pytest.approx(0.36 + 0.7)
+    write(tmp_path / "held.mp4", tmp_path / name)
+    with av.open(str(tmp_path / name)) as container:
+        assert container.duration / av.time_base == pytest.approx(0.36 + 0.7, abs=2e-3)
+
+
+def test_a_frame_that_does_not_decode_shows_the_one_before(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "clip.mov", frames=12, codec="png", pix_fmt="rgb24", size=(160, 120), audio=True)
+    spoil_packet(source, 5)
+    assert write(source, tmp_path / "out.mp4") == []
+    assert times_of(tmp_path / "out.mp4") == [Fraction(number, 25) for number in range(12)]
+    assert sound_of(tmp_path / "out.mp4")
+    shown = [found[:60].astype(int) for found in decode_all(tmp_path / "out.mp4")[1]]
+    nearest = [int(np.argmin([np.abs(found - picture(n, 160, 120)[:60]).mean() for n in range(12)])) for found in shown]
+    assert nearest == [0, 1, 2, 3, 4, 4, 6, 7, 8, 9, 10, 11]
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_damaged_video_goes_on(threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nlvid_cli.video.stream.usable_processors", lambda: threads)
+    monkeypatch.setattr("nlvid_cli.video.read.PIXELS_PER_THREAD", 1)
+    source = spoil_packet(make_clip(tmp_path / "clip.mp4", frames=40, gop=10, size=(160, 120), audio=True), 13)
+    before = sound_of(source)
+    assert write(source, tmp_path / "out.mp4") == []
+    assert len(times_of(tmp_path / "out.mp4")) == 40
+    assert sound_of(tmp_path / "out.mp4") == before
