@@ -65,7 +65,7 @@ def features_of(
         accelerator: Its processes share the videos.
         precision: ``auto``, ``fp32`` or ``bf16``.
         limits: Number of decoding processes, and their limits.
-        mirror: Whether to swap left and right in every second clip.
+        mirror: Whether to swap left and right in some clips, see :func:`is_mirrored`.
         on_video: Called in the main process after each of its videos.
     """
     rank, ranks = accelerator.process_index, accelerator.num_processes
@@ -97,12 +97,18 @@ def _features_of_video(video: VideoOutputs) -> VideoFeatures:
     )
 
 
+def is_mirrored(clips: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which of a video's clips, by their numbers, are mirrored where some are: one in four, first the second."""
+    mirrored: NDArray[np.bool_] = clips % 4 == 1
+    return mirrored
+
+
 def _features_of_batch(backend: Backend, batch: Batch, pool: tuple[int, int, int] | None, mirror: bool) -> Array:
     views = batch.views
     if mirror:
-        numbers = np.repeat([number for _, number in batch.clips], len(views) // len(batch.clips))
+        clips = np.repeat([number for _, number in batch.clips], len(views) // len(batch.clips))
         views = views.copy()
-        views[numbers % 2 == 1] = views[numbers % 2 == 1, ..., ::-1]
+        views[is_mirrored(clips)] = views[is_mirrored(clips), ..., ::-1]
     return pooled_features(backend, views, pool)
 
 

@@ -14,15 +14,16 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 
 from nlvid_cli.datasets.labelled import DataSet, LabelledVideo
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.recognize.pipeline.pipeline import Limits
 from nlvid_cli.recognize.prediction import Failure
 from nlvid_cli.system.atomic import atomic_file
-from nlvid_cli.training.features import Array, VideoFeatures, features_of
+from nlvid_cli.training.features import Array, VideoFeatures, features_of, is_mirrored
 from nlvid_cli.training.folder import writing
-from nlvid_cli.training.linear import LinearHead, fit_head
+from nlvid_cli.training.linear import LinearHead, fit_head, mirroring_confuses
 from nlvid_cli.training.model import Trainee
 from nlvid_cli.training.observer import Observer
 from nlvid_cli.training.plan import TrainingPlan
@@ -35,12 +36,6 @@ CLIPS = 4
 
 START_CLIPS = 2
 """The same for a head from which training starts."""
-
-ALL, NOT_MIRRORED = slice(None), slice(None, None, 2)
-"""Views of a video."""
-
-CLEARLY = 0.05
-"""Difference of accuracies on held-out videos that is not taken for chance."""
 
 START_VIDEOS_PER_CLASS = 50
 """Videos of each class that are enough for such a start."""
@@ -59,7 +54,8 @@ def start_head(
 ) -> FittedHead:
     """Fit a head on the features of training videos, and give it to the network. Every process calls this.
 
-    Every second clip is mirrored, unless the recipe forbids it, or held-out videos show that it confuses the classes.
+    One clip in four is mirrored, unless the recipe forbids it or there are several labels; these clips are dropped if
+    held-out videos show that the classes depend on left and right.
 
     Raises:
         UnreadableVideo: None of the videos can be used.
@@ -74,23 +70,18 @@ def start_head(
     path = folder / FEATURES_FILE if only_head else None
     part = DataSet(videos, data.classes, data.kind, data.source)
 
-    def looked_at(mirror: bool) -> list[VideoFeatures | Failure]:
+    mirror = plan.recipe.flip and trainee.card.labels.kind == "single"
+    results = _kept(path, len(videos)) if path and plan.resume else None
+    if results is None:
         limits = Limits(plan.machine.limits, plan.machine.workers)
         results = features_of(trainee, part, clips, accelerator, plan.recipe.precision, limits, mirror)
         if path and accelerator.is_main_process:
-            _keep(path, results, mirror)
-        return results
-
-    kept = _kept(path, len(videos)) if path and plan.resume else None
-    mirror, results = kept or (plan.recipe.flip, looked_at(plan.recipe.flip))
-    head = _fit(part, results, trainee, plan)
-    if mirror and _mirroring_confuses(head, part, results, trainee, plan):
-        observer.note(
-            "mirrored clips make these classes harder to tell apart: features are computed again without them "
-            "(--no-flip does so at once)"
-        )
-        results = looked_at(False)
-        head = _fit(part, results, trainee, plan)
+            _keep(path, results)
+    examples = _examples(part, results, trainee.card.preprocess.crops, mirror)
+    if mirror and examples.mirrored.any() and examples.mirroring_confuses(plan.seed):
+        observer.note("classes look like others in a mirror, so the head learns from plain clips only")
+        examples = examples.plain
+    head = examples.fit(trainee, plan)
     _give(trainee, head)
     observer.note(
         f"head fitted on {len(videos)} videos: loss {head.loss:.3f} (guessing: {head.chance_loss:.3f}), "
@@ -99,38 +90,58 @@ def start_head(
     return FittedHead(head, _failures(part, results))
 
 
-def _fit(
-    data: DataSet, results: list[VideoFeatures | Failure], trainee: Trainee, plan: TrainingPlan, views: slice = ALL
-) -> LinearHead:
-    """Fit a head on some views of each video.
+@dataclass(frozen=True, eq=False)
+class _Examples:
+    """What a head learns from: views of all videos.
+
+    Attributes:
+        features: (views, channels).
+        targets: (views, classes), 1 where a class is true.
+        videos: (views,) number of the video of each.
+        mirrored: (views,) which of them are mirrored.
+    """
+
+    features: Array
+    targets: Array
+    videos: NDArray[np.int64]
+    mirrored: NDArray[np.bool_]
+
+    @property
+    def plain(self) -> _Examples:
+        """Those that are not mirrored."""
+        keep = ~self.mirrored
+        return _Examples(self.features[keep], self.targets[keep], self.videos[keep], self.mirrored[keep])
+
+    def mirroring_confuses(self, seed: int) -> bool:
+        """Whether classes depend on left and right."""
+        return mirroring_confuses(self.features, self.targets.argmax(axis=1), self.videos, self.mirrored, seed)
+
+    def fit(self, trainee: Trainee, plan: TrainingPlan) -> LinearHead:
+        """Fit a head."""
+        kind, balanced = trainee.card.labels.kind, plan.recipe.class_weights
+        return fit_head(self.features, self.targets, kind, balanced, plan.seed, self.videos)
+
+
+def _examples(data: DataSet, results: list[VideoFeatures | Failure], crops: int, mirror: bool) -> _Examples:
+    """Return the views of all videos that can be used.
 
     Raises:
-        UnreadableVideo: There is no video.
+        UnreadableVideo: There is no such video.
     """
-    examples = [
-        (view, target, number)
-        for number, (video, result) in enumerate(zip(data.videos, results, strict=True))
-        if not isinstance(result, Failure)
-        for view, target in list(zip(result.features, _targets(video, result, len(data.classes)), strict=True))[views]
-    ]
-    if not examples:
+    columns: list[tuple[Array, Array, NDArray[np.int64], NDArray[np.bool_]]] = []
+    for number, (video, result) in enumerate(zip(data.videos, results, strict=True)):
+        if isinstance(result, Failure):
+            continue
+        views = np.arange(len(result.features))
+        targets = _targets(video, result, len(data.classes))
+        mirrored = is_mirrored(views // crops) if mirror else np.zeros(len(views), bool)
+        columns.append((result.features, targets, np.full(len(views), number), mirrored))
+    if not columns:
         raise UnreadableVideo(
             f"none of the {len(data.videos)} training videos can be used; list the problems with "
             "`nlvid train DATA --check`"
         )
-    features, targets, numbers = (np.stack(column) for column in zip(*examples, strict=True))
-    recipe = plan.recipe
-    return fit_head(features, targets, trainee.card.labels.kind, recipe.class_weights, plan.seed, numbers)
-
-
-def _mirroring_confuses(
-    head: LinearHead, data: DataSet, results: list[VideoFeatures | Failure], trainee: Trainee, plan: TrainingPlan
-) -> bool:
-    """Whether held-out videos are told apart clearly better by a head that sees no mirrored clip."""
-    if head.held_out_accuracy is None:
-        return False
-    plain = _fit(data, results, trainee, plan, NOT_MIRRORED).held_out_accuracy
-    return plain is not None and plain > head.held_out_accuracy + CLEARLY
+    return _Examples(*map(np.concatenate, zip(*columns, strict=True)))
 
 
 def _failures(data: DataSet, results: list[VideoFeatures | Failure]) -> dict[str, str]:
@@ -171,7 +182,7 @@ def _give(trainee: Trainee, head: LinearHead) -> None:
             own.copy_(torch.from_numpy(values).reshape(own.shape))  # (classes, C) -> (classes, C, 1, 1, 1)
 
 
-def _keep(path: Path, results: list[VideoFeatures | Failure], mirror: bool) -> None:
+def _keep(path: Path, results: list[VideoFeatures | Failure]) -> None:
     good = [result for result in results if isinstance(result, VideoFeatures)]
     if not good:
         return
@@ -179,22 +190,17 @@ def _keep(path: Path, results: list[VideoFeatures | Failure], mirror: bool) -> N
         "features": np.stack([result.features for result in good]),
         "starts": np.array([result.start_seconds for result in good]),
         "ends": np.array([result.end_seconds for result in good]),
-        "mirror": np.array(mirror),
     }
     with writing(path), atomic_file(path) as part, part.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def _kept(path: Path, videos: int) -> tuple[bool, list[VideoFeatures | Failure]] | None:
-    """Return the features that an earlier run kept, and whether every second view is mirrored.
-
-    None if there are none for so many videos, all of them good.
-    """
+def _kept(path: Path, videos: int) -> list[VideoFeatures | Failure] | None:
+    """Return the features that an earlier run kept; None if there are none for so many videos, all of them good."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             parts = zip(kept["features"], kept["starts"], kept["ends"], strict=True)
             found = [VideoFeatures(own, tuple(starts), tuple(ends)) for own, starts, ends in parts]
-            mirror = bool(kept["mirror"])
     except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         return None
-    return (mirror, [*found]) if len(found) == videos else None
+    return [*found] if len(found) == videos else None

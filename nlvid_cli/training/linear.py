@@ -35,6 +35,9 @@ FOLDS = 5
 MAX_CHOSEN = 5000
 """Videos up to which the strength is chosen by cross-validation."""
 
+CHANCE = 0.05
+"""Difference of two accuracies on held-out clips that means nothing."""
+
 MAX_ITERATIONS = 1000
 
 
@@ -49,7 +52,6 @@ class LinearHead:
         chance_loss: The same of a classifier that only knows how frequent the classes are.
         accuracy: Share of the training videos that are right (single), or of all decisions (multi).
         strength: Inverse strength of the penalty that was chosen.
-        held_out_accuracy: Accuracy on held-out videos by cross-validation; None where there was none.
     """
 
     weight: Array
@@ -58,7 +60,6 @@ class LinearHead:
     chance_loss: float
     accuracy: float
     strength: float
-    held_out_accuracy: float | None = None
 
     def logits(self, features: Array) -> Array:
         """(..., channels) -> (..., classes)."""
@@ -89,13 +90,7 @@ class _Examples:
 class _Fitted:
     weight: Doubles
     bias: Doubles
-    choice: _Choice
-
-
-@dataclass(frozen=True)
-class _Choice:
     strength: float = DEFAULT_STRENGTH
-    held_out_accuracy: float | None = None
 
 
 def fit_head(
@@ -117,9 +112,7 @@ def fit_head(
         videos: (examples,) number of the video of each example; None: each has its own.
     """
     features = features.astype(np.float32)
-    center: Doubles = features.mean(axis=0, dtype=np.float64)
-    scale: Doubles = features.std(axis=0, dtype=np.float64)
-    scale = np.where(scale > 1e-6 * max(1e-12, float(scale.max(initial=0.0))), scale, 1.0)
+    center, scale = _location(features)
     scaled, axes = _without_redundant_axes((features - center) / scale)
     videos = np.arange(len(features)) if videos is None else videos
     examples = _Examples(scaled, targets, videos, balanced and kind == "single", seed)
@@ -127,7 +120,46 @@ def fit_head(
     weight = (fitted.weight if axes is None else fitted.weight @ axes) / scale
     own, shift = weight.astype(np.float32), (fitted.bias - weight @ center).astype(np.float32)
     figures = _figures(features @ own.T + shift, targets, kind)
-    return LinearHead(own, shift, *figures, fitted.choice.strength, fitted.choice.held_out_accuracy)
+    return LinearHead(own, shift, *figures, fitted.strength)
+
+
+def mirroring_confuses(
+    features: Array, labels: NDArray[np.intp], videos: NDArray[np.int64], mirrored: NDArray[np.bool_], seed: int
+) -> bool:
+    """Whether classes depend on left and right, as held-out videos show.
+
+    Classifiers that have seen no mirrored clip are asked about clips of other videos. Where they are less than half as
+    far above guessing with mirrored clips as with plain ones, a mirrored clip shows another class.
+
+    Args:
+        features: (clips, channels).
+        labels: (clips,) class of each.
+        videos: (clips,) number of the video of each.
+        mirrored: (clips,) which of them are mirrored.
+        seed: Random seed of the folds.
+    """
+    center, scale = _location(features[~mirrored])
+    targets = np.zeros((len(labels), 1), np.float32)
+    scaled = _without_redundant_axes((features - center) / scale)[0]
+    examples = _Examples(scaled, targets, videos, balanced=False, seed=seed)
+    folds = _folds(examples, labels)
+    if not folds:
+        return False
+    right = np.zeros(len(labels))
+    for held_out in folds:
+        seen = ~held_out & ~mirrored
+        model = _model(DEFAULT_STRENGTH, balanced=False).fit(examples.features[seen], labels[seen])
+        right[held_out] = model.predict(examples.features[held_out]) == labels[held_out]
+    guessing = np.bincount(labels).max() / len(labels)
+    plain = right[~mirrored].mean()
+    return bool(plain - right[mirrored].mean() > max(CHANCE, (plain - guessing) / 2))
+
+
+def _location(features: Array) -> tuple[Doubles, Doubles]:
+    """Return mean and standard deviation of each channel; 1 for those that hardly vary."""
+    center: Doubles = features.mean(axis=0, dtype=np.float64)
+    scale: Doubles = features.std(axis=0, dtype=np.float64)
+    return center, np.where(scale > 1e-6 * max(1e-12, float(scale.max(initial=0.0))), scale, 1.0)
 
 
 def _without_redundant_axes(scaled: Doubles) -> tuple[Doubles, Doubles | None]:
@@ -147,15 +179,15 @@ def _one_of_several(examples: _Examples) -> _Fitted:
     weight, bias = _empty(examples)
     if len(present) == 1:  # nothing to tell apart
         bias[present] = 0.0
-        return _Fitted(weight, bias, _Choice())
-    choice = _chosen(examples, labels)
-    model = _model(choice.strength, examples.balanced).fit(examples.features, labels)
+        return _Fitted(weight, bias)
+    strength = _chosen(examples, labels)
+    model = _model(strength, examples.balanced).fit(examples.features, labels)
     if len(present) == 2:  # one logit, of the second class
         weight[present], bias[present] = np.stack([-model.coef_[0], model.coef_[0]]) / 2, [0.0, 0.0]
         bias[present] = np.array([-model.intercept_[0], model.intercept_[0]]) / 2
     else:
         weight[present], bias[present] = model.coef_, model.intercept_
-    return _Fitted(weight, bias, choice)
+    return _Fitted(weight, bias, strength)
 
 
 def _each(examples: _Examples) -> _Fitted:
@@ -164,12 +196,12 @@ def _each(examples: _Examples) -> _Fitted:
     counts = targets.sum(axis=0)
     weight, bias = _empty(examples)
     varied = [label for label in np.argsort(-counts) if 0 < counts[label] < len(targets)]
-    choice = _chosen(examples, targets[:, varied[0]].astype(int)) if varied else _Choice()
+    strength = _chosen(examples, targets[:, varied[0]].astype(int)) if varied else DEFAULT_STRENGTH
     for label in varied:
-        model = _model(choice.strength, balanced=False).fit(examples.features, targets[:, label].astype(int))
+        model = _model(strength, balanced=False).fit(examples.features, targets[:, label].astype(int))
         weight[label], bias[label] = model.coef_[0], model.intercept_[0]
     bias[counts == len(targets)] = -_NEVER
-    return _Fitted(weight, bias, choice)
+    return _Fitted(weight, bias, strength)
 
 
 _NEVER = -10.0
@@ -182,19 +214,15 @@ def _empty(examples: _Examples) -> tuple[Doubles, Doubles]:
     return np.zeros((classes, examples.features.shape[1])), np.full(classes, _NEVER)
 
 
-def _chosen(examples: _Examples, labels: NDArray[np.intp]) -> _Choice:
+def _chosen(examples: _Examples, labels: NDArray[np.intp]) -> float:
     """Return the default strength, or one whose accuracy on held-out videos is better by a standard error."""
     folds = _folds(examples, labels)
     if not folds:
-        return _Choice()
+        return DEFAULT_STRENGTH
     right = {strength: _held_out(examples, labels, folds, strength) for strength in STRENGTHS}
-    usual = right[DEFAULT_STRENGTH]
-    best, strength = usual, DEFAULT_STRENGTH
-    for other, found in right.items():
-        gain = found - usual
-        if found.mean() > best.mean() and gain.mean() > gain.std() / np.sqrt(len(gain)):
-            best, strength = found, other
-    return _Choice(strength, float(best.mean()))
+    gains = {strength: found - right[DEFAULT_STRENGTH] for strength, found in right.items()}
+    better = [s for s, gain in gains.items() if gain.mean() > gain.std() / np.sqrt(len(gain))]
+    return max(better, key=lambda strength: gains[strength].mean(), default=DEFAULT_STRENGTH)
 
 
 def _folds(examples: _Examples, labels: NDArray[np.intp]) -> list[NDArray[np.bool_]]:

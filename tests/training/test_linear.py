@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from nlvid_cli.training.linear import STRENGTHS, fit_head
+from nlvid_cli.training.linear import STRENGTHS, fit_head, mirroring_confuses
 
 
 def clouds(videos: int, classes: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -88,3 +88,28 @@ def test_the_seed_decides_and_the_order_of_calls_does_not() -> None:
     features, targets = clouds(60, 3, 3.0)
     first, second = (fit_head(features, targets, "single", balanced=False, seed=3) for _ in range(2))
     assert np.array_equal(first.weight, second.weight)
+
+
+def test_clips_of_a_video_do_not_judge_each_other() -> None:
+    """Clips of a video are alike and say nothing of its class; a fold that splits a video would know them all."""
+    rng = np.random.default_rng(0)
+    labels, mirrored = rng.permutation(np.arange(60) % 2).repeat(4), np.tile([False, True, False, False], 60)
+    features = rng.normal(size=(60, 200)).astype(np.float32).repeat(4, axis=0)
+    features[mirrored] = rng.normal(size=(60, 200))
+    assert not mirroring_confuses(features, labels, np.arange(60).repeat(4), mirrored, seed=0)
+    assert mirroring_confuses(features, labels, np.arange(240), mirrored, seed=0)
+
+
+@pytest.mark.parametrize("sided", [True, False])
+def test_whether_classes_depend_on_left_and_right(sided: bool) -> None:
+    rng = np.random.default_rng(0)
+    labels, mirrored = np.arange(60).repeat(4) % 2, np.tile([False, True, False, False], 60)
+    shown = np.where(mirrored & sided, 1 - labels, labels)
+    features = (rng.normal(size=(240, 30)) + np.outer(shown, np.linspace(0, 1, 30))).astype(np.float32)
+    assert mirroring_confuses(features, labels, np.arange(60).repeat(4), mirrored, seed=0) is sided
+
+
+def test_too_few_videos_to_tell_left_from_right() -> None:
+    features = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
+    labels, mirrored = np.array([0] * 4 + [1] * 4), np.tile([False, True, False, False], 2)
+    assert not mirroring_confuses(features, labels, np.arange(2).repeat(4), mirrored, seed=0)
