@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from nlvid_cli.errors import UsageError
 from nlvid_cli.video.annotate import Painter, Patch
+from nlvid_cli.video.blend import Colours
 from nlvid_cli.video.picture import PictureMaker
 from nlvid_cli.video.source import Source
 
@@ -58,7 +59,12 @@ def check_seconds(target: Path, seconds: float) -> None:
 
 
 def write_animation(
-    source: Source, file: Path, target: Path, make_painter: Callable[..., Painter], watch: Watch
+    source: Source,
+    file: Path,
+    target: Path,
+    make_painter: Callable[..., Painter],
+    warn: Callable[[str], None],
+    watch: Watch,
 ) -> None:
     """Write the pictures of a part.
 
@@ -67,6 +73,7 @@ def write_animation(
         file: File to write.
         target: Its later name, whose suffix is a key of :data:`ANIMATIONS`.
         make_painter: Makes what draws on pictures of a width and a height.
+        warn: Gets what differs from the source, in sentences.
         watch: Gets how far the work is.
 
     Raises:
@@ -95,6 +102,8 @@ def write_animation(
         for frame in made:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    if drawing.is_hdr:
+        warn(f"{target}: the source is HDR, and looks dull there")
 
 
 class _Drawing:
@@ -103,22 +112,25 @@ class _Drawing:
     Attributes:
         size: Their width and height.
         ticks: Their times in units of :data:`TICK`, each with the number of the frame that is shown then.
+        is_hdr: Whether the source is HDR; known once the first picture was made.
     """
 
     def __init__(self, source: Source, make_painter: Callable[..., Painter]) -> None:
-        facts = source.info.facts
-        width, height = facts.width * float(source.pixel_shape), float(facts.height)
+        facts, shape = source.info.facts, float(source.pixel_shape)
+        width, height = facts.width * max(1.0, shape), facts.height * max(1.0, 1 / shape)
         scale = min(1.0, LONGEST_SIDE / max(width, height))
         self.size = max(2, round(width * scale)), max(2, round(height * scale))
         self.ticks = _ticks(source)
         self._source = source
+        self.is_hdr = False
         self._painter = make_painter(*self.size)
 
     def frames(self) -> Iterator[VideoFrame]:
         """Decode and draw all of them."""
         maker = PictureMaker(self._source.info.orientation, "swscale_bilinear")
         picture = np.empty((self.size[1], self.size[0], 3), np.uint8)
-        _, pictures = self._source.pictures([number for _, number in self.ticks])
+        first, pictures = self._source.pictures([number for _, number in self.ticks])
+        self.is_hdr = Colours.of(first).is_hdr
         for (tick, _), (number, frame) in zip(self.ticks, pictures, strict=True):
             maker.make(frame, picture)
             for patch in self._painter.patches(self._source.seconds(number)):

@@ -125,7 +125,7 @@ def write_video(
     try:
         with atomic_file(behind_links(target)) as file:
             if target.suffix.lower() in ANIMATIONS:
-                write_animation(source, file, target, painter, watch)
+                write_animation(source, file, target, painter, warn, watch)
             else:
                 _write(source, file, target, painter, warn, watch)
     except av.error.FFmpegError as error:

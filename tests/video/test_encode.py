@@ -8,15 +8,18 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from nlvid_cli.errors import OutputError, UsageError
 from nlvid_cli.video import encode
 from nlvid_cli.video.annotate import Annotations, Mark, Moment, Span
 from nlvid_cli.video.encode import write_video
 from nlvid_cli.video.fonts import Font
-from nlvid_cli.video.probe import probe
-from nlvid_cli.video.segment import Stretch
+from nlvid_cli.video.probe import probe, probe_segment
+from nlvid_cli.video.remote import RemotePath
+from nlvid_cli.video.segment import Segment, Stretch
 from tests.clips import decode_all, make_clip, picture, spoil_packet
+from tests.server import serving
 
 MARK = Mark("dancing", 0.9, (200, 60, 60))
 ANNOTATIONS = Annotations((Span(0.0, 1.0, MARK),), (Moment(1.0, (MARK,)),), 0.0, 2.4)
@@ -171,3 +174,54 @@ def test_a_damaged_video_goes_on(threads: int, tmp_path: Path, monkeypatch: pyte
     assert write(source, tmp_path / "out.mp4") == []
     assert len(times_of(tmp_path / "out.mp4")) == 40
     assert sound_of(tmp_path / "out.mp4") == before
+
+
+def test_a_folder_of_pictures_becomes_a_video(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    for number in range(12):
+        image = Image.fromarray(picture(number, 160, 120))
+        image.save(tmp_path / "frames" / f"{number + 1}.png")
+    info = probe_segment(Segment(tmp_path / "frames", fps=10.0))
+    said: list[str] = []
+    write_video(info, None, tmp_path / "out.mp4", ANNOTATIONS, Font(), said.append)
+    assert said == []
+    assert times_of(tmp_path / "out.mp4") == [Fraction(number, 10) for number in range(12)]
+    assert probe(tmp_path / "out.mp4").facts.duration_seconds == pytest.approx(1.2)
+    shown = [found[:60].astype(int) for found in decode_all(tmp_path / "out.mp4")[1]]
+    assert all(np.abs(found - picture(number, 160, 120)[:60]).mean() < 25 for number, found in enumerate(shown))
+
+
+def test_an_address_becomes_a_video(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "clip.mp4", frames=20, audio=True)
+    with serving(tmp_path) as address:
+        info = probe(RemotePath(f"{address}/clip.mp4"))
+        write_video(info, None, tmp_path / "out.mp4", ANNOTATIONS, Font(), print)
+    assert times_of(tmp_path / "out.mp4") == times_of(source)
+    assert sound_of(tmp_path / "out.mp4") == sound_of(source)
+
+
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_pixels_keep_their_shape(rotation: int, tmp_path: Path) -> None:
+    clip = make_clip(
+        tmp_path / "clip.mp4", frames=3, options={"x264-params": "sar=2/1"}, rotation=(rotation, False, False)
+    )
+    write(clip, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        shape = container.streams.video[0].sample_aspect_ratio
+    assert shape == (Fraction(1, 2) if rotation else 2)
+    write(clip, tmp_path / "out.gif")
+    with Image.open(tmp_path / "out.gif") as image:
+        assert image.size == ((48, 128) if rotation else (128, 48))
+
+
+@pytest.mark.parametrize(("name", "word"), [("out.mp4", "8 bits"), ("out.webm", "8 bits"), ("out.gif", "dull")])
+def test_hdr_is_written_and_said(name: str, word: str, tmp_path: Path) -> None:
+    parameters = {"x264-params": "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"}
+    clip = make_clip(tmp_path / "clip.mp4", frames=3, pix_fmt="yuv420p10le", options=parameters, colours=(9, 1))
+    (said,) = write(clip, tmp_path / name)
+    assert "HDR" in said
+    assert word in said
+    if name != "out.gif":
+        with av.open(str(tmp_path / name)) as container:
+            frame = next(container.decode(video=0))
+            assert (frame.format.name, frame.colorspace, frame.color_trc) == ("yuv420p", 9, 16)
