@@ -1,9 +1,15 @@
-"""Text as pixels: a font at any size, the letters that it has not, and lines that fit a width."""
+"""Text as pixels: a font at any size, the letters that it has not, and lines that fit a width.
+
+The one font that comes with nlvid's libraries is Pillow's, Aileron, which has ASCII and a few signs: no letter with an
+accent. So labels with other letters get a font of the machine, if a common one is installed.
+"""
 
 from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,12 +30,29 @@ SHAPED = ("R", "AL")
 """Directions (Unicode Annex 9) of letters that are laid out from right to left, and may be joined."""
 
 
+COMMON = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "LiberationSans-Regular.ttf",
+    "Arial.ttf",
+    "arial.ttf",
+    "Arial Unicode.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "wqy-microhei.ttc",
+    "PingFang.ttc",
+    "msyh.ttc",
+    "YuGothM.ttc",
+    "malgun.ttf",
+)
+"""Files of fonts that systems have: those of European letters first, then Chinese, Japanese and Korean ones."""
+
+
 class Font:
     """A font that can be had at any size.
 
     Args:
         path: File of a TrueType or OpenType font (``ttf``, ``otf``, or ``ttc``, whose first font is taken). None: the
-            Latin font that comes with Pillow, which has few letters beyond ASCII.
+            font that comes with Pillow, which has few letters beyond ASCII.
 
     Raises:
         UsageError: The file is missing, is no font, or its letters are pictures of one size.
@@ -62,6 +85,13 @@ class Font:
         letters = dict.fromkeys(letter for letter in text if not _is_invisible(letter))
         return tuple(letter for letter in letters if self._glyph(letter) in (self._box, None))
 
+    def nearest(self, text: str) -> str:
+        """Return a text with plain letters for those with accents that the font has not."""
+        plain = {letter: unicodedata.normalize("NFD", letter)[0] for letter in self.missing(text)}
+        return "".join(
+            letter if letter not in plain or self.missing(plain[letter]) else plain[letter] for letter in text
+        )
+
     def _glyph(self, letter: str) -> tuple[tuple[int, int], bytes] | None:
         """Return size and pixels of a letter; None if nothing is drawn."""
         mask = self._checked.getmask(letter)
@@ -91,6 +121,23 @@ class Font:
         ImageDraw.Draw(image).text(
             (left, middle + round(0.36 * pixels)), text, font=self.at(pixels), fill=(255, 255, 255, 255), anchor="ls"
         )
+
+
+def font_for(texts: Iterable[str]) -> Font:
+    """Return Pillow's font, or a common one of this machine if that has more of the letters of some texts."""
+    letters = "".join(dict.fromkeys("".join(texts)))
+    best = Font()
+    lacking = len(best.missing(letters))
+    for name in COMMON:
+        if not lacking:
+            break
+        if Path(name).exists():  # in the working folder, where Pillow looks first: of whoever made that folder
+            continue
+        with suppress(UsageError):  # not installed
+            font = Font(Path(name))
+            if (count := len(font.missing(letters))) < lacking:
+                best, lacking = font, count
+    return best
 
 
 def plain_line(text: str) -> str:

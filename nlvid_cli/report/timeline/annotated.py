@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ def write_annotated(
         timeline: What happens.
         source: The video, and the part of it that the timeline is of.
         target: File to write: ``.mp4``, ``.webm``, ``.gif`` or ``.webp``.
-        font: Font of the labels; None: Pillow's Latin font.
+        font: Font of the labels; None: Pillow's, or a common one of this machine that has more of their letters.
         warn: Gets what cannot be shown as it is meant, in sentences.
         watch: Gets how far the work is; what it raises ends the work, and no file is left.
 
@@ -42,23 +42,26 @@ def write_annotated(
         OutputError: The file cannot be written.
     """
     from nlvid_cli.video.encode import write_video
-    from nlvid_cli.video.fonts import Font
+    from nlvid_cli.video.fonts import Font, font_for, plain_line
     from nlvid_cli.video.probe import probe_segment
 
-    letters = Font(font)
+    texts = [plain_line(label) for label in _labels_of(timeline)]
+    letters = font_for(texts) if font is None else Font(font)
     info = probe_segment(source)
-    annotations = annotations_of(timeline, info.facts.duration_seconds)
-    _check_letters(annotations, letters, warn)
+    annotations = annotations_of(timeline, info.facts.duration_seconds, letters)
+    _check_letters(texts, letters, warn)
     write_video(info, source.stretch, target, annotations, letters, warn, watch)
 
 
-def annotations_of(timeline: Timeline, duration_seconds: float) -> Annotations:
-    """Return what is drawn: plain lines, times and colours; the track shows the part that was asked for."""
+def annotations_of(timeline: Timeline, duration_seconds: float, font: Font) -> Annotations:
+    """Return what is drawn: lines that the font has, times, colours; the track shows the part that was asked for."""
     from nlvid_cli.video.annotate import Annotations, Mark, Moment, Span
     from nlvid_cli.video.fonts import plain_line
 
+    lines = {label: font.nearest(plain_line(label)) for label in _labels_of(timeline)}
+
     def mark(label: str, index: int, score: float) -> Mark:
-        return Mark(plain_line(label), score, label_colour(index))
+        return Mark(lines[label], score, label_colour(index))
 
     spans = tuple(
         Span(part.start_seconds, part.end_seconds, mark(part.label, part.index, part.score))
@@ -77,19 +80,23 @@ def annotations_of(timeline: Timeline, duration_seconds: float) -> Annotations:
     return Annotations(spans, moments, start, end)
 
 
-def _check_letters(annotations: Annotations, font: Font, warn: Callable[[str], None]) -> None:
+def _labels_of(timeline: Timeline) -> list[str]:
+    """Return all labels that are drawn, each once."""
+    best = [best.label for window in timeline.windows for best in window.predictions]
+    return list(dict.fromkeys([part.label for part in timeline.segments] + best))
+
+
+def _check_letters(texts: Sequence[str], font: Font, warn: Callable[[str], None]) -> None:
     """Warn of the first label with a letter that the font has not, or that this machine cannot lay out."""
     from nlvid_cli.video.fonts import needs_shaping
 
-    marks = [span.mark for span in annotations.spans] + [
-        mark for moment in annotations.moments for mark in moment.marks
-    ]
-    texts = dict.fromkeys(mark.text for mark in marks)
-    lacking = {text: letters for text in texts if (letters := font.missing(text))}
+    advice = "name a font that has all letters with --font"
+    lacking = {text: letters for text in texts if (letters := font.missing(font.nearest(text)))}
     if lacking:
         text, letters = next(iter(lacking.items()))
         more = f", and letters of {len(lacking) - 1} more labels" if len(lacking) > 1 else ""
-        advice = "name a font that has it with --font" if font.path is None else "name another font with --font"
         warn(f"the font has no {letters[0]!r} for the label {text!r}{more}: a box stands for it; {advice}")
+    if plain := next((text for text in texts if font.nearest(text) != text), None):
+        warn(f"the font has no accents for the label {plain!r}: it is drawn as {font.nearest(plain)!r}; {advice}")
     if joined := next((text for text in texts if needs_shaping(text)), None):
         warn(f"the label {joined!r} is drawn letter by letter from left to right, because FriBiDi is not installed")
