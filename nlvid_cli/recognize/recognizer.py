@@ -27,6 +27,8 @@ from nlvid_cli.models.find import find_default, find_model
 from nlvid_cli.models.progress import Progress
 from nlvid_cli.recognize.answer import Answer, LabelSelector
 from nlvid_cli.recognize.combine import combination, temper
+from nlvid_cli.recognize.explain.run import ExplainOptions, Model, explain
+from nlvid_cli.recognize.explain.values import Explanation
 from nlvid_cli.recognize.pipeline.batches import VideoOutputs
 from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline, in_order
 from nlvid_cli.recognize.pipeline.settled import is_settled
@@ -245,6 +247,27 @@ class Recognizer:
                 yield from videos.join(takewhile(lambda _: not stopping(), parts))
                 if stopping():
                     yield from videos.stopped()
+
+    def explain(self, path: LocalPath | RemotePath | Segment, options: ExplainOptions | None = None) -> Explanation:
+        """Show why the model gives a label to a video: where it looks, and which places raise the score.
+
+        One clip is explained, the one that decides unless ``options`` name another. The video is decoded in this
+        process.
+
+        Args:
+            path: Path of the video, or a part of one.
+            options: What to explain, and how; None: the best label.
+
+        Raises:
+            UsageError: The backend computes no gradients, or a point or a time is not in the video.
+            UnknownName: There is no such label or non-local block.
+            VideoError: The video cannot be used; the message says why.
+            InputShapeError: Its clips are too short or too small for the network.
+            NumericalError: The network produced NaN or infinity.
+        """
+        predict = partial(self._predict, answer=Answer())
+        model = Model(self.card, self.backend, self._names, self._combined, predict)
+        return explain(model, as_segment(path), options or ExplainOptions())
 
     def scores(self, clips: Array) -> Array:
         """Run the network on normalised clips.

@@ -139,6 +139,19 @@ class WindowPlan:
             if last is None or first > last[0]:
                 yield self._window(first, self._stop)
 
+    def around(self, seconds: float) -> Window:
+        """Return the window in whose middle a time is, or nearly so at the ends of the video.
+
+        Args:
+            seconds: From the first frame of the video.
+        """
+        wanted = seconds - self._clip_seconds / 2
+        first = int(np.clip(np.searchsorted(self._ends, wanted - SAME_SECONDS), self._first, self._stop - 1))
+        stop = self._stop_of(first)
+        if stop is None:
+            first, stop = self._last_first(), self._stop
+        return self._window(first, stop)
+
     def wanted(self) -> Numbers:
         """Return the numbers of all frames that a window needs, ascending."""
         wanted = np.zeros(len(self._info.times_seconds), bool)

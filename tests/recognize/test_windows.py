@@ -14,11 +14,12 @@ import pytest
 from nlvid_cli.card.card import Preprocess, Sampling
 from nlvid_cli.errors import UnreadableVideo
 from nlvid_cli.recognize import windows
-from nlvid_cli.recognize.windows import WINDOWS_PER_PART, Windows, decode_windows
+from nlvid_cli.recognize.windows import WINDOWS_PER_PART, WindowPlan, Windows, decode_windows
 from nlvid_cli.video import from_start
 from nlvid_cli.video.clip_rules import CLIP_STARTS
 from nlvid_cli.video.clips import ClipTable, decode_clips
 from nlvid_cli.video.info import Pixels
+from nlvid_cli.video.probe import probe
 from nlvid_cli.video.segment import Segment, Stretch
 from tests.clips import copy_packets, make_clip, spoil_packet
 
@@ -227,3 +228,12 @@ def test_frames_that_the_packets_hide_are_looked_at(tmp_path: Path) -> None:
     clip = copy_packets(whole, tmp_path / "clip.avi", drop=range(10))
     looked = _look(clip)
     _assert_as_classified(clip, looked)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 1.5, 2.0, 3.9])
+def test_the_window_around_a_time(seconds: float, tmp_path: Path) -> None:
+    info = probe(make_clip(tmp_path / "clip.mp4", frames=100))
+    window = WindowPlan(info, None, SAMPLING, None).around(seconds)
+    assert window.start_seconds <= seconds <= window.end_seconds
+    middle = min(max(seconds, 0.3), 4 - 0.3)  # a clip reaches over 15 frames at 25 per second
+    assert (window.start_seconds + window.end_seconds) / 2 == pytest.approx(middle, abs=0.05)
