@@ -237,7 +237,8 @@ class Painter:
         layout, height = self._layout, self._track_height()
         image = Image.new("RGBA", (layout.width, height), TRACK)
         draw = ImageDraw.Draw(image)
-        for span, lane in zip(self._annotations.spans, self._lanes, strict=True):
+        spans = zip(self._annotations.spans, self._lanes, strict=True)
+        for span, lane in sorted(spans, key=lambda pair: pair[0].mark.score):  # the best ones are never hidden
             left, right = self._column(span.start_seconds), self._column(span.end_seconds)
             if (
                 span.end_seconds > self._annotations.start_seconds

@@ -23,6 +23,9 @@ NO_CHARACTER = "\U0010ffff"
 CHECKED_PIXELS = 32
 """Size at which glyphs are compared."""
 
+RIM = 0.04
+"""Width of the rim of letters, as a share of their size."""
+
 LONGEST = 300
 """Letters of a text that are looked at."""
 
@@ -117,9 +120,15 @@ class Font:
         return text[:fits].rstrip() + self.ellipsis
 
     def draw(self, image: Image.Image, left: int, middle: int, text: str, pixels: int) -> None:
-        """Draw a white line on an RGBA picture, capitals centred on ``middle``."""
+        """Draw a white line on an RGBA picture, capitals centred on ``middle``; a dark rim keeps it readable on bars."""
         ImageDraw.Draw(image).text(
-            (left, middle + round(0.36 * pixels)), text, font=self.at(pixels), fill=(255, 255, 255, 255), anchor="ls"
+            (left, middle + round(0.36 * pixels)),
+            text,
+            font=self.at(pixels),
+            fill=(255, 255, 255, 255),
+            anchor="ls",
+            stroke_width=round(RIM * pixels),
+            stroke_fill=(0, 0, 0, 200),
         )
 
 

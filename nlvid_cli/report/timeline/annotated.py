@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlvid_cli.report.timeline.colours import label_colour
+from nlvid_cli.report.timeline.colours import colours_of
 
 if TYPE_CHECKING:
     from nlvid_cli.recognize.timeline import Timeline
@@ -58,10 +58,11 @@ def annotations_of(timeline: Timeline, duration_seconds: float, font: Font) -> A
     from nlvid_cli.video.annotate import Annotations, Mark, Moment, Span
     from nlvid_cli.video.fonts import plain_line
 
+    colours = colours_of(timeline)
     lines = {label: font.nearest(plain_line(label)) for label in _labels_of(timeline)}
 
     def mark(label: str, index: int, score: float) -> Mark:
-        return Mark(lines[label], score, label_colour(index))
+        return Mark(lines[label], score, colours[index])
 
     spans = tuple(
         Span(part.start_seconds, part.end_seconds, mark(part.label, part.index, part.score))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nlvid_cli.report.timeline.annotated import annotations_of, write_annotated
-from nlvid_cli.report.timeline.colours import label_colour
+from nlvid_cli.report.timeline.colours import colours_of
 from nlvid_cli.video import fonts
 from nlvid_cli.video.fonts import Font
 from nlvid_cli.video.probe import probe
@@ -19,7 +19,9 @@ from tests.report.timeline.samples import made_timeline, overlapping
 def test_labels_have_the_colours_of_the_page() -> None:
     timeline = overlapping()
     drawn = annotations_of(timeline, 60.0, Font())
-    assert [span.mark.colour for span in drawn.spans] == [label_colour(part.index) for part in timeline.segments]
+    assert [span.mark.colour for span in drawn.spans] == [
+        colours_of(timeline)[part.index] for part in timeline.segments
+    ]
     assert len(drawn.moments) == len(timeline.windows)
 
 
