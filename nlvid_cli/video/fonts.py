@@ -120,7 +120,7 @@ class Font:
         return text[:fits].rstrip() + self.ellipsis
 
     def draw(self, image: Image.Image, left: int, middle: int, text: str, pixels: int) -> None:
-        """Draw a white line on an RGBA picture, capitals centred on ``middle``; a dark rim keeps it readable on bars."""
+        """Draw a white line on an RGBA picture, capitals centred on ``middle``; its dark rim shows on bright bars."""
         ImageDraw.Draw(image).text(
             (left, middle + round(0.36 * pixels)),
             text,
