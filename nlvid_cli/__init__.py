@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from nlvid_cli.evaluation.evaluate import Evaluation, evaluate
     from nlvid_cli.onnx_export import export_onnx
     from nlvid_cli.recognize.answer import Answer
+    from nlvid_cli.recognize.explain.places import Point
+    from nlvid_cli.recognize.explain.run import ExplainOptions
+    from nlvid_cli.recognize.explain.values import Explanation
     from nlvid_cli.recognize.prediction import Failure, Prediction
     from nlvid_cli.recognize.recognizer import Recognizer, list_models, load
     from nlvid_cli.recognize.timeline import Timeline
@@ -30,8 +33,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "Answer": "nlvid_cli.recognize.answer",
     "Evaluation": "nlvid_cli.evaluation.evaluate",
+    "ExplainOptions": "nlvid_cli.recognize.explain.run",
+    "Explanation": "nlvid_cli.recognize.explain.values",
     "Failure": "nlvid_cli.recognize.prediction",
     "NlvidError": "nlvid_cli.errors",
+    "Point": "nlvid_cli.recognize.explain.places",
     "Prediction": "nlvid_cli.recognize.prediction",
     "Recognizer": "nlvid_cli.recognize.recognizer",
     "RuleOptions": "nlvid_cli.recognize.timeline_run",
@@ -46,6 +52,7 @@ _HOMES = {
 }
 
 __all__ = ["Answer", "Evaluation", "Failure", "NlvidError", "Prediction", "Recognizer", "RuleOptions", "Segment"]
+__all__ += ["ExplainOptions", "Explanation", "Point"]
 __all__ += ["Stretch", "Timeline", "__version__", "evaluate", "export_onnx", "list_models", "load", "train"]
 
 
