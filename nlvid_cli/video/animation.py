@@ -153,7 +153,7 @@ def _ticks(source: Source) -> list[tuple[int, int]]:
 def _lay(patch: Patch, picture: NDArray[np.uint8]) -> None:
     """Blend a patch into an RGB picture, (height, width, 3)."""
     place = picture[patch.top :, patch.left :][: patch.pixels.shape[0], : patch.pixels.shape[1]]
-    pixels = patch.pixels[: place.shape[0], : place.shape[1]].astype(np.uint16)
+    pixels = patch.pixels.astype(np.uint16)
     opacity = pixels[..., 3:]
     place[...] = (place * (255 - opacity) + pixels[..., :3] * opacity + 127) // 255
 

@@ -90,7 +90,7 @@ class Annotations:
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """A picture to lay on another: RGBA (height, width, 4), and the place of its upper left pixel."""
+    """A picture to lay on another, within it: RGBA (height, width, 4), and the place of its upper left pixel."""
 
     left: int
     top: int
@@ -159,7 +159,7 @@ class Painter:
             patches.append(self._labels(spans))
         if self._middles and self._rows_of_bars():
             patches.append(self._bars(self._moment_at(seconds)))
-        return patches
+        return [patch for patch in patches if patch.pixels.size]
 
     def _spans_at(self, seconds: float) -> tuple[int, ...]:
         """Return the numbers of the segments that last at a time, best first."""
@@ -219,7 +219,7 @@ class Painter:
     def _draw_bars(self, moment: int) -> Patch:
         layout, font = self._layout, self._font
         marks = self._annotations.moments[moment].marks[: self._rows_of_bars()]
-        width = min(layout.width - 2 * layout.gap, layout.text * 15)
+        width = max(1, min(layout.width - 2 * layout.gap, layout.text * 15))
         image = Image.new("RGBA", (width, max(1, len(marks)) * layout.row), GROUND)
         for row, mark in enumerate(marks):
             top, score = row * layout.row, percent(mark.score)
@@ -257,12 +257,14 @@ class Painter:
         return self._patch(image, left, layout.height - height)
 
     def _patch(self, image: Image.Image, left: int, top: int) -> Patch:
-        """Return a picture as a patch, from square pixels to those of the video."""
+        """Return what of a drawing lies in the picture, from square pixels to those of the video."""
         if self._stretch != 1:
             width = max(1, round(image.width * self._stretch))
             left = min(round(left * self._stretch), max(0, self._width - width))
             image = image.resize((width, image.height), Image.Resampling.BOX)
-        return Patch(left, top, np.asarray(image))
+        pixels = np.asarray(image)[max(0, -top) :, max(0, -left) :]
+        top, left = max(0, top), max(0, left)
+        return Patch(left, top, pixels[: max(0, self._layout.height - top), : max(0, self._width - left)])
 
 
 def lanes_of(spans: tuple[Span, ...]) -> list[int]:

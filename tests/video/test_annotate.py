@@ -10,15 +10,18 @@ from nlvid_cli.video.fonts import Font
 RED = Mark("a label that is much longer than a small picture is wide", 0.9, (255, 0, 0))
 
 
-@pytest.mark.parametrize("size", [(16, 16), (96, 64), (1280, 720), (720, 1280), (3840, 2160)])
-def test_patches_lie_in_the_picture(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    "size", [(2, 2), (2, 300), (300, 2), (16, 16), (96, 64), (1280, 720), (720, 1280), (3840, 2160)]
+)
+@pytest.mark.parametrize("pixel_shape", [0.5, 1, 2.7])
+def test_patches_lie_in_the_picture(size: tuple[int, int], pixel_shape: float) -> None:
     drawn = Annotations((Span(0, 5, RED),), (Moment(2, (RED,) * 5),), 0, 10)
     for seconds in (0, 3, 10):
-        for patch in Painter(drawn, *size, Font()).patches(seconds):
+        for patch in Painter(drawn, *size, Font(), pixel_shape).patches(seconds):
             assert patch.left >= 0
             assert patch.top >= 0
-            assert patch.left < size[0]
-            assert patch.top < size[1]
+            assert 0 < patch.pixels.shape[1] <= size[0] - patch.left
+            assert 0 < patch.pixels.shape[0] <= size[1] - patch.top
 
 
 def test_patches_stay_the_same_objects_while_nothing_changes() -> None:
