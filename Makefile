@@ -73,6 +73,7 @@ bench: $(VENV)/installed-bench $(DEMO_CLIP)
 	$(BIN)/python benchmarks/label.py $(DEMO_CLIP) --transformers
 	$(BIN)/python benchmarks/backends.py --video $(DEMO_CLIP)
 	$(BIN)/python benchmarks/timeline.py
+	$(BIN)/python benchmarks/explain.py $(DEMO_CLIP)
 
 # DATA has a folder per action, with files named person_action. One run per person, trained without that person,
 # measures the model. The model that was trained on everybody goes into weights/.

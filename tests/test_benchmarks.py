@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 BENCHMARKS = REPOSITORY / "benchmarks"
-SLOW = {"backends", "label", "timeline"}
+SLOW = {"backends", "explain", "label", "timeline"}
 LONG = {"finetune"}
 SCRIPTS = {
     "annotate": "frames/s drawn and encoded",
@@ -18,6 +18,7 @@ SCRIPTS = {
     "bundled": "of 2 right",
     "convert": "a Caffe2 file of",
     "decoding": "peak memory:",
+    "explain": "(above random)",
     "finetune": "nlvid, frozen",
     "label": "shell loop of classify",
     "network": "inference form, fp32",

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from nlvid_cli.network.head import mean_logits
 from nlvid_cli.network.nonlocal_block import block_of
 
+SCALE = 2.0**12
+"""Factor of the gradients on their way: those of single positions are too small for float16."""
+
 
 @dataclass
 class ClassGradients:
@@ -53,13 +56,13 @@ def class_gradients(network: nn.Module, view: Tensor, label: int, blocks: Collec
     with torch.inference_mode(False), torch.enable_grad(), _maps_kept(network, blocks) as kept:
         logit = mean_logits(network(view))[0, label]
         names = list(kept.added)
-        gradients = torch.autograd.grad(logit, [*kept.features, *kept.added.values()])
+        gradients = torch.autograd.grad(logit * SCALE, [*kept.features, *kept.added.values()])
     return ClassGradients(
         float(logit.detach()),
         kept.features[0].detach()[0],
-        gradients[0][0],
+        gradients[0][0] / SCALE,
         {name: kept.added[name].detach()[0].float() for name in names},
-        {name: gradient[0].float() for name, gradient in zip(names, gradients[1:], strict=True)},
+        {name: gradient[0].float() / SCALE for name, gradient in zip(names, gradients[1:], strict=True)},
     )
 
 

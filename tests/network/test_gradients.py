@@ -66,3 +66,15 @@ def test_no_hook_is_left() -> None:
     network = load_network(card, random_weights(card))
     class_gradients(network, _clip(), 0, ["mixed_3b"])
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_has_gradients_at_every_position(dtype: torch.dtype) -> None:
+    card = NETWORKS["dot product, bottlenecks, dilation"]
+    network = load_network(card, random_weights(card))
+    network.get_submodule("head").classifier.weight.data *= 1e-5  # gradients as small as in large networks
+    half = class_gradients(inference_form(network, torch.device("cpu"), dtype), _clip().to(dtype), 1, ["res3.0"])
+    wide = class_gradients(inference_form(network, torch.device("cpu"), torch.float32), _clip(), 1, ["res3.0"])
+    one, other = half.added_gradient["res3.0"].flatten(), wide.added_gradient["res3.0"].flatten()
+    assert float(torch.nn.functional.cosine_similarity(one, other, dim=0)) > 0.95
+    assert float(one.norm() / other.norm()) == pytest.approx(1, abs=0.05)
