@@ -53,8 +53,8 @@ def check_seconds(target: Path, seconds: float) -> None:
     """
     if seconds > LONGEST_SECONDS + 1 / RATE:
         raise UsageError(
-            f"{target}: a {target.suffix.lower().strip('.')} holds at most {LONGEST_SECONDS} s, and these are "
-            f"{seconds:.1f} s; write an .mp4, or choose a part with --start and --end"
+            f"{target}: a {target.suffix.lower()} gets at most {LONGEST_SECONDS} s, not {seconds:.1f} s; "
+            "write an .mp4, or choose a part with --start and --end"
         )
 
 
