@@ -12,11 +12,14 @@ import av
 import numpy as np
 import pytest
 
+from nlvid_cli.errors import UnreadableVideo
+from nlvid_cli.recognize.timeline import Timeline
 from nlvid_cli.video.annotate import Painter, Patch
 from nlvid_cli.video.probe import probe
 from tests.clips import make_clip
 from tests.conftest import Run
 from tests.report.pages import Page
+from tests.terminals import run_on_terminal
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +123,26 @@ def test_a_long_gif_is_refused_before_the_work_begins(run: Run, tmp_path: Path) 
     done = run("timeline", tmp_path / "long.mp4", "--video", tmp_path / "out.gif")
     assert done.status == 2
     assert "--start" in done.err
+
+
+def test_a_video_that_cannot_be_read_again_does_not_stop_the_others(
+    run: Run, folder: Path, small_model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(timeline: Timeline, *_: object) -> None:
+        if "b.mkv" in timeline.video:
+            raise UnreadableVideo("it is gone")
+
+    monkeypatch.setattr("nlvid_cli.report.timeline.extras.write_annotated", fail)
+    done = run("timeline", folder / "b.mkv", folder / "it's 100% #1.mp4", "-m", small_model_file, "--video", tmp_path)
+    assert done.status == 1
+    assert "error: " in done.err
+    assert "b.mkv: it is gone" in done.err
+    assert "1 of 2 videos failed" in done.err
+    assert "it's 100% #1.mp4" in done.out
+
+
+def test_a_terminal_shows_how_far_the_writing_is(folder: Path, small_model_file: Path, tmp_path: Path) -> None:
+    arguments = ("timeline", folder / "b.mkv", "-m", small_model_file, "--video", tmp_path / "out.mp4")
+    status, shown = run_on_terminal(*arguments, env={"TERM": "xterm"})
+    assert status == 0
+    assert re.search(r"writing out.mp4, 0:0\d of 0:02", shown)
