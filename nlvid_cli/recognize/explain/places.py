@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nlvid_cli.card.geometry import MapAxes, MapAxis
 from nlvid_cli.errors import UsageError
 
@@ -179,6 +182,27 @@ class MapPlaces:
             max(min(ceil(time + step / 2) - 1, last), frame),
             view.frames[frame].seconds,
         )
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Return the places of all positions, axis by axis, as a file of arrays keeps them.
+
+        Returns:
+            ``seconds``, ``first_frame`` and ``last_frame``, each (T,); ``top`` and ``bottom``, (H,); ``left`` and
+            ``right``, (W,), in pixels of the video as shown.
+        """
+        time, height, width = self.size
+        times = [self[index, 0, 0] for index in range(time)]
+        rows = [self[0, index, 0].box for index in range(height)]
+        columns = [self[0, 0, index].box for index in range(width)]
+        return {
+            "seconds": np.array([place.seconds for place in times]),
+            "first_frame": np.array([place.first_frame for place in times], float),
+            "last_frame": np.array([place.last_frame for place in times], float),
+            "top": np.array([box.top for box in rows]),
+            "bottom": np.array([box.bottom for box in rows]),
+            "left": np.array([box.left for box in columns]),
+            "right": np.array([box.right for box in columns]),
+        }
 
     def position(self, index: int) -> Position:
         """Return the position of a flat index."""

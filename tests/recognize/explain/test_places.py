@@ -54,3 +54,17 @@ def test_a_point_that_the_network_does_not_see(point: Point) -> None:
 def test_a_time_that_the_clip_does_not_have(seconds: float) -> None:
     with pytest.raises(UsageError, match="--at"):
         VIEW.nearest(Point(seconds, 100, 50), MAP.axes)
+
+
+def test_places_as_arrays() -> None:
+    arrays = MAP.arrays()
+    assert {name: len(values) for name, values in arrays.items()} == dict.fromkeys(
+        ("seconds", "first_frame", "last_frame", "top", "bottom", "left", "right"), 4
+    )
+    for index in (0, 21, 63):
+        time, row, column = MAP.position(index)
+        place = MAP[time, row, column]
+        assert place.seconds == arrays["seconds"][time]
+        assert (place.first_frame, place.last_frame) == (arrays["first_frame"][time], arrays["last_frame"][time])
+        assert (place.box.top, place.box.bottom) == (arrays["top"][row], arrays["bottom"][row])
+        assert (place.box.left, place.box.right) == (arrays["left"][column], arrays["right"][column])
