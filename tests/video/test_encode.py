@@ -225,3 +225,11 @@ def test_hdr_is_written_and_said(name: str, word: str, tmp_path: Path) -> None:
         with av.open(str(tmp_path / name)) as container:
             frame = next(container.decode(video=0))
             assert (frame.format.name, frame.colorspace, frame.color_trc) == ("yuv420p", 9, 16)
+
+
+def test_a_part_shows_the_pictures_of_its_time(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "clip.mp4", frames=120, size=(160, 120), gop=10)
+    write(source, tmp_path / "out.mp4", Stretch(3.2, 3.6))
+    shown = [found[:60].astype(int) for found in decode_all(tmp_path / "out.mp4")[1]]
+    nearest = [min(range(120), key=lambda n: np.abs(found - picture(n, 160, 120)[:60]).mean()) for found in shown]
+    assert nearest == list(range(80, 90))
