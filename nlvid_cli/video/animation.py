@@ -143,7 +143,7 @@ class _Drawing:
 def _ticks(source: Source) -> list[tuple[int, int]]:
     """Choose the frame that is shown at each tenth of a second, once each."""
     times = source.info.times_seconds[source.first : source.last] - source.start_seconds
-    seconds = np.arange(0, source.end_seconds - source.start_seconds, 1 / RATE)
+    seconds = np.arange(0, max(source.end_seconds - source.start_seconds, float(TICK)), 1 / RATE)
     shown = np.maximum(0, np.searchsorted(times, seconds + float(TICK), side="right") - 1)
     numbers, places = np.unique(shown, return_index=True)
     ticks = np.round(seconds[places] / float(TICK)).astype(int)
@@ -161,6 +161,7 @@ def _lay(patch: Patch, picture: NDArray[np.uint8]) -> None:
 def _palette(frames: Iterator[VideoFrame]) -> VideoFrame:
     """Return the 256 colours that suit all pictures, as a picture of 16 x 16."""
     graph: Graph | None = None
+    made: list[VideoFrame] = []
     for frame in frames:
         if graph is None:
             graph = Graph()
@@ -170,11 +171,11 @@ def _palette(frames: Iterator[VideoFrame]) -> VideoFrame:
                 graph.add("buffersink"),
             ).configure()
         graph.push(frame)
+        made += _ready(graph)  # none yet; but only who asks makes a graph work, and else it keeps all pictures
     assert graph is not None  # a part has a frame
     graph.push(None)
-    palette = graph.pull()
-    assert isinstance(palette, VideoFrame)
-    return palette
+    made += _ready(graph)
+    return made[-1]
 
 
 def _with_palette(frames: Iterator[VideoFrame], palette: VideoFrame) -> Iterator[VideoFrame]:
