@@ -16,6 +16,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 
 from nlvid_cli.video.annotate import Annotations, Mark, Moment, Painter, Span
 from nlvid_cli.video.blend import Canvas
@@ -34,11 +35,12 @@ def main() -> None:
     width, height, count = (160, 96, 20) if arguments.tiny else (1280, 720, arguments.frames)
     sources = [moving(number, width, height) for number in range(min(count, 50))]
     canvas = Canvas(sources[0], Orientation())
-    painter = Painter(annotations(count / RATE), width, height, Font())
+    painter = Painter(made_annotations(count / RATE), width, height, Font())
     drawing, everything = 0.0, time.process_time()
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, av.open(str(Path(folder) / "out.mp4"), "w") as container:
         stream = container.add_stream(H264, rate=RATE, options=SETTINGS[H264])
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number in range(count):
             start = time.thread_time()
@@ -62,7 +64,7 @@ def moving(number: int, width: int, height: int) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(planes, format="yuv420p")
 
 
-def annotations(seconds: float) -> Annotations:
+def made_annotations(seconds: float) -> Annotations:
     """A segment every two seconds, and a window every second."""
     marks = tuple(Mark(f"label number {number}", 0.9 / (number + 1), (40 * number, 120, 200)) for number in range(5))
     spans = tuple(Span(start, start + 1.5, marks[start % 5]) for start in range(0, int(seconds) + 1, 2))

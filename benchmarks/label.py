@@ -26,7 +26,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ import av
 import numpy as np
 
 import nlvid_cli
-from nlvid_cli.backends import SCORES_ONLY, Array, Outputs, Want
+from nlvid_cli.backends import SCORES_ONLY, Array, Gradients, Outputs, Want
 from nlvid_cli.recognize.answer import Answer
 from nlvid_cli.recognize.pipeline.pipeline import Limits, Pipeline
 from nlvid_cli.recognize.prediction import Failure, Prediction
@@ -57,6 +57,10 @@ class Nothing:
         """Return zeros."""
         zeros = np.zeros((len(views), 1), np.float32)
         return Outputs(zeros, zeros)
+
+    def gradients(self, view: Array, label: int, blocks: Sequence[str] = ()) -> Gradients:
+        """Refuse: it has none."""
+        raise NotImplementedError
 
 
 def main() -> None:

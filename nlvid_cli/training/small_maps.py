@@ -19,7 +19,7 @@ class SafeConv3d(nn.Conv3d):
         if all(size >= kernel for size, kernel in zip(x.shape[2:], self.kernel_size, strict=True)):
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
-            return super().forward(x.float())
+            return super().forward(x.to(self.weight.dtype))
 
 
 def make_safe(network: nn.Module) -> None:

@@ -363,8 +363,8 @@ def test_a_folder_of_pictures_scores_like_the_video(recognizer: Recognizer, tmp_
     with av.open(str(clip)) as container:
         for number, frame in enumerate(container.decode(video=0)):
             frame.to_image().save(tmp_path / "frames" / f"{number}.png")
-    video, pictures = recognizer.classify_many([clip, tmp_path / "frames"])
+    video, pictures = recognizer.classify_many([clip, Segment(tmp_path / "frames", fps=25)])
     assert isinstance(video, Prediction)
     assert isinstance(pictures, Prediction)
     assert pictures.predictions == video.predictions
-    assert any("frames per second" in warning for warning in pictures.warnings)
+    assert (video.fps, pictures.fps) == (None, 25)
