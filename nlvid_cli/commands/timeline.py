@@ -170,6 +170,8 @@ def timeline(
     run = partial(recognizer.timeline_many, segments, answer, rule, limits)
     with open_timeline_report(format_, output, segments, single) as report:
         failures, stopped = _report_all(run, len(segments), report, extras)
+        if stopped and not report.count:
+            raise KeyboardInterrupt  # so that no empty file is left
     if failures and len(segments) > 1:
         tell(f"{failures} of {len(segments)} videos failed")
     if failures or stopped:

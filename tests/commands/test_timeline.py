@@ -73,11 +73,14 @@ def test_ctrl_c_reports_what_was_found(small_model_file: Path, clip: Path, tmp_p
     long = copy_packets(clip, tmp_path / "long.mp4", repeat=400)
     output = tmp_path / "out.json"
     arguments = ["timeline", str(long), "-m", str(small_model_file), "-f", "json", "-o", str(output), "--every", "0.1"]
-    process = subprocess.Popen([sys.executable, "-m", "nlvid_cli", *arguments], stderr=subprocess.PIPE, text=True)
-    time.sleep(15)  # loading, and a part of the video
-    os.kill(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 130, said
+    for seconds in (3, 15, 30):  # loading takes longer on a busy machine
+        process = subprocess.Popen([sys.executable, "-m", "nlvid_cli", *arguments], stderr=subprocess.PIPE, text=True)
+        time.sleep(seconds)
+        os.kill(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 130, said
+        if output.exists():
+            break
     record = json.loads(output.read_text())
     assert 0 < record["windows"][-1]["end_seconds"] < record["duration_seconds"] == 1600.0
     assert "stopped" in record["warnings"][-1]
