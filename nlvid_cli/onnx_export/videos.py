@@ -40,7 +40,7 @@ def clips_of(card: Card, video: VideoPath, clips: int = 1) -> Array:
 
 
 def first_usable(card: Card, videos: Sequence[VideoPath]) -> VideoPath | None:
-    """Return the first video that can be decoded, or None if there are no videos.
+    """Return the first video that can be decoded, or None without videos.
 
     Raises:
         VideoError: There are videos, and none can be decoded; the error is that of the first.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nlvid_cli.card.card import Sampling
     from nlvid_cli.video.info import VideoFacts
 
-STOPPED = "stopped on request: nothing is told of what comes after {:.2f} s"
+STOPPED = "stopped on request: nothing is known about what comes after {:.2f} s"
 
 
 @dataclass(frozen=True)

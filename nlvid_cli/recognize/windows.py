@@ -49,7 +49,7 @@ PART_SECONDS = 5.0
 TARGET_RATE = 30
 """Frames per second in which the rules of PySlowFast and PyTorchVideo count a clip's length."""
 
-ENDS_EARLY = "it ends early: its pictures end at {:.2f} s of {:.2f} s, and nothing is told of the rest"
+ENDS_EARLY = "it ends early: its pictures end at {:.2f} s of {:.2f} s, and nothing is known about the rest"
 
 REPLACED = "its frames are not those that its packets promise: times before {:.2f} s may be off by some frames"
 

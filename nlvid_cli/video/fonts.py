@@ -51,7 +51,7 @@ COMMON = (
 
 
 class Font:
-    """A font that can be had at any size.
+    """A font, at any size.
 
     Args:
         path: File of a TrueType or OpenType font (``ttf``, ``otf``, or ``ttc``, whose first font is taken). None: the
